@@ -1,0 +1,213 @@
+"""MXNet 1.9.1 on today's machines: the one place that imports it.
+
+Every other file says ``from common.engine import mx``. The import happens then and not before, so
+that a script can read its options, and answer ``--help``, first. What has to be right before the
+import is done here:
+
+* the number of OpenMP threads: MXNet takes half of the cores unless it is told otherwise;
+* names that NumPy dropped (``np.bool``) and MXNet still asks for;
+* for the GPU build, the CUDA libraries that PyPI's ``nvidia-*-cu11`` packages hold. They are loaded
+  into the process, so a user needs NVIDIA's driver and no CUDA toolkit.
+
+``python -m common.engine MODULE ARGUMENTS`` runs one of MXNet's own tools after the same
+preparation, for example ``python -m common.engine mxnet.tools.im2rec --help``.
+"""
+import ctypes
+import glob
+import os
+import platform
+import runpy
+import sys
+import warnings
+from importlib import metadata, util
+
+from common.errors import UserError, fail, run
+
+# A library stands after those it needs.
+CUDA_LIBRARIES = (
+    'libcudart.so.11.0', 'libnvrtc.so.11.2', 'libnvToolsExt.so.1', 'libcublasLt.so.11',
+    'libcublas.so.11', 'libcufft.so.10', 'libcurand.so.10', 'libcusolver.so.11', 'libnccl.so.2',
+    'libcudnn.so.8')
+# The wheel holds code for 5.0, 6.0, 7.0, 8.0 and 8.6 and nothing a driver could compile for others;
+# such code runs on every later minor version of its major version.
+OLDEST_GPU, NEWEST_GPU = (5, 0), (8, 9)
+COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
+
+
+def cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def set_threads(threads):
+    """Set the number of OpenMP threads; ``None`` keeps OMP_NUM_THREADS, or else every core.
+
+    Raises
+    ------
+    RuntimeError
+        MXNet is loaded already and reads the number no more.
+    """
+    if 'mx' in globals():
+        raise RuntimeError('set_threads must come before the first use of MXNet')
+    if threads:
+        os.environ['OMP_NUM_THREADS'] = str(threads)
+    else:
+        os.environ.setdefault('OMP_NUM_THREADS', str(cores()))
+
+
+def threads():
+    """Return the number of OpenMP threads MXNet computes with."""
+    return int(os.environ['OMP_NUM_THREADS'])
+
+
+def __getattr__(name):
+    if name != 'mx':
+        raise AttributeError('module %r has no attribute %r' % (__name__, name))
+    try:
+        globals()['mx'] = _import_mxnet()
+    except UserError as error:
+        fail(error)  # the import stands at the top of other files, where nobody could catch it
+    return globals()['mx']
+
+
+def _import_mxnet():
+    set_threads(None)
+    os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
+    _restore_numpy_names()
+    if gpu_build():
+        preload_cuda()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # np.bool, at import only
+        try:
+            import mxnet
+        except ImportError as error:
+            raise UserError('MXNet cannot be imported (%s): install it with "pip install -r '
+                            'requirements.txt", on x86-64 Linux with Python 3.8 to 3.11' % error)
+    return mxnet
+
+
+def _restore_numpy_names():
+    import numpy
+    if 'bool' not in vars(numpy):
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            if not hasattr(numpy, 'bool'):
+                numpy.bool = bool
+
+
+def gpu_build():
+    """Return the name of the installed GPU build of MXNet, such as ``mxnet-cu112``, or None."""
+    names = (dist.metadata['Name'] or '' for dist in metadata.distributions())
+    return next((name for name in names if name.startswith('mxnet-cu')), None)
+
+
+def preload_cuda():
+    """Load the CUDA libraries of the ``nvidia-*-cu11`` packages, so that MXNet finds them.
+
+    Raises
+    ------
+    UserError
+        NVIDIA's driver or one of the libraries is missing.
+    """
+    _driver()
+    spec = util.find_spec('nvidia')
+    roots = list(spec.submodule_search_locations) if spec else []
+    for name in CUDA_LIBRARIES:
+        found = [path for root in roots for path in glob.glob(os.path.join(root, '*', 'lib', name))]
+        try:
+            # RTLD_GLOBAL: libmxnet.so asks for the library by name and gets the one loaded here.
+            ctypes.CDLL(found[0] if found else name, mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            raise UserError('the GPU build of MXNet needs %s (%s): install it with "pip install -r '
+                            'requirements-gpu.txt"' % (name, error))
+
+
+def _driver():
+    try:
+        return ctypes.CDLL('libcuda.so.1', mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        raise UserError('the GPU build of MXNet needs NVIDIA\'s driver and libcuda.so.1 is not '
+                        'here: install the driver, or use an environment made from '
+                        'requirements.txt, the CPU build')
+
+
+def compute_capabilities():
+    """Return (major, minor) for each GPU that the driver shows; needs the GPU build."""
+    driver = _driver()
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    return [tuple(_attribute(driver, number, device)
+                  for number in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR))
+            for device in range(count.value)]
+
+
+def _attribute(driver, number, ordinal):
+    device, value = ctypes.c_int(), ctypes.c_int()
+    driver.cuDeviceGet(ctypes.byref(device), ordinal)
+    driver.cuDeviceGetAttribute(ctypes.byref(value), number, device)
+    return value.value
+
+
+def devices(gpus=None, cpus=None):
+    """Return the contexts to train on.
+
+    Parameters
+    ----------
+    gpus : list of int, optional
+        GPU numbers.
+    cpus : int, optional
+        Number of CPU contexts; they share the cores, and a batch is split over them as over GPUs.
+        With neither, every GPU that is found, or else one CPU context.
+
+    Raises
+    ------
+    UserError
+        A GPU that is not there, or that the wheel holds no code for.
+    """
+    if cpus is not None:
+        return [_mx().cpu(number) for number in range(cpus)]
+    found = compute_capabilities() if gpu_build() else []
+    if gpus is None:
+        gpus = list(range(len(found)))
+    for gpu in gpus:
+        _check_gpu(gpu, found)
+    return [_mx().gpu(gpu) for gpu in gpus] or [_mx().cpu()]
+
+
+def _mx():
+    return sys.modules[__name__].mx
+
+
+def _check_gpu(gpu, found):
+    if not found:
+        why = 'the driver shows none' if gpu_build() else \
+            'this is the CPU build of MXNet; the GPU build comes from requirements-gpu.txt'
+        raise UserError('--gpus %d: no GPU was found (%s); train on the CPU with --cpus 1' % (gpu, why))
+    if gpu >= len(found):
+        raise UserError('--gpus %d: there are %d GPUs, numbered from 0; choose among them, or train '
+                        'on the CPU with --cpus 1' % (gpu, len(found)))
+    if not OLDEST_GPU <= found[gpu] <= NEWEST_GPU:
+        age = 'old' if found[gpu] < OLDEST_GPU else 'new'
+        raise UserError('GPU %d has compute capability %d.%d and is too %s for MXNet 1.9.1, whose '
+                        'wheel runs on 5.0 to 8.9; use another GPU, or the CPU with --cpus 1'
+                        % ((gpu,) + found[gpu] + (age,)))
+
+
+def versions():
+    """Return the versions that a result depends on, by name."""
+    import numpy
+    return {'python': platform.python_version(), 'mxnet': _mx().__version__,
+            'build': gpu_build() or 'mxnet', 'numpy': numpy.__version__}
+
+
+def _run_tool():
+    if len(sys.argv) < 2:
+        raise UserError('name a module of MXNet, for example mxnet.tools.im2rec')
+    del sys.argv[0]
+    _mx()
+    runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
+
+
+if __name__ == '__main__':
+    run(_run_tool)

@@ -1,0 +1,44 @@
+"""Mistakes a user can make, and how every script reports them."""
+import os
+import sys
+
+STATUS = 2  # exit status of a run that ended on a UserError, the one argparse uses too
+
+
+class UserError(Exception):
+    """A mistake that the user can put right.
+
+    The message is one sentence that says what is wrong and what to do about it.
+    """
+
+
+def fail(message):
+    """Print ``message`` on stderr and leave with status 2."""
+    sys.stderr.write('%s: error: %s\n' % (os.path.basename(sys.argv[0]) or 'python', message))
+    raise SystemExit(STATUS)
+
+
+def describe(error):
+    """Return an ``OSError`` as one sentence: what failed, where, and what to look at."""
+    where = ' (%s)' % error.filename if error.filename else ''
+    return '%s%s; check the path, its permissions and the space left on the disk' % (
+        error.strerror or error, where)
+
+
+def run(main):
+    """Call ``main()`` and turn the errors a user can make into one line and status 2."""
+    try:
+        main()
+        sys.stdout.flush()
+    except UserError as error:
+        fail(error)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing is left to say, and the
+        # interpreter's own flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1)
+    except OSError as error:
+        fail(describe(error))
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted\n')
+        raise SystemExit(130)

@@ -1,0 +1,77 @@
+"""The paper's networks as MXNet symbols: ``get_symbol`` and the table of networks.
+
+``python -m symbols --network mr --depth 56`` prints what a network consists of.
+"""
+from collections import namedtuple
+from functools import partial
+
+from common.errors import UserError
+from symbols import fuse, il, mr, plain, resnet
+
+# A network of depth d has (d - 2) / unit_depth units a group over the three groups; unit_depth is
+# the step from one valid depth to the next, and layers_of_unit what one of the builder's units
+# adds to the depth of a group.
+Network = namedtuple('Network', 'build unit_depth layers_of_unit title')
+
+NETWORKS = {
+    'plain': Network(plain.get_symbol, 3, 1, 'plain network'),
+    'resnet': Network(resnet.get_symbol, 6, 2, 'ResNet'),
+    'il': Network(il.get_symbol, 6, 2, 'DFN-IL, inception-like fusion'),
+    'mr': Network(mr.get_symbol, 6, 2, 'DFN-MR, merge-and-run fusion'),
+    'side': Network(partial(il.get_symbol, identity=False), 6, 2, 'DFN-IL without the identity'),
+    'fuse3': Network(partial(fuse.get_symbol, fusions=1), 3, 1, 'fused net with 3 fusions'),
+    'fuse6': Network(partial(fuse.get_symbol, fusions=2), 6, 1, 'fused net with 6 fusions'),
+}
+
+
+def get_symbol(network, depth, num_classes=10, widen=1):
+    """Return a network for 32x32 RGB images.
+
+    Parameters
+    ----------
+    network : str
+        A key of ``NETWORKS``.
+    depth : int
+        The paper's own depth of this network, in weighted layers on the longest path: d1 for plain,
+        resnet, fuse3 and fuse6; d2 = d1 / 2 + 1 for il, mr and side (Table 4).
+    num_classes : int
+        Outputs of the fully connected layer, at least 2.
+    widen : int
+        Factor on the 16, 32 and 64 channels (Table 5: 4).
+
+    Returns
+    -------
+    mx.sym.Symbol
+        Input ``data`` (batch, 3, 32, 32), label ``softmax_label`` (batch,), output ``softmax``
+        (batch, num_classes).
+
+    Raises
+    ------
+    UserError
+        No such network, or a depth, class count or width that it cannot have.
+    """
+    if network not in NETWORKS:
+        raise UserError('no network is called %r; there are %s' % (network, ', '.join(sorted(NETWORKS))))
+    check_depth(network, depth)
+    for value, least, what in ((num_classes, 2, 'number of classes'), (widen, 1, 'widening factor')):
+        if value != int(value) or value < least:
+            raise UserError('the %s must be a whole number of at least %d, not %s' % (what, least, value))
+    entry = NETWORKS[network]
+    units = (depth - 2) // (3 * entry.layers_of_unit)
+    return entry.build(units, num_classes, widen=widen)
+
+
+def check_depth(network, depth):
+    """Raise ``UserError``, naming the nearest valid depths, unless ``network`` can be ``depth`` deep."""
+    step = NETWORKS[network].unit_depth
+    if depth == int(depth) and depth >= step + 2 and (depth - 2) % step == 0:
+        return
+    below = 2 + step * max(1, int((depth - 2) // step))
+    near = [below] if depth < below else [below, below + step]
+    raise UserError('%s cannot be %s layers deep: its depth is %dk + 2, nearest %s'
+                    % (network, depth, step, ' and '.join(map(str, near))))
+
+
+def paired_depth(network, depth):
+    """Return d1, the depth of the ResNet of the same size, by which the paper's tables pair networks."""
+    return 2 * (depth - 1) if network in ('il', 'mr', 'side') else depth

@@ -1,0 +1,50 @@
+"""Component networks: every path from the image to the softmax, counted by its depth.
+
+A path through the graph is one network of the tandem ensemble (section 3.1). Counting follows the
+graph itself: a weighted layer adds 1 to the depth of every path through it, and a sum unites the
+paths of its terms. Numbers are Python integers, so that 2**96 paths are counted exactly.
+"""
+import json
+import math
+from collections import Counter
+
+WEIGHTED = ('Convolution', 'FullyConnected')
+
+
+def nodes(symbol):
+    """Return the nodes of ``symbol`` in topological order, as the dicts of MXNet's JSON format."""
+    return json.loads(symbol.tojson())['nodes']
+
+
+def histogram(symbol):
+    """Return {depth in weighted layers: number of paths} from ``data`` to the first output."""
+    graph = json.loads(symbol.tojson())
+    found = []
+    for node in graph['nodes']:
+        counts = Counter()
+        if node['op'] == 'null':
+            counts.update({0: 1} if node['name'] == 'data' else {})
+        for source, _, _ in node['inputs']:
+            counts.update(found[source])
+        if node['op'] in WEIGHTED:
+            counts = Counter({depth + 1: count for depth, count in counts.items()})
+        found.append(counts)
+    return dict(sorted(found[graph['heads'][0][0]].items()))
+
+
+def ensemble_size(symbol):
+    """Return the number of paths, the size of the ensemble (section 3.2)."""
+    return sum(histogram(symbol).values())
+
+
+def depth(symbol):
+    """Return the weighted layers on the longest path: the paper's depth of the network."""
+    return max(histogram(symbol))
+
+
+def mean_and_deviation(counts):
+    """Return the mean and the standard deviation of the depth over the paths of a histogram."""
+    size = sum(counts.values())
+    mean = sum(depth * count for depth, count in counts.items()) / size
+    variance = sum((depth - mean) ** 2 * count for depth, count in counts.items()) / size
+    return mean, math.sqrt(variance)
