@@ -14,7 +14,7 @@ class UserError(Exception):
 
 def fail(message):
     """Print ``message`` on stderr and leave with status 2."""
-    sys.stderr.write('%s: error: %s\n' % (os.path.basename(sys.argv[0]) or 'python', message))
+    sys.stderr.write('%s: error: %s\n' % (os.path.basename(sys.argv[0]) or 'python', ' '.join(str(message).split())))
     raise SystemExit(STATUS)
 
 

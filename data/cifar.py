@@ -1,0 +1,175 @@
+"""CIFAR-10 and CIFAR-100, binary and Python versions (section 6.1).
+
+In both a record is the label and 3,072 bytes: the red plane, then green, then blue, row by row.
+"""
+import io
+import os
+import pickle
+from collections import namedtuple
+
+import numpy
+
+from common.errors import UserError
+from data import archives
+from data.archives import Archive
+from data.split import Split
+
+HOME = 'https://www.cs.toronto.edu/~kriz/'
+PIXELS = 3 * 32 * 32
+
+# files: {split: file names}; labels: bytes before the pixels in the binary version, the last of
+# which is the class (CIFAR-100 has the superclass first); key: the labels in the Python version.
+Version = namedtuple('Version', 'archive folder files labels key')
+
+
+def _version(name, md5, folder, files, labels, key):
+    return Version(Archive(name, HOME + name, (md5,), 180), folder, files, labels, key)
+
+
+VERSIONS = {
+    'cifar10': (
+        _version('cifar-10-binary.tar.gz', 'c32a1d4ab5d03f1284b67883e8d87530', 'cifar-10-batches-bin',
+                 {'train': ['data_batch_%d.bin' % i for i in range(1, 6)], 'test': ['test_batch.bin']},
+                 1, None),
+        _version('cifar-10-python.tar.gz', 'c58f30108f718f92721af3b95e74349a', 'cifar-10-batches-py',
+                 {'train': ['data_batch_%d' % i for i in range(1, 6)], 'test': ['test_batch']},
+                 None, b'labels')),
+    'cifar100': (
+        _version('cifar-100-binary.tar.gz', '03b5dce01913d631647c71ecec9e9cb8', 'cifar-100-binary',
+                 {'train': ['train.bin'], 'test': ['test.bin']}, 2, None),
+        _version('cifar-100-python.tar.gz', 'eb9058c3a382ffc7106e4002c42a8d85', 'cifar-100-python',
+                 {'train': ['train'], 'test': ['test']}, None, b'fine_labels')),
+}
+CLASSES = {'cifar10': 10, 'cifar100': 100}
+IMAGES = {'train': 50000, 'test': 10000}
+MOST_BYTES = 200 * archives.BLOCK  # of one file of an archive; CIFAR-100's training file has 155 MB
+
+
+def splits(dataset, source, cache, checksum=True):
+    """Return the training and test ``Split`` of ``cifar10`` or ``cifar100``.
+
+    Parameters
+    ----------
+    source : str or None
+        An official archive, the folder that has it, or its unpacked folder; None downloads the
+        binary version to ``cache``.
+    checksum : bool
+        Ask for the published MD5 and for all 50,000 + 10,000 images.
+
+    Raises
+    ------
+    UserError
+        The source is missing, damaged or something else.
+    """
+    version, files = _open(dataset, source, cache, checksum)
+    result = []
+    for split, names in version.files.items():
+        parts = [_parse(version, name, files[name], CLASSES[dataset]) for name in names]
+        labels, images = (numpy.concatenate(part) for part in zip(*parts))
+        if checksum and len(labels) != IMAGES[split]:
+            raise UserError('%s has %d images for the %s split, and the official one has %d; %s' % (
+                source, len(labels), split, IMAGES[split], archives.ANY_CONTENT))
+        result.append(Split(split, labels, images))
+    return result
+
+
+def _open(dataset, source, cache, checksum):
+    versions = VERSIONS[dataset]
+    if source is None:
+        source = archives.download(versions[0].archive, cache)
+    for version in versions:
+        wanted = {name: MOST_BYTES for names in version.files.values() for name in names}
+        folder = _unpacked(version, source, wanted)
+        if folder:
+            return version, {name: _read(os.path.join(folder, name)) for name in wanted}
+    # A file of another name is taken for what its name resembles: a subset of somebody's own.
+    version = next((v for v in versions if os.path.isfile(os.path.join(source, v.archive.name))),
+                   versions[1 if 'python' in os.path.basename(source) else 0])
+    path = archives.locate(version.archive, source, checksum)
+    wanted = {name: MOST_BYTES for names in version.files.values() for name in names}
+    return version, archives.members(path, wanted)
+
+
+def _unpacked(version, source, wanted):
+    for folder in (source, os.path.join(source, version.folder)):
+        if all(os.path.isfile(os.path.join(folder, name)) for name in wanted):
+            return folder
+    return None
+
+
+def _read(path):
+    with open(path, 'rb') as file:
+        return file.read()
+
+
+def _parse(version, name, content, classes):
+    if version.key is None:
+        labels, pixels = _parse_binary(name, content, version.labels)
+    else:
+        labels, pixels = _parse_python(name, content, version.key)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise UserError('%s holds the label %d, outside 0 to %d: it is damaged or another data set'
+                        % (name, labels.max() if labels.max() >= classes else labels.min(), classes - 1))
+    return labels, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+
+def _parse_binary(name, content, label_bytes):
+    length = label_bytes + PIXELS
+    if not content or len(content) % length:
+        raise UserError('%s has %d bytes, not a multiple of the %d of a record: it is truncated or '
+                        'another file' % (name, len(content), length))
+    records = numpy.frombuffer(content, numpy.uint8).reshape(-1, length)
+    return records[:, label_bytes - 1].astype(int), records[:, label_bytes:]
+
+
+class _Array:
+    """Stands for a NumPy array while a pickle is read: takes its bytes and runs nothing."""
+
+    def __init__(self, *_):
+        self.bytes = None
+
+    def __setstate__(self, state):
+        _, self.shape, self.dtype, self.fortran, self.bytes = state
+
+
+class _DType:
+    def __init__(self, code='', *_):
+        self.code = code if isinstance(code, str) else code.decode('latin-1')
+
+    def __setstate__(self, state):
+        pass
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds the dicts, lists, strings and numbers of a pickle, and stand-ins for its arrays."""
+
+    STANDINS = {
+        ('numpy.core.multiarray', '_reconstruct'): _Array,
+        ('numpy._core.multiarray', '_reconstruct'): _Array,
+        ('numpy', 'ndarray'): None,
+        ('numpy', 'dtype'): _DType,
+    }
+
+    def find_class(self, module, name):
+        if (module, name) not in self.STANDINS:
+            raise pickle.UnpicklingError('it asks for %s.%s' % (module, name))
+        return self.STANDINS[module, name]
+
+    def persistent_load(self, pid):
+        raise pickle.UnpicklingError('it refers to an object outside itself')
+
+
+def _parse_python(name, content, key):
+    try:
+        batch = _Unpickler(io.BytesIO(content), encoding='bytes').load()
+        array, labels = batch[b'data'], numpy.array(batch[key], dtype=int)
+        well_formed = (isinstance(array, _Array) and array.dtype.code == 'u1' and not array.fortran
+                       and array.shape == (len(labels), PIXELS) and labels.ndim == 1
+                       and len(array.bytes) == len(labels) * PIXELS and len(labels))
+    except Exception as error:  # a damaged pickle can raise anything
+        raise UserError('%s is not a batch of CIFAR\'s Python version (%s): it is damaged or another '
+                        'file, and nothing in it was run' % (name, error))
+    if not well_formed:
+        raise UserError('%s does not hold one row of 3,072 bytes for each label: it is damaged or '
+                        'another file' % name)
+    return labels, numpy.frombuffer(array.bytes, numpy.uint8).reshape(-1, PIXELS)

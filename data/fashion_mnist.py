@@ -1,0 +1,98 @@
+"""Fashion-MNIST: four gzip-compressed idx files, and the sample of it that this repository holds."""
+import gzip
+import os
+import struct
+import zlib
+
+import numpy
+
+from common.errors import UserError
+from data import archives
+from data.archives import Archive
+from data.split import Split
+
+HOME = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/'
+DEBIAN = '/usr/share/datasets/fashion-mnist'  # where the package dataset-fashion-mnist puts them
+SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fashion_mnist_sample')
+CLASSES = 10
+IMAGES = {'train': 60000, 'test': 10000}
+
+# The second checksum is that of Debian's package.
+ARCHIVES = {(split, kind): Archive(name, HOME + name, md5, 32) for split, kind, name, md5 in (
+    ('train', 'images', 'train-images-idx3-ubyte.gz',
+     ('8d4fb7e6c68d591d4c3dfef9ec88bf0d', 'cf8536b0aa1a6ac5fa3f23001093305c')),
+    ('train', 'labels', 'train-labels-idx1-ubyte.gz',
+     ('25c81989df183df01b3e8a0aad5dffbe', '10bea18fdb374794d4bb42e356e600c9')),
+    ('test', 'images', 't10k-images-idx3-ubyte.gz',
+     ('bef4ecab320f06d8554ea6380940ec79', 'f78720b4224f21cce2f2ccf2d7a94c9a')),
+    ('test', 'labels', 't10k-labels-idx1-ubyte.gz',
+     ('bb300cfdad3c16e7a12a480ee83cd310', '0d30e22e447f3c33dab9ed536400ac01')))}
+
+
+def splits(source, cache, checksum=True):
+    """Return the training and test ``Split``: 28x28 grey images padded with 0 to 32x32, as RGB.
+
+    Parameters
+    ----------
+    source : str or None
+        The folder with the four files. None takes those of Debian's package where they are
+        installed, and downloads them to ``cache`` (30 MB) elsewhere.
+    checksum : bool
+        Ask for a published MD5.
+
+    Raises
+    ------
+    UserError
+        A file is missing, damaged or something else.
+    """
+    if source is None and os.path.isdir(DEBIAN):
+        source = DEBIAN
+    return [_split(split, source, cache, checksum) for split in ('train', 'test')]
+
+
+def sample():
+    """Return the splits of the committed sample: 500 and 100 images of each class."""
+    return splits(SAMPLE, None, checksum=False)
+
+
+def _split(split, source, cache, checksum):
+    paths = [archives.locate(ARCHIVES[split, kind], source, checksum) if source
+             else archives.download(ARCHIVES[split, kind], cache) for kind in ('images', 'labels')]
+    images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
+    if images.shape != (len(labels), 28, 28) or not len(labels):
+        raise UserError('%s holds %s bytes for %d labels, not 28x28 for each: it is not Fashion-MNIST'
+                        % (paths[0], 'x'.join(map(str, images.shape)), len(labels)))
+    if labels.max() >= CLASSES:
+        raise UserError('%s holds the label %d, outside 0 to 9: it is damaged or another data set'
+                        % (paths[1], labels.max()))
+    padded = numpy.pad(images, ((0, 0), (2, 2), (2, 2)))
+    return Split(split, labels.astype(int), numpy.repeat(padded[..., None], 3, axis=3))
+
+
+def read_idx(path, axes):
+    """Return the bytes of a gzip-compressed idx file as an array with that many axes.
+
+    Raises
+    ------
+    UserError
+        The file is damaged, or holds something else than bytes with that many axes.
+    """
+    most = 100 * archives.BLOCK  # the training images are 47 MB
+    try:
+        with gzip.open(path) as file:
+            content = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and error.filename:
+            raise
+        raise UserError('%s cannot be unpacked (%s): it is damaged; fetch it again' % (path, error))
+    header = 4 + 4 * axes
+    if len(content) > most or content[:4] != bytes([0, 0, 8, axes]) or len(content) < header:
+        raise UserError('%s is not an idx file of bytes with %d axes: it is another file' % (path, axes))
+    shape = struct.unpack('>%dI' % axes, content[4:header])
+    size = 1
+    for length in shape:
+        size *= length
+    if len(content) - header != size:
+        raise UserError('%s announces %d bytes and holds %d: it is truncated or damaged; fetch it again'
+                        % (path, size, len(content) - header))
+    return numpy.frombuffer(content, numpy.uint8, offset=header).reshape(shape)

@@ -1,0 +1,95 @@
+"""SVHN, cropped digits: three MATLAB files (section 6.1)."""
+import os
+
+import numpy
+import scipy.io
+
+from common.errors import UserError
+from data import archives
+from data.archives import Archive
+from data.split import Split
+
+HOME = 'http://ufldl.stanford.edu/housenumbers/'
+ARCHIVES = {
+    'train': Archive('train_32x32.mat', HOME + 'train_32x32.mat',
+                     ('e26dedcc434d2e4c54c9b2d4a06d8373',), 190),
+    'extra': Archive('extra_32x32.mat', HOME + 'extra_32x32.mat',
+                     ('a93ce644f1a588dc4d68dda5feec44a7',), 1400),
+    'test': Archive('test_32x32.mat', HOME + 'test_32x32.mat',
+                    ('eb5a983be6a315427106f1b164d9cef3',), 70),
+}
+CLASSES = 10
+IMAGES = {'train': 73257, 'extra': 531131, 'test': 26032}
+HELD_OUT = {'train': 400, 'extra': 200}  # images of each class that do not train
+SPLIT_SEED = 0  # the paper says how many are held out, not which; this choice is ours
+
+
+def splits(source, cache, checksum=True, held_out=None):
+    """Return the training, validation and test ``Split``.
+
+    400 images of each class of ``train`` and 200 of ``extra`` are held out as ``val`` (6,000), which
+    leaves 598,388 of the full archives for training.
+
+    Parameters
+    ----------
+    source : str or None
+        The folder with the three files; None downloads them (1.5 GB) to ``cache``.
+    checksum : bool
+        Ask for the published MD5.
+    held_out : dict, optional
+        Other numbers than ``HELD_OUT``.
+
+    Raises
+    ------
+    UserError
+        A file is missing, damaged or something else, or has too few images of a class to hold out.
+    """
+    held_out = held_out or HELD_OUT
+    paths = {name: archives.locate(archive, source, checksum) if source
+             else archives.download(archive, cache) for name, archive in ARCHIVES.items()}
+    random = numpy.random.RandomState(SPLIT_SEED)
+    kept, held = [], []
+    for name in ('train', 'extra'):
+        labels, images = _read(paths[name])
+        mask = _choose(labels, held_out[name], random, paths[name])
+        kept.append((labels, images, numpy.flatnonzero(~mask)))
+        held.append((labels, images, numpy.flatnonzero(mask)))
+    labels, images = _read(paths['test'])
+    return [_split('train', kept), _split('val', held),
+            _split('test', [(labels, images, numpy.arange(len(labels)))])]
+
+
+def _split(name, parts):
+    labels = numpy.concatenate([labels[chosen] for labels, _, chosen in parts])
+    # A generator: the training images are 1.8 GB, and once in memory is enough.
+    return Split(name, labels, (images[..., index] for _, images, chosen in parts for index in chosen))
+
+
+def _choose(labels, count, random, path):
+    mask = numpy.zeros(len(labels), bool)
+    for label in range(CLASSES):
+        own = numpy.flatnonzero(labels == label)
+        if len(own) < count:
+            raise UserError('%s has %d images of digit %d and %d are to be held out: it is not the '
+                            'official file' % (path, len(own), label, count))
+        mask[random.permutation(own)[:count]] = True
+    return mask
+
+
+def _read(path):
+    """Return labels of shape (n,), digit 0 as 0, and images of shape (32, 32, 3, n)."""
+    try:
+        content = scipy.io.loadmat(path, variable_names=('X', 'y'))
+        images, labels = content['X'], content['y'].ravel()
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise UserError('%s cannot be read as a MATLAB file with X and y (%s): it is damaged or '
+                        'another file; fetch it again' % (path, str(error).split('\n')[0] or type(error)))
+    if images.dtype != numpy.uint8 or images.shape != (32, 32, 3, len(labels)) or not len(labels):
+        raise UserError('%s holds X of shape %s for %d labels, not 32x32x3 bytes for each: it is not '
+                        'an SVHN file of cropped digits' % (path, images.shape, len(labels)))
+    if not set(numpy.unique(labels)) <= set(range(1, CLASSES + 1)):
+        raise UserError('%s holds labels outside 1 to 10: it is damaged or another data set'
+                        % os.path.basename(path))
+    return labels.astype(int) % CLASSES, images
