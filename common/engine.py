@@ -18,7 +18,6 @@ import os
 import platform
 import runpy
 import sys
-import warnings
 from importlib import metadata, util
 
 from common.errors import UserError, fail, run
@@ -76,23 +75,18 @@ def _import_mxnet():
     _restore_numpy_names()
     if gpu_build():
         preload_cuda()
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', DeprecationWarning)  # np.bool, at import only
-        try:
-            import mxnet
-        except ImportError as error:
-            raise UserError('MXNet cannot be imported (%s): install it with "pip install -r '
-                            'requirements.txt", on x86-64 Linux with Python 3.8 to 3.11' % error)
+    try:
+        import mxnet
+    except (ImportError, OSError) as error:
+        raise UserError('MXNet cannot be imported (%s): install it with "pip install -r requirements.txt", on '
+                        'x86-64 Linux with Python 3.8 to 3.11' % error)
     return mxnet
 
 
 def _restore_numpy_names():
     import numpy
-    if 'bool' not in vars(numpy):
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            if not hasattr(numpy, 'bool'):
-                numpy.bool = bool
+    if 'bool' not in vars(numpy):  # gone since 1.24, and a warning before
+        numpy.bool = bool
 
 
 def gpu_build():

@@ -1,0 +1,65 @@
+"""Options that several scripts share, and those that a resumed run takes from its checkpoint."""
+import argparse
+
+from common.errors import UserError
+
+# What a run may change when it goes on: where it computes and where its files are.
+FREE = ('gpus', 'cpus', 'threads', 'data_dir', 'log_dir', 'checkpoint_dir', 'resume', 'kv_store')
+
+
+def number(kind, least):
+    """Return an argparse type: a finite number of ``kind`` that is at least ``least``."""
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError('%r is not a number' % text)
+        if not least <= value < float('inf'):
+            raise argparse.ArgumentTypeError('%s is less than %s or not finite' % (text, least))
+        return value
+    return parse
+
+
+def gpu_list(text):
+    """Return [0, 1] for ``0,1``."""
+    numbers = [number(int, 0)(part) for part in text.split(',')]
+    if len(set(numbers)) < len(numbers):
+        raise argparse.ArgumentTypeError('%s names a GPU twice' % text)
+    return numbers
+
+
+def add_devices(parser):
+    group = parser.add_argument_group('where to compute (default: the GPUs that are found, else the CPU)')
+    either = group.add_mutually_exclusive_group()
+    either.add_argument('--gpus', type=gpu_list, metavar='LIST', help='GPU numbers, such as 0,1')
+    either.add_argument('--cpus', type=number(int, 1), metavar='N',
+                        help='N CPU contexts, over which a batch is split as over GPUs')
+    group.add_argument('--threads', type=number(int, 1), metavar='N',
+                       help='OpenMP threads (default: OMP_NUM_THREADS, else every core)')
+
+
+def add_folders(parser):
+    group = parser.add_argument_group('where files are')
+    group.add_argument('--data-dir', default='data', metavar='DIR',
+                       help='holds a folder for each data set that data/prepare.py made (default: %(default)s)')
+    group.add_argument('--log-dir', default='logs', metavar='DIR',
+                       help='for RUN.jsonl (default: %(default)s)')
+    group.add_argument('--checkpoint-dir', default='checkpoints', metavar='DIR',
+                       help='for RUN/ with symbol, parameters and state (default: %(default)s)')
+
+
+def resumed(parser, argv, stored):
+    """Return the options of a run that goes on: those it was started with, but for the free ones.
+
+    Raises
+    ------
+    UserError
+        An option that shapes the run was given with another value.
+    """
+    kept = {key: value for key, value in stored.items() if key not in FREE}
+    options = parser.parse_args(argv, argparse.Namespace(**kept))
+    for key, value in kept.items():
+        if getattr(options, key) != value:
+            raise UserError('the run was started with --%s %s and cannot go on with %s: leave the option out, '
+                            'or start a new run' % (key.replace('_', '-'), value, getattr(options, key)))
+    return options

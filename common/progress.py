@@ -1,0 +1,36 @@
+"""Progress within an epoch: a bar on a terminal, now and then a plain line elsewhere."""
+import sys
+import time
+
+from tqdm import tqdm
+
+EVERY = 60  # seconds between plain lines
+
+
+class Progress:
+    """Counts the images of one pass.
+
+    Parameters
+    ----------
+    title : str
+    total : int
+        Images in the pass.
+    """
+
+    def __init__(self, title, total):
+        self.title, self.total, self.done = title, total, 0
+        self.start = self.told = time.time()
+        self.bar = tqdm(total=total, desc=title, unit=' images', leave=False, disable=not sys.stderr.isatty())
+
+    def add(self, images, loss):
+        """Count ``images`` more, with the mean loss so far."""
+        self.done += images
+        self.bar.set_postfix(loss='%.3f' % loss, refresh=False)
+        self.bar.update(images)
+        if self.bar.disable and time.time() - self.told >= EVERY:
+            self.told = time.time()
+            print('%s: %d of %d images, loss %.3f, %.0f images/s' % (
+                self.title, self.done, self.total, loss, self.done / (self.told - self.start)), flush=True)
+
+    def close(self):
+        self.bar.close()

@@ -1,0 +1,103 @@
+"""A trained network bound for inference."""
+import os
+
+import cv2
+import numpy
+
+from common import checkpoint
+from common.data import IMAGE
+from common.engine import mx
+from common.errors import UserError
+from common.evaluate import evaluate
+
+
+class Scorer:
+    """Runs a trained network.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    arrays : dict
+        A checkpoint's arrays, see ``checkpoint.load_arrays``.
+    devices : list of mx.Context
+    batch : int
+        Images in a batch.
+
+    Raises
+    ------
+    UserError
+        The arrays are those of another network.
+    """
+
+    def __init__(self, symbol, arrays, devices, batch):
+        self.batch = batch
+        self.module = mx.mod.Module(symbol, context=devices)
+        self.module.bind(data_shapes=[('data', (batch,) + IMAGE)], for_training=False,
+                         label_shapes=[('softmax_label', (batch,))])
+        self._check(arrays)
+        self.module.set_params(arrays['arg'], arrays['aux'])
+
+    def _check(self, arrays):
+        symbol = self.module.symbol
+        arguments, _, auxiliary = symbol.infer_shape(data=(self.batch,) + IMAGE)
+        expected = {'arg': dict(zip(symbol.list_arguments(), arguments)),
+                    'aux': dict(zip(symbol.list_auxiliary_states(), auxiliary))}
+        del expected['arg']['data'], expected['arg']['softmax_label']
+        for kind, shapes in expected.items():
+            found = {name: array.shape for name, array in arrays[kind].items()}
+            if found != shapes:
+                odd = sorted(set(found.items()) ^ set(shapes.items()))[0][0]
+                raise UserError('the parameters are not those of this network (they differ in %s): name '
+                                'the model-symbol.json and a .params file of one run' % odd)
+
+    def score(self, batches):
+        """Return the ``Result`` on an iterator of batches."""
+        return evaluate(self.module, batches)
+
+    def probabilities(self, image):
+        """Return the class probabilities, shape (classes,), of a normalised image (3, 32, 32)."""
+        data = mx.nd.array(numpy.broadcast_to(image, (self.batch,) + IMAGE))
+        self.module.forward(mx.io.DataBatch([data], None), is_train=False)
+        return self.module.get_outputs()[0][0].asnumpy()
+
+
+def find_run(name, folder):
+    """Return the checkpoint folder of a run, given by its name or by the folder itself."""
+    return name if os.path.isdir(name) else os.path.join(folder, name)
+
+
+def epoch_of(state, which):
+    """Return the epoch that ``which`` names: ``last``, ``best`` (lowest test error) or a number."""
+    epoch = {'last': state['epoch'], 'best': state['best']}.get(which)
+    if epoch is None and which.isdigit() and int(which) in state['kept']:
+        epoch = int(which)
+    if epoch is None:
+        raise UserError('--checkpoint %s: the run keeps last, best and the epochs %s'
+                        % (which, ', '.join(map(str, state['kept']))))
+    return epoch
+
+
+def load_run(folder, which):
+    """Return symbol, arrays, state and epoch of a run's checkpoint."""
+    state = checkpoint.load_state(folder)
+    epoch = epoch_of(state, which)
+    return (checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
+            checkpoint.load_arrays(checkpoint.params_path(folder, epoch)), state, epoch)
+
+
+def read_image(path, dataset):
+    """Return an image file as the networks take it, (3, 32, 32) normalised, and its own size (w, h).
+
+    An image of another size is scaled to 32x32.
+    """
+    if not os.path.isfile(path):
+        raise UserError('%s is not there: name an image file' % path)
+    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError('%s is not an image that OpenCV reads: convert it to PNG or JPEG' % path)
+    size = image.shape[1::-1]
+    if size != IMAGE[:0:-1]:
+        image = cv2.resize(image, IMAGE[:0:-1], interpolation=cv2.INTER_AREA)
+    rgb = image[..., ::-1].astype(numpy.float32)
+    normalised = (rgb - numpy.float32(dataset.mean)) / numpy.float32(dataset.std)
+    return normalised.transpose(2, 0, 1), size

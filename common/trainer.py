@@ -1,0 +1,108 @@
+"""A network bound to its devices: one training pass, one evaluation, and its whole state."""
+import time
+
+from common import recipe
+from common.data import IMAGE
+from common.engine import mx
+from common.evaluate import Meter, barrier, evaluate
+from common.progress import Progress
+
+
+class Trainer:
+    """Trains a symbol with the paper's recipe.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    devices : list of mx.Context
+        A batch is split over them evenly.
+    batches : common.data.Batches
+    epochs, lr : int, float
+        Length of the run and first learning rate; both shape the schedule.
+    seed : int
+        Of the initial weights.
+    kvstore : str
+        MXNet's name of the store that sums the gradients of several devices.
+    arrays : dict, optional
+        A checkpoint's arrays, see ``state``.
+    epoch : int
+        Epochs that these arrays were trained for.
+    """
+
+    def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0):
+        self.batches = batches
+        self.schedule = recipe.Schedule(lr, epochs * batches.per_epoch)
+        self.module = mx.mod.Module(symbol, context=devices)
+        self.module.bind(data_shapes=[('data', (batches.batch,) + IMAGE)],
+                         label_shapes=[('softmax_label', (batches.batch,))])
+        arrays = arrays or {'arg': None, 'aux': None, 'momentum': {}}
+        mx.random.seed(seed)
+        self.module.init_params(recipe.initializer(), arg_params=arrays['arg'], aux_params=arrays['aux'])
+        self._init_optimizer(kvstore, lr, epoch * batches.per_epoch)
+        self._set_momentum(arrays['momentum'])
+
+    def _init_optimizer(self, kvstore, lr, updates):
+        self.optimizer = recipe.Nesterov(
+            learning_rate=lr, lr_scheduler=self.schedule, wd=recipe.WEIGHT_DECAY, begin_num_update=updates,
+            rescale_grad=1 / self.batches.batch, velocity_lr=self.schedule(updates) if updates else None)
+        self.module.init_optimizer(kvstore=kvstore, optimizer=self.optimizer)
+
+    def train(self, epoch, stop):
+        """Train for one epoch; return its ``Result`` and images/s. Raises ``Stopped``."""
+        meter, start = Meter(), time.time()
+        progress = Progress('epoch %d' % epoch, self.batches.train_images)
+        for batch in self.batches.train(epoch):
+            stop.check()
+            self.module.forward(batch, is_train=True)
+            self.module.backward()
+            self.module.update()
+            meter.add(self.module.get_outputs()[0], batch.label[0], batch.pad)
+            progress.add(self.batches.batch - batch.pad, meter.loss)
+        barrier()
+        progress.close()
+        self._share_statistics()
+        return meter.result(), self.batches.train_images / (time.time() - start)
+
+    def _share_statistics(self):
+        """Give every device the mean of their BatchNorm statistics, which a checkpoint has.
+
+        Each device moves its own. Without this the error in the log would be that of a network that no
+        checkpoint holds, and a resumed run would not be the one that was stopped.
+        """
+        if len(self.module._context) > 1:
+            self.module.set_params(*self.module.get_params())
+
+    def test(self):
+        """Return the ``Result`` on the test images."""
+        return evaluate(self.module, self.batches.test())
+
+    def lr(self, epoch):
+        """Return the learning rate of the first update of an epoch."""
+        return self.schedule((epoch - 1) * self.batches.per_epoch + 1)
+
+    def state(self):
+        """Return {'arg': parameters, 'aux': BatchNorm's moving statistics, 'momentum': velocities}."""
+        arguments, auxiliary = self.module.get_params()
+        updater, indices = self._updater()
+        return {'arg': arguments, 'aux': auxiliary,
+                'momentum': {name: updater.states[index[0]] for name, index in indices.items()
+                             if index[0] in updater.states}}
+
+    def _set_momentum(self, momentum):
+        updater, indices = self._updater()
+        for name, array in momentum.items():
+            for index in indices[name]:
+                updater.states[index] = array.copy()
+                updater.states_synced[index] = False  # moved to its device at the first update
+
+    def _updater(self):
+        """Return the object that holds the velocities, and its indices for each parameter.
+
+        MXNet keeps it in the kvstore or in the module, depending on the number of devices, and offers
+        only its pickle.
+        """
+        names, devices = self.module._param_names, len(self.module._context)
+        if self.module._update_on_kvstore:
+            return self.module._kvstore._updater, {name: [name] for name in names}
+        return self.module._updater, {name: [number * devices + device for device in range(devices)]
+                                      for number, name in enumerate(names)}

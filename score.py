@@ -1,0 +1,81 @@
+#!/usr/bin/env python
+"""Score a trained network: its error on a .rec file, or the class probabilities of one image.
+
+python score.py --run RUN
+python score.py --run RUN --image FILE
+"""
+import argparse
+import os
+
+from common import engine, options
+from common.datasets import DATASETS, get
+from common.errors import UserError, run
+
+
+def parse_args():
+    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parse.add_argument('--run', metavar='RUN', help='name or checkpoint folder of a run')
+    parse.add_argument('--checkpoint', default='last', metavar='WHICH',
+                       help='last, best, or an epoch that the run keeps (default: %(default)s)')
+    parse.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
+    parse.add_argument('--params', metavar='FILE', help='and with it the .params file')
+    parse.add_argument('--dataset', choices=sorted(DATASETS),
+                       help='whose normalisation, classes and test.rec to use (default: those of the run)')
+    parse.add_argument('--rec', metavar='FILE', help='score this file (default: test.rec of the data set)')
+    parse.add_argument('--image', metavar='FILE', help='print the class probabilities of this image instead')
+    parse.add_argument('--batch-size', type=options.number(int, 1), default=100, metavar='N',
+                       help='images in a batch (default: %(default)s)')
+    options.add_devices(parse)
+    options.add_folders(parse)
+    return parse.parse_args()
+
+
+def load(args):
+    """Return symbol, arrays, name of the data set and a title."""
+    from common import checkpoint, scorer
+    if args.run:
+        folder = scorer.find_run(args.run, args.checkpoint_dir)
+        symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
+        dataset = args.dataset or state['header']['options']['dataset']
+        return symbol, arrays, dataset, '%s, epoch %d' % (state['header']['run'], epoch)
+    if not (args.symbol and args.params and args.dataset):
+        raise UserError('say which network: --run RUN, or --symbol FILE --params FILE --dataset NAME')
+    return (checkpoint.load_symbol(args.symbol), checkpoint.load_arrays(args.params), args.dataset, args.params)
+
+
+def print_error(network, args, name, dataset, title):
+    from common import data, records
+    path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
+    images = records.check(path, dataset.classes)
+    result = network.score(data.record_iterator(path, dataset, args.batch_size, engine.cores()))
+    top5 = ', top-5 error %.2f%%' % result.top5 if dataset.classes >= 100 else ''
+    print('%s: top-1 error %.2f%%%s, loss %.4f on the %d images of %s' % (
+        title, result.error, top5, result.loss, images, path))
+
+
+def print_probabilities(network, args, dataset):
+    from common.scorer import read_image
+    image, size = read_image(args.image, dataset)
+    if size != (32, 32):
+        print('%s is %dx%d and was scaled to 32x32' % ((args.image,) + size))
+    probabilities = network.probabilities(image)
+    for label in probabilities.argsort()[::-1][:10]:
+        print('%6.2f%%  %s' % (100 * probabilities[label], dataset.names[label] if dataset.names else label))
+
+
+def main():
+    args = parse_args()
+    engine.set_threads(args.threads)
+    from common.scorer import Scorer
+    symbol, arrays, name, title = load(args)
+    dataset = get(name)
+    devices = engine.devices(args.gpus, args.cpus)
+    network = Scorer(symbol, arrays, devices, len(devices) if args.image else args.batch_size)
+    if args.image:
+        print_probabilities(network, args, dataset)
+    else:
+        print_error(network, args, name, dataset, title)
+
+
+if __name__ == '__main__':
+    run(main)

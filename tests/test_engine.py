@@ -1,0 +1,147 @@
+"""MXNet is prepared for today's machines; the GPU logic runs against stand-ins for NVIDIA's libraries."""
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, run_script, user_error
+
+from common import engine
+
+PRINT_THREADS = ('from common import engine; engine.set_threads(%s); from common.engine import mx; '
+                 'print(engine.threads(), mx.nd.ones(3).sum().asscalar())')
+
+
+def test_threads():
+    without = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'}
+    def said(threads, **variables):
+        return subprocess.run([sys.executable, '-c', PRINT_THREADS % threads], cwd=ROOT, check=True,
+                              env=dict(without, **variables), stdout=subprocess.PIPE, universal_newlines=True).stdout
+    assert said(None) == '%d 3.0\n' % engine.cores()
+    assert said(None, OMP_NUM_THREADS='1') == '1 3.0\n'
+    assert said(3, OMP_NUM_THREADS='1') == '3 3.0\n'
+
+
+def test_threads_cannot_change_later():
+    assert engine.mx
+    with pytest.raises(RuntimeError):
+        engine.set_threads(1)
+
+
+def test_help_does_not_wait_for_mxnet():
+    for script in ('train_cifar.py', 'score.py', 'plot_curves.py', 'data/prepare.py'):
+        said = run_script('-X', 'importtime', '-c', 'import sys, runpy; sys.argv = [%r, "--help"]\n'
+                          'try: runpy.run_path(%r, run_name="__main__")\nfinally: print("mxnet" in sys.modules)'
+                          % (script, os.path.join(ROOT, script)))
+        assert said.splitlines()[-1] == 'False', script
+
+
+def test_numpy_names_that_mxnet_asks_for():
+    run_script('-c', 'import numpy; vars(numpy).pop("bool", None); numpy.__deprecated_attrs__ = {}; '
+               'from common.engine import mx; assert numpy.bool is bool; mx.nd.array([True])')
+
+
+def test_mxnets_tools_run():
+    assert 'prefix' in run_script('-m', 'common.engine', 'mxnet.tools.im2rec', '--help')
+    assert 'name a module' in user_error('-m', 'common.engine')
+
+
+def test_no_gpu_here():
+    assert engine.gpu_build() is None
+    assert [str(device) for device in engine.devices()] == ['cpu(0)']
+    assert [str(device) for device in engine.devices(cpus=2)] == ['cpu(0)', 'cpu(1)']
+
+
+# ---- the GPU build, with stand-ins ----
+
+DRIVER = '''
+#include <stdlib.h>
+int cuInit(unsigned flags) { return getenv("GPUS") ? 0 : 100; }
+int cuDeviceGetCount(int *count) { *count = atoi(getenv("GPUS")); return 0; }
+int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return 0; }
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  *value = attribute == 75 ? atoi(getenv("MAJOR")) : atoi(getenv("MINOR")); return 0; }
+'''
+LIBRARY = '''
+#include <stdio.h>
+#include <stdlib.h>
+__attribute__((constructor)) static void loaded(void) {
+  FILE *log = fopen(getenv("LOADED"), "a"); fprintf(log, "%s\\n", NAME); fclose(log); }
+'''
+
+
+def compile_library(source, path, *options):
+    subprocess.run(['gcc', '-shared', '-fPIC', '-x', 'c', '-', '-o', str(path), *options], input=source.encode(), check=True)
+
+
+@pytest.fixture(scope='module')
+def stand_in(tmp_path_factory):
+    """A site folder that looks like an installed GPU build: its metadata, libraries and a driver."""
+    if not shutil.which('gcc'):
+        pytest.skip('compiling the stand-ins needs gcc')
+    site = tmp_path_factory.mktemp('site')
+    metadata = site / 'mxnet_cu112-1.9.1.dist-info'
+    metadata.mkdir()
+    (metadata / 'METADATA').write_text('Metadata-Version: 2.1\nName: mxnet-cu112\nVersion: 1.9.1\n')
+    for number, name in enumerate(engine.CUDA_LIBRARIES):
+        folder = site / 'nvidia' / ('package%d' % number) / 'lib'
+        folder.mkdir(parents=True)
+        compile_library(LIBRARY, folder / name, '-DNAME="%s"' % name)
+    (site / 'driver').mkdir()
+    compile_library(DRIVER, site / 'driver' / 'libcuda.so.1')
+    return site
+
+
+def with_gpu(site, code, check=run_script, driver=True, **variables):
+    """Run code that sees the stand-ins."""
+    log = site / 'loaded'
+    if log.exists():
+        log.unlink()
+    code = 'import sys; sys.path.insert(0, %r); from common import engine, errors\n%s' % (str(site), code)
+    said = check('-c', code, LOADED=str(log), LD_LIBRARY_PATH=str(site / 'driver') if driver else '', **variables)
+    return said, log.read_text().split() if log.exists() else []
+
+
+IMPORT = 'engine.mx.nd.ones(2).asnumpy(); print(engine.versions()["build"])'
+DEVICES = 'errors.run(lambda: print(engine.devices(%s)))'
+
+
+def test_cuda_libraries_are_loaded_in_order(stand_in):
+    said, loaded = with_gpu(stand_in, IMPORT)
+    assert said == 'mxnet-cu112\n' and loaded == list(engine.CUDA_LIBRARIES)
+
+
+@pytest.mark.parametrize('major,minor', [(5, 0), (6, 1), (7, 5), (8, 6), (8, 9)])
+def test_gpus_that_the_wheel_runs_on(stand_in, major, minor):
+    said, _ = with_gpu(stand_in, DEVICES % '[1]', GPUS='2', MAJOR=str(major), MINOR=str(minor))
+    assert said == '[gpu(1)]\n'
+
+
+def test_all_gpus_are_the_default(stand_in):
+    assert with_gpu(stand_in, DEVICES % '', GPUS='2', MAJOR='7', MINOR='0')[0] == '[gpu(0), gpu(1)]\n'
+    assert with_gpu(stand_in, DEVICES % '')[0] == '[cpu(0)]\n'
+
+
+@pytest.mark.parametrize('variables,gpus,word', [
+    (dict(GPUS='1', MAJOR='9', MINOR='0'), '', 'capability 9.0 and is too new'),
+    (dict(GPUS='1', MAJOR='3', MINOR='7'), '[0]', 'capability 3.7 and is too old'),
+    (dict(GPUS='2', MAJOR='7', MINOR='0'), '[2]', 'there are 2 GPUs'), (dict(), '[0]', 'the driver shows none')])
+def test_gpus_that_cannot_be_used(stand_in, variables, gpus, word):
+    said, _ = with_gpu(stand_in, DEVICES % gpus, user_error, **variables)
+    assert word in said and '--cpus' in said
+
+
+def test_missing_driver_and_library(stand_in, tmp_path):
+    assert "NVIDIA's driver" in with_gpu(stand_in, IMPORT, user_error, driver=False)[0]
+    site = tmp_path / 'site'
+    shutil.copytree(str(stand_in), str(site))
+    shutil.rmtree(str(site / 'nvidia' / 'package9'))
+    assert 'requirements-gpu.txt' in with_gpu(site, IMPORT, user_error)[0]
+
+
+def test_requirements_name_every_cuda_library():
+    """One nvidia package for each library that is loaded; cublas holds two."""
+    with open(os.path.join(ROOT, 'requirements-gpu.txt')) as file:
+        packages = [line for line in file if line.startswith('nvidia-')]
+    assert len(packages) == len(engine.CUDA_LIBRARIES) - 1

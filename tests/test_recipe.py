@@ -1,0 +1,120 @@
+"""Section 6.2's recipe: initial weights, learning rate, and the update, number by number."""
+import math
+
+import numpy
+import pytest
+
+import symbols
+from common import recipe
+from common.engine import mx
+
+
+def initialised(network='mr', depth=8, seed=3):
+    symbol = symbols.get_symbol(network, depth)
+    module = mx.mod.Module(symbol, context=mx.cpu())
+    module.bind([('data', (2, 3, 32, 32))], [('softmax_label', (2,))])
+    mx.random.seed(seed)
+    module.init_params(recipe.initializer())
+    return module.get_params()
+
+
+def test_initial_weights():
+    arguments, auxiliary = initialised(depth=20)
+    spreads = []
+    for name, array in arguments.items():
+        values = array.asnumpy()
+        if name.endswith('conv_weight'):
+            # He et al. 2015: normal with variance 2 / fan-in, fan-in = input channels x kernel area.
+            spreads.append(values.ravel() / math.sqrt(2 / values[0].size))
+        elif name.endswith('gamma'):
+            assert (values == 1).all()
+        elif name.endswith(('beta', 'bias')):
+            assert (values == 0).all()
+    every = numpy.concatenate(spreads)
+    assert abs(every.mean()) < 0.01 and abs(every.var() - 1) < 0.01
+    assert abs((every ** 4).mean() - 3) < 0.1  # normal, not uniform
+    assert all(abs(spread.var() - 1) < 6 * math.sqrt(2 / len(spread)) for spread in spreads)
+    limit = math.sqrt(1 / 64)
+    fc = arguments['fc_weight'].asnumpy()
+    assert 0.95 * limit < abs(fc).max() <= limit and abs(fc.var() / (limit ** 2 / 3) - 1) < 0.2
+    assert all((array.asnumpy() == name.endswith('var')).all() for name, array in auxiliary.items())
+
+
+def test_initial_weights_follow_the_seed():
+    first, again, other = (initialised(seed=seed)[0]['stem_conv_weight'].asnumpy() for seed in (3, 3, 4))
+    assert (first == again).all() and not (first == other).any()
+
+
+@pytest.mark.parametrize('epochs,per_epoch', [(400, 782), (40, 9350), (8, 5)])
+def test_learning_rate_at_every_epoch_boundary(epochs, per_epoch):
+    schedule = recipe.Schedule(0.1, epochs * per_epoch)
+    for epoch in range(1, epochs + 1):
+        done = epoch - 1
+        expected = 0.1 / 10 ** sum(done >= drop * epochs for drop in (1 / 2, 3 / 4, 7 / 8))
+        first, last = (epoch - 1) * per_epoch + 1, epoch * per_epoch
+        assert schedule(first) == pytest.approx(expected, rel=1e-12)
+        assert schedule(last) == pytest.approx(expected, rel=1e-12)
+    assert recipe.drop_epochs(epochs) == [epochs // 2, epochs * 3 // 4, epochs * 7 // 8]
+
+
+def test_learning_rate_of_a_length_that_eight_does_not_divide():
+    schedule = recipe.Schedule(1.0, 3 * 10)
+    rates = [schedule(update) for update in range(1, 31)]
+    assert [rates.index(rate) for rate in (0.1, 0.01, 0.001)] == [15, 22, 26]
+
+
+class NumpyNesterov:
+    """Nesterov momentum as MXNet 0.9 wrote it, the momentum without learning rate, in float64."""
+
+    def __init__(self, weights, momentum=0.9, decay=1e-4):
+        self.weights = {name: value.astype('float64') for name, value in weights.items()}
+        self.velocity = {name: 0 for name in weights}
+        self.momentum, self.decay = momentum, decay
+
+    def update(self, gradients, lr, batch):
+        for name, gradient in gradients.items():
+            step = gradient.astype('float64') / batch + self.decay * self.weights[name]
+            self.velocity[name] = self.momentum * self.velocity[name] + step
+            self.weights[name] = self.weights[name] - lr * (step + self.momentum * self.velocity[name])
+
+
+@pytest.mark.parametrize('devices', (1, 2))
+def test_updates_equal_a_numpy_nesterov(devices, tmp_path):
+    """Through the module and the kvstore, with the rate dropping after the 4th of 8 updates.
+
+    The decay is large, so that a parameter that is left out of it shows: beta, gamma and the bias.
+    """
+    random, batch, decay = numpy.random.RandomState(0), 4, 0.05
+    module = mx.mod.Module(symbols.get_symbol('resnet', 8), context=[mx.cpu(i) for i in range(devices)])
+    module.bind([('data', (batch, 3, 32, 32))], [('softmax_label', (batch,))])
+    mx.random.seed(0)
+    module.init_params(recipe.initializer())
+    arguments, auxiliary = module.get_params()
+    for name, array in arguments.items():  # gamma 1 and beta 0 would hide a missing decay
+        arguments[name] = array + mx.nd.array(0.1 * random.randn(*array.shape))
+    module.set_params(arguments, auxiliary)
+    schedule = recipe.Schedule(0.1, 8)
+    module.init_optimizer('device', recipe.Nesterov(learning_rate=0.1, lr_scheduler=schedule, wd=decay,
+                                                    rescale_grad=1 / batch))
+    twin = NumpyNesterov({name: array.asnumpy() for name, array in arguments.items()}, decay=decay)
+    for update in range(1, 9):
+        images = mx.nd.array(random.randn(batch, 3, 32, 32))
+        module.forward(mx.io.DataBatch([images], [mx.nd.array([1, 2, 3, 4])]), is_train=True)
+        module.backward()
+        group = module._exec_group
+        gradients = {name: sum(array.asnumpy() for array in arrays)
+                     for name, arrays in zip(group.param_names, group.grad_arrays)}
+        module.update()
+        twin.update(gradients, schedule(update), batch)
+        for name, array in module.get_params()[0].items():
+            numpy.testing.assert_allclose(array.asnumpy(), twin.weights[name], rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_the_defaults_are_the_papers():
+    assert (recipe.MOMENTUM, recipe.WEIGHT_DECAY) == (0.9, 1e-4)
+    from train_cifar import parser
+    options = parser().parse_args([])
+    assert (options.lr, options.batch_size, options.network, options.depth, options.dataset) == (0.1, 64, 'mr', 56, 'cifar10')
+    from common.datasets import DATASETS
+    assert [DATASETS[name].epochs for name in ('cifar10', 'cifar100', 'svhn')] == [400, 400, 40]
+    assert [DATASETS[name].augment for name in ('cifar10', 'cifar100', 'svhn')] == [True, True, False]

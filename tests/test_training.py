@@ -1,0 +1,341 @@
+"""Training through the real record iterator, module and kvstore, by the scripts a user runs."""
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import archives as written
+import numpy
+import pytest
+from conftest import ROOT, run_script, user_error
+
+import symbols
+from common import checkpoint, data, datasets, evaluate, fit, log, recipe
+from common.engine import mx
+from common.errors import UserError
+from common.trainer import Trainer
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory, fashion):
+    """A folder with data/cifar10 made from a small archive in the official format."""
+    folder = tmp_path_factory.mktemp('training')
+    written.cifar_binary(str(folder / 'cifar-10-binary.tar.gz'), fashion, train=300, test=64)
+    run_script('data/prepare.py', 'cifar10', '--source', folder, '--out', folder / 'data', '--no-checksum')
+    return folder
+
+
+def arguments(folder, *more):
+    """Options of a run of seconds on the small CIFAR-10, its files under ``folder``."""
+    return ('train_cifar.py', '--network', 'mr', '--depth', '8', '--epochs', '4', '--batch-size', '32',
+            '--data-dir', folder / 'data', '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints',
+            *more)
+
+
+@pytest.fixture(scope='module')
+def finished(place):
+    """A finished run of 4 epochs: its folder, its name, its log."""
+    run_script(*arguments(place))
+    path, = glob.glob(str(place / 'logs' / '*.jsonl'))
+    return place, os.path.splitext(os.path.basename(path))[0], path
+
+
+def frozen(symbol):
+    """The same symbol with BatchNorm computing from its moving statistics, whatever the batch."""
+    graph = json.loads(symbol.tojson())
+    for node in graph['nodes']:
+        if node['op'] == 'BatchNorm':
+            node['attrs']['use_global_stats'] = 'True'
+    return mx.sym.load_json(json.dumps(graph))
+
+
+def steps(symbol, devices, batches, count):
+    """Return the parameters after ``count`` updates of the first epoch."""
+    trainer = Trainer(symbol, devices, batches, epochs=4, lr=0.1)
+    for _, batch in zip(range(count), batches.train(1)):
+        trainer.module.forward(batch, is_train=True)
+        trainer.module.backward()
+        trainer.module.update()
+    return {name: array.asnumpy() for name, array in trainer.module.get_params()[0].items()}
+
+
+@pytest.mark.parametrize('network', ('mr', 'fuse3'))
+def test_two_devices_step_as_one(place, network):
+    """Section 6.2 splits a batch of 64 over two devices; their gradients are summed by the kvstore."""
+    symbol = frozen(symbols.get_symbol(network, 8))
+    batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 64)
+    one, two = (steps(symbol, devices, batches, 1) for devices in ([mx.cpu()], [mx.cpu(0), mx.cpu(1)]))
+    start = steps(symbol, [mx.cpu()], batches, 0)
+    for name in one:
+        numpy.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
+    assert max(abs(one[name] - start[name]).max() for name in one) > 1e-2
+
+
+def test_no_training_step_runs_as_evaluation(place):
+    """Evaluating right behind queued training steps must not change what they compute.
+
+    Without the barrier in ``evaluate`` they use BatchNorm's moving statistics (common/evaluate.py).
+    """
+    batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 32)
+    # Copies: the record iterator uses its own arrays again a few batches later.
+    queue = [mx.io.DataBatch([mx.nd.array(batch.data[0].asnumpy())], [mx.nd.array(batch.label[0].asnumpy())])
+             for batch in batches.train(1)]
+    results = []
+    for wait in (True, False):
+        trainer = Trainer(symbols.get_symbol('resnet', 14), [mx.cpu()], batches, epochs=1, lr=0.1)
+        mx.nd.waitall()
+        for batch in queue:
+            trainer.module.forward(batch, is_train=True)
+            trainer.module.backward()
+            trainer.module.update()
+        if wait:
+            mx.nd.waitall()
+        evaluate.evaluate(trainer.module, batches.test())
+        results.append(trainer.module.get_params()[0])
+    for name, array in results[0].items():
+        numpy.testing.assert_allclose(results[1][name].asnumpy(), array.asnumpy(), atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize('batch', (1, 5, 7, 32, 64))
+def test_every_test_image_counts_once(place, batch):
+    """Whatever the batch size: the error is that of the 64 images one by one."""
+    folder, dataset = str(place / 'data' / 'cifar10'), datasets.get('cifar10')
+    batches = data.Batches(folder, dataset, batch)
+    trainer = Trainer(symbols.get_symbol('mr', 8), [mx.cpu()], batches, epochs=1, lr=0.1, seed=2)
+    result = trainer.test()
+    reference = Trainer(symbols.get_symbol('mr', 8), [mx.cpu()], data.Batches(folder, dataset, 1), epochs=1, lr=0.1, seed=2)
+    losses, wrong, wrong5 = [], [], []
+    for item in reference.batches.test():
+        reference.module.forward(item, is_train=False)
+        probability = reference.module.get_outputs()[0].asnumpy()[0].astype('float64')
+        label = int(item.label[0].asscalar())
+        losses.append(-numpy.log(probability[label]))
+        wrong.append(probability.argmax() != label)
+        wrong5.append(label not in probability.argsort()[-5:])
+    assert len(losses) == 64
+    assert result.loss == pytest.approx(numpy.mean(losses), rel=1e-4)
+    assert result.error == pytest.approx(100 * numpy.mean(wrong)) and result.top5 == pytest.approx(100 * numpy.mean(wrong5))
+
+
+def test_not_a_number_is_an_error_and_not_a_success():
+    meter = evaluate.Meter()
+    meter.add(mx.nd.array([[numpy.nan] * 3, [0.7, 0.2, 0.1]]), mx.nd.array([0, 0]))
+    assert meter.result().error == 50 and numpy.isnan(meter.result().loss)
+
+
+def test_log_of_a_run(finished):
+    folder, name, path = finished
+    header, records = log.read(path)
+    assert header['run'] == name and header['parameters'] == 154970 and header['train_images'] == 300
+    for option in ('network', 'depth', 'widen', 'dataset', 'epochs', 'batch_size', 'lr', 'seed', 'kv_store', 'cpus'):
+        assert option in header['options']
+    assert set(header['versions']) >= {'python', 'mxnet', 'numpy'}
+    assert [record['epoch'] for record in records] == [1, 2, 3, 4]
+    # 4 epochs of 10 updates: the rate drops after 20, 30 and 35 updates; the log has each epoch's first.
+    assert [record['lr'] for record in records] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    for record in records:
+        assert record['seconds'] > 0 and record['images_per_second'] > 0 and 0 <= record['test_error'] <= 100
+        assert 'test_top5' not in record  # for 100 classes and more
+
+
+def test_checkpoints_of_a_run(finished):
+    folder, name, path = finished
+    run = folder / 'checkpoints' / name
+    records = log.read(path)[1]
+    state = checkpoint.load_state(str(run))
+    best = min(records, key=lambda record: record['test_error'])['epoch']
+    assert (state['epoch'], state['best'], state['header']['options']['seed']) == (4, best, 1)
+    kept = sorted({2, 3, 4, best})  # the steps of the schedule, the last, the best
+    assert state['kept'] == kept and sorted(p.name for p in run.glob('*.params')) == ['model-%04d.params' % e for e in kept]
+    # MXNet reads it by itself, and there is nothing to unpickle.
+    symbol, arg, aux = mx.model.load_checkpoint(str(run / 'model'), 4)
+    arrays = checkpoint.load_arrays(str(run / 'model-0004.params'))
+    assert set(arg) == set(arrays['momentum']) == set(symbol.list_arguments()) - {'data', 'softmax_label'}
+    assert set(aux) == set(symbol.list_auxiliary_states())
+    assert any(abs(array.asnumpy()).max() > 0 for array in arrays['momentum'].values())
+    assert sorted(p.name for p in run.iterdir() if p.suffix != '.params') == ['lock', 'model-symbol.json', 'state.json']
+
+
+def records_of(path):
+    """The records without what the clock decides."""
+    return [{key: value for key, value in record.items() if key not in ('seconds', 'images_per_second')}
+            for record in log.read(str(path))[1]]
+
+
+@pytest.mark.parametrize('number,devices', [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGKILL, ()),
+                                            (signal.SIGTERM, ('--cpus', '2'))])
+def test_interrupted_and_resumed_run_is_the_same_run(finished, tmp_path, number, devices):
+    place, name, path = finished
+    if devices:
+        run_script(*arguments(place, *devices, '--log-dir', tmp_path / 'whole', '--checkpoint-dir', tmp_path / 'whole'))
+        path, = glob.glob(str(tmp_path / 'whole' / '*.jsonl'))
+        name = os.path.splitext(os.path.basename(path))[0]
+        whole = tmp_path / 'whole' / name
+    else:
+        whole = place / 'checkpoints' / name
+    files = ('--log-dir', tmp_path / 'logs', '--checkpoint-dir', tmp_path / 'checkpoints', *devices)
+    command = [sys.executable] + [str(part) for part in arguments(place, *files)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
+    while not glob.glob(str(tmp_path / 'checkpoints' / '*' / 'state.json')):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    stopped, = glob.glob(str(tmp_path / 'logs' / '*.jsonl'))
+    stopped_name = os.path.splitext(os.path.basename(stopped))[0]
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
+    assert number == signal.SIGKILL or '--resume ' + stopped_name in said
+    assert 1 <= len(json.load(open(str(tmp_path / 'checkpoints' / stopped_name / 'state.json')))['records']) < 4
+    run_script('train_cifar.py', '--resume', stopped_name, '--data-dir', place / 'data', *files)
+    assert records_of(stopped) == records_of(path)
+    ends = [checkpoint.load_arrays(str(folder / 'model-0004.params')) for folder in (whole, tmp_path / 'checkpoints' / stopped_name)]
+    for kind in checkpoint.KINDS:
+        for key, array in ends[0][kind].items():
+            numpy.testing.assert_array_equal(ends[1][kind][key].asnumpy(), array.asnumpy(), err_msg=key)
+
+
+def test_resume_restores_a_lost_or_torn_log(finished, tmp_path):
+    place, name, path = finished
+    shutil.copytree(str(place / 'checkpoints'), str(tmp_path / 'checkpoints'))
+    original = open(path).read()
+    for content in (None, original[:-20], original + '{"type": "epoch", "epo'):
+        shutil.rmtree(str(tmp_path / 'logs'), ignore_errors=True)
+        if content is not None:
+            (tmp_path / 'logs').mkdir()
+            (tmp_path / 'logs' / os.path.basename(path)).write_text(content)
+        run_script('train_cifar.py', '--resume', name, '--data-dir', place / 'data', '--log-dir', tmp_path / 'logs',
+                   '--checkpoint-dir', tmp_path / 'checkpoints')
+        assert (tmp_path / 'logs' / os.path.basename(path)).read_text() == original
+
+
+def test_a_run_in_progress_is_not_resumed(finished):
+    place, name, _ = finished
+    lock = checkpoint.Lock(str(place / 'checkpoints' / name))
+    try:
+        said = user_error('train_cifar.py', '--resume', name, '--data-dir', place / 'data', '--log-dir', place / 'logs',
+                          '--checkpoint-dir', place / 'checkpoints')
+        assert 'another process' in said
+    finally:
+        lock.release()
+
+
+def test_it_learns(sample, tmp_path):
+    """A small network on the sample, two epochs: chance is 90 % error."""
+    run_script('train_cifar.py', '--dataset', 'sample', '--network', 'mr', '--depth', '8', '--epochs', '2',
+               '--cpus', '1', '--data-dir', sample, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)
+    records = log.read(glob.glob(str(tmp_path / '*.jsonl'))[0])[1]
+    assert records[-1]['test_error'] < 35 and records[-1]['train_loss'] < records[0]['train_loss']
+
+
+def test_top5_with_100_classes(tmp_path, fashion):
+    written.cifar_binary(str(tmp_path / 'cifar-100-binary.tar.gz'), fashion, 'cifar100', train=200, test=100)
+    run_script('data/prepare.py', 'cifar100', '--source', tmp_path, '--out', tmp_path, '--no-checksum')
+    run_script('train_cifar.py', '--dataset', 'cifar100', '--network', 'plain', '--depth', '5', '--epochs', '1',
+               '--data-dir', tmp_path, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)
+    record, = log.read(glob.glob(str(tmp_path / '*.jsonl'))[0])[1]
+    assert 0 <= record['test_top5'] <= record['test_error'] <= 100 and record['train_top5'] <= record['train_error']
+
+
+def test_the_papers_command_on_cpus(place):
+    """python train_cifar.py --network mr --depth 56, two devices, on an archive in CIFAR-10's format."""
+    said = run_script('train_cifar.py', '--network', 'mr', '--depth', '56', '--cpus', '2', '--epochs', '1',
+                      '--data-dir', place / 'data', '--log-dir', place / 'mr56', '--checkpoint-dir', place / 'mr56')
+    assert 'cifar10-mr56-' in said and 'epoch 1/1' in said
+    header, _ = log.read(glob.glob(str(place / 'mr56' / '*.jsonl'))[0])
+    assert header['parameters'] == 1710426 and header['devices'] == ['cpu(0)', 'cpu(1)']
+
+
+def test_names_never_collide(tmp_path):
+    made = [log.create(str(tmp_path), 'same', {}) for _ in range(3)]
+    assert [name for _, name in made] == ['same', 'same-2', 'same-3']
+    assert all(log.read(path)[0]['run'] == name for path, name in made)
+
+
+# ---- score.py ----
+
+def test_score_repeats_the_log(finished):
+    place, name, path = finished
+    files = ('--data-dir', place / 'data', '--checkpoint-dir', place / 'checkpoints')
+    records = log.read(path)[1]
+    for which, epoch in (('last', 4), ('2', 2)):
+        said = run_script('score.py', '--run', name, '--checkpoint', which, *files)
+        assert 'epoch %d: top-1 error %.2f%%' % (epoch, records[epoch - 1]['test_error']) in said and '64 images' in said
+    folder = place / 'checkpoints' / name
+    said = run_script('score.py', '--symbol', folder / 'model-symbol.json', '--params', folder / 'model-0004.params',
+                      '--dataset', 'cifar10', '--rec', place / 'data' / 'cifar10' / 'test.rec', '--batch-size', '7')
+    assert 'top-1 error %.2f%%' % records[3]['test_error'] in said
+
+
+def test_score_one_image(finished, tmp_path, fashion):
+    import cv2
+    place, name, _ = finished
+    command = ('score.py', '--run', place / 'checkpoints' / name)
+    cv2.imwrite(str(tmp_path / 'small.png'), fashion[1].images[0])
+    cv2.imwrite(str(tmp_path / 'large.png'), cv2.resize(fashion[1].images[0], (96, 64)))
+    said = run_script(*command, '--image', tmp_path / 'small.png').splitlines()
+    shares = [float(line.split('%')[0]) for line in said]
+    assert len(said) == 10 and abs(sum(shares) - 100) < 0.1 and shares == sorted(shares, reverse=True)
+    assert {line.split()[-1] for line in said} == set(datasets.get('cifar10').names)
+    assert '96x64 and was scaled' in run_script(*command, '--image', tmp_path / 'large.png')
+    (tmp_path / 'text.png').write_text('no image')
+    assert 'not an image' in user_error(*command, '--image', tmp_path / 'text.png')
+    assert 'not there' in user_error(*command, '--image', tmp_path / 'none.png')
+
+
+def test_score_errors(finished, tmp_path):
+    place, name, _ = finished
+    folder = place / 'checkpoints' / name
+    assert '--run RUN' in user_error('score.py')
+    assert 'not there' in user_error('score.py', '--run', 'nowhere')
+    assert 'keeps last, best' in user_error('score.py', '--run', folder, '--checkpoint', '77')
+    (tmp_path / 'short.params').write_bytes((folder / 'model-0004.params').read_bytes()[:5000])
+    loose = ('score.py', '--dataset', 'cifar10', '--rec', place / 'data' / 'cifar10' / 'test.rec')
+    assert 'damaged' in user_error(*loose, '--symbol', folder / 'model-symbol.json', '--params', tmp_path / 'short.params')
+    assert 'not a network' in user_error(*loose, '--symbol', folder / 'state.json', '--params', folder / 'model-0004.params')
+    (tmp_path / 'other.json').write_text(symbols.get_symbol('mr', 14).tojson())
+    assert 'not those of this network' in user_error(*loose, '--symbol', tmp_path / 'other.json',
+                                                     '--params', folder / 'model-0004.params')
+
+
+# ---- mistakes ----
+
+@pytest.mark.parametrize('options,word', [
+    (('--depth', '57'), 'nearest 56 and 62'), (('--gpus', '0,1'), '--cpus'), (('--gpus', '0,0'), 'twice'),
+    (('--gpus', 'all'), 'not a number'), (('--epochs', '0'), 'less than 1'), (('--lr', 'nan'), 'finite'),
+    (('--lr', '-1'), 'less than 0'), (('--batch-size', '0'), 'less than 1'), (('--batch-size', '100'), 'smaller batch'),
+    (('--batch-size', '33', '--cpus', '2'), 'evenly'), (('--dataset', 'svhn'), 'data/prepare.py'),
+    (('--data-dir', '/nowhere'), 'not there'), (('--resume', 'nowhere'), 'no checkpoint yet'),
+    (('--widen', '0'), 'less than 1'), (('--seed', '-1'), 'less than 0')])
+def test_mistakes_in_options(place, options, word):
+    assert word in user_error(*arguments(place, *options))
+
+
+def test_resume_with_other_options(finished):
+    place, name, _ = finished
+    said = user_error(*arguments(place, '--resume', name, '--depth', '14'))
+    assert '--depth 8' in said and 'new run' in said
+
+
+def test_log_folder_that_cannot_be_written(place):
+    (place / 'file').write_text('')
+    assert 'check the path' in user_error(*arguments(place, '--log-dir', place / 'file' / 'logs'))
+
+
+def test_help_names_the_papers_defaults():
+    said = run_script('train_cifar.py', '--help')
+    assert '400 for cifar10' in ' '.join(said.split()) and '40 for svhn' in ' '.join(said.split())
+    from train_cifar import parser
+    assert all(action.help for action in parser()._actions)
+
+
+def test_first_and_best_epoch():
+    """The best epoch is the first with the lowest test error."""
+    assert fit.line({'epoch': 1, 'lr': 0.1, 'train_loss': 1, 'train_error': 2, 'test_loss': 3, 'test_error': 4,
+                     'images_per_second': 5}, 9).startswith('epoch 1/9')
+    with pytest.raises(UserError):
+        datasets.get('mnist')
+    assert recipe.drop_epochs(1) == []

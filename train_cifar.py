@@ -1,0 +1,65 @@
+#!/usr/bin/env python
+"""Train a network on CIFAR-10, CIFAR-100 or SVHN as the paper does (section 6.2).
+
+python train_cifar.py --network mr --depth 56 --gpus 0,1
+"""
+import argparse
+import os
+import sys
+
+import symbols
+from common import engine, options
+from common.datasets import DATASETS
+from common.errors import run
+
+
+def parser():
+    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults.")
+    number = options.number
+    parse.add_argument('--network', choices=sorted(symbols.NETWORKS), default='mr', help='default: %(default)s')
+    parse.add_argument('--depth', type=int, default=56,
+                       help="the network's own depth: d1 for plain, resnet, fuse3, fuse6; d2 = d1/2 + 1 for il, "
+                            'mr, side (default: %(default)s)')
+    parse.add_argument('--widen', type=number(int, 1), default=1,
+                       help='factor on the channels; 4 for DFN-MR2 and DFN-MR3 (default: %(default)s)')
+    parse.add_argument('--dataset', choices=sorted(DATASETS), default='cifar10', help='default: %(default)s')
+    parse.add_argument('--epochs', type=number(int, 1), metavar='N',
+                       help='default: ' + ', '.join('%d for %s' % (d.epochs, name) for name, d in DATASETS.items()))
+    parse.add_argument('--batch-size', type=number(int, 1), default=64, metavar='N',
+                       help='images in a batch, over all devices (default: %(default)s)')
+    parse.add_argument('--lr', type=number(float, 0), default=0.1,
+                       help='first learning rate; x0.1 at 1/2, 3/4 and 7/8 of the epochs (default: %(default)s)')
+    parse.add_argument('--seed', type=number(int, 0), default=1,
+                       help='of the initial weights, the order of the images and the crops (default: %(default)s)')
+    parse.add_argument('--kv-store', choices=('device', 'local', 'nccl'), default='device',
+                       help='how several devices sum their gradients (default: %(default)s)')
+    parse.add_argument('--resume', metavar='RUN', help='go on with this run from its last checkpoint')
+    options.add_devices(parse)
+    options.add_folders(parse)
+    return parse
+
+
+def main():
+    parse = parser()
+    args, state = parse.parse_args(), None
+    engine.set_threads(args.threads)
+    # MXNet is loaded from here on, when the options are known to be right.
+    from common import checkpoint, fit
+    from common.data import Batches
+    if args.resume:
+        state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume))
+        args = options.resumed(parse, sys.argv[1:], state['header']['options'])
+    dataset = DATASETS[args.dataset]
+    args.epochs = args.epochs or dataset.epochs
+    symbol = symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen)
+    devices = engine.devices(args.gpus, args.cpus)
+    batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size, args.seed, engine.cores())
+    name = '%s-%s%d' % (args.dataset, args.network, args.depth) + ('-w%d' % args.widen if args.widen > 1 else '')
+    from symbols.summary import parameters
+    facts = {'parameters': parameters(symbol), 'devices': [str(device) for device in devices],
+             'train_images': batches.train_images, 'test_images': batches.test_images}
+    fit.fit(args, symbol, batches, devices, name, facts, state)
+
+
+if __name__ == '__main__':
+    run(main)
