@@ -77,9 +77,7 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
     SIGINT and SIGTERM end the process after the current batch with status 130 or 143; the last
     checkpoint is that of the epoch before.
     """
-    if batches.batch % len(devices):
-        raise UserError('--batch-size %d cannot be split over %d devices evenly: choose a multiple'
-                        % (batches.batch, len(devices)))
+    check_devices(devices, batches.batch, options.kv_store)
     run, arrays = resume(options, state) if state else (start(options, name, facts), None)
     try:
         with Stop() as stop:
@@ -89,6 +87,7 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
             while run.epoch < options.epochs:
                 run.save(symbol, trainer, one_epoch(trainer, run.epoch + 1, batches.dataset.classes, stop))
                 print(line(run.records[-1], options.epochs), flush=True)
+            print('finished; score it with: python score.py --run %s' % run.header['run'])
     except Stopped as signal:
         sys.stderr.write('stopped by %s after epoch %d; go on with --resume %s\n' % (
             signal, run.epoch, run.header['run']))
@@ -96,6 +95,15 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
     finally:
         run.lock.release()
     return run
+
+
+def check_devices(devices, batch, kvstore):
+    """Raise ``UserError`` for a batch or a kvstore that the devices cannot share."""
+    if batch % len(devices):
+        raise UserError('--batch-size %d cannot be split over %d devices evenly: choose a multiple of %d'
+                        % (batch, len(devices), len(devices)))
+    if kvstore == 'nccl' and devices[0].device_type == 'cpu':
+        raise UserError('--kv-store nccl sums on GPUs only: use --kv-store device on CPUs')
 
 
 def one_epoch(trainer, epoch, classes, stop):

@@ -25,7 +25,8 @@ class Progress:
     def add(self, images, loss):
         """Count ``images`` more, with the mean loss so far."""
         self.done += images
-        self.bar.set_postfix(loss='%.3f' % loss, refresh=False)
+        if loss == loss:  # nan until the first batch is summed
+            self.bar.set_postfix(loss='%.3f' % loss, refresh=False)
         self.bar.update(images)
         if self.bar.disable and time.time() - self.told >= EVERY:
             self.told = time.time()

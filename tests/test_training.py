@@ -249,6 +249,25 @@ def test_the_papers_command_on_cpus(place):
     assert header['parameters'] == 1710426 and header['devices'] == ['cpu(0)', 'cpu(1)']
 
 
+def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
+    import pty
+    command = [sys.executable] + [str(part) for part in arguments(
+        place, '--epochs', '1', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, universal_newlines=True)
+    os.close(theirs)
+    shown = b''
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+    assert process.wait() == 0 and 'epoch 1/1  lr 0.1' in process.stdout.read()
+    assert b'epoch 1:' in shown and b'/300' in shown and b'loss=' in shown
+    assert '/300' not in run_script(*command[1:]) and not subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE,
+                                                                       stderr=subprocess.PIPE).stderr
+
+
 def test_names_never_collide(tmp_path):
     made = [log.create(str(tmp_path), 'same', {}) for _ in range(3)]
     assert [name for _, name in made] == ['same', 'same-2', 'same-3']
@@ -309,7 +328,7 @@ def test_score_errors(finished, tmp_path):
     (('--lr', '-1'), 'less than 0'), (('--batch-size', '0'), 'less than 1'), (('--batch-size', '100'), 'smaller batch'),
     (('--batch-size', '33', '--cpus', '2'), 'evenly'), (('--dataset', 'svhn'), 'data/prepare.py'),
     (('--data-dir', '/nowhere'), 'not there'), (('--resume', 'nowhere'), 'no checkpoint yet'),
-    (('--widen', '0'), 'less than 1'), (('--seed', '-1'), 'less than 0')])
+    (('--kv-store', 'nccl', '--cpus', '2'), '--kv-store device'), (('--widen', '0'), 'less than 1'), (('--seed', '-1'), 'less than 0')])
 def test_mistakes_in_options(place, options, word):
     assert word in user_error(*arguments(place, *options))
 

@@ -1,0 +1,46 @@
+# make demo   install, convert the sample, train DFN-MR and ResNet on it, score both, draw Figure 12
+# make test   install and run the tests; make test-slow runs the long ones
+# Another interpreter: make demo PYTHON=/path/to/python3.10
+
+VENV := .venv
+DEMO := demo
+EPOCHS := 5
+PYTHONS := $(PYTHON) python3.11 python3.10 python3.9 python3.8 python3 python
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))
+RUN := $(VENV)/bin/python
+SMALL := --dataset sample --epochs $(EPOCHS) --cpus 1 --log-dir $(DEMO)/logs --checkpoint-dir $(DEMO)/checkpoints
+
+.PHONY: demo test test-slow clean
+
+demo: $(VENV)/installed
+	rm -rf $(DEMO)
+	$(RUN) data/prepare.py sample
+	$(RUN) train_cifar.py --network mr --depth 14 $(SMALL)
+	$(RUN) train_cifar.py --network resnet --depth 26 $(SMALL)
+	for run in $(DEMO)/checkpoints/*; do $(RUN) score.py --cpus 1 --run $$run || exit 1; done
+	$(RUN) plot_curves.py $(DEMO)/logs/*.jsonl --figure 12 --out $(DEMO)/figure12.png
+
+test: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest
+
+test-slow: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest -m slow
+
+$(VENV)/installed: requirements.txt requirements-common.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/installed-test: requirements-test.txt $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch $@
+
+# The candidates are run, not only looked for: a name on the PATH may be a shim that leads nowhere.
+$(VENV)/bin/python:
+	@case "$$(uname -sm)" in "Linux x86_64") ;; *) echo "MXNet 1.9.1 is packaged for x86-64 Linux, and this is $$(uname -sm)" >&2; exit 2;; esac
+	@for python in $(PYTHONS); do \
+	  if $$python -c '$(FITS)' 2>/dev/null; then echo "using $$python"; exec $$python -m venv $(VENV); fi; \
+	done; \
+	echo "no Python 3.8 to 3.11 with the modules venv and ensurepip was found: install one (on Debian 12: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 2
+
+clean:
+	rm -rf $(VENV) $(DEMO)
