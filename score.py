@@ -43,22 +43,27 @@ def load(args):
     return (checkpoint.load_symbol(args.symbol), checkpoint.load_arrays(args.params), args.dataset, args.params)
 
 
-def print_error(network, args, name, dataset, title):
-    from common import data, records
+def print_error(symbol, arrays, device, args, name, title):
+    from common import records
+    from common.data import Records
+    from common.scorer import Scorer
+    dataset = get(name)
     path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
     images = records.check(path, dataset.classes)
-    result = network.score(data.record_iterator(path, dataset, args.batch_size, engine.cores()))
+    batch = min(args.batch_size, images)
+    result = Scorer(symbol, arrays, device, batch).score(Records(path, dataset, batch, engine.cores()).batches())
     top5 = ', top-5 error %.2f%%' % result.top5 if dataset.classes >= 100 else ''
     print('%s: top-1 error %.2f%%%s, loss %.4f on the %d images of %s' % (
         title, result.error, top5, result.loss, images, path))
 
 
-def print_probabilities(network, args, dataset):
-    from common.scorer import read_image
+def print_probabilities(symbol, arrays, device, args, name):
+    from common.scorer import Scorer, read_image
+    dataset = get(name)
     image, size = read_image(args.image, dataset)
     if size != (32, 32):
         print('%s is %dx%d and was scaled to 32x32' % ((args.image,) + size))
-    probabilities = network.probabilities(image)
+    probabilities = Scorer(symbol, arrays, device, 1).probabilities(image)
     for label in probabilities.argsort()[::-1][:10]:
         print('%6.2f%%  %s' % (100 * probabilities[label], dataset.names[label] if dataset.names else label))
 
@@ -66,15 +71,12 @@ def print_probabilities(network, args, dataset):
 def main():
     args = parse_args()
     engine.set_threads(args.threads)
-    from common.scorer import Scorer
     symbol, arrays, name, title = load(args)
-    dataset = get(name)
-    devices = engine.devices(args.gpus, args.cpus)
-    network = Scorer(symbol, arrays, devices, len(devices) if args.image else args.batch_size)
+    device = engine.devices(args.gpus, args.cpus)[0]
     if args.image:
-        print_probabilities(network, args, dataset)
+        print_probabilities(symbol, arrays, device, args, name)
     else:
-        print_error(network, args, name, dataset, title)
+        print_error(symbol, arrays, device, args, name, title)
 
 
 if __name__ == '__main__':

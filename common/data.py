@@ -33,15 +33,10 @@ class Batches:
     """
 
     def __init__(self, folder, dataset, batch, seed=0, threads=1):
-        self.folder, self.dataset, self.batch, self.seed, self.threads = folder, dataset, batch, seed, threads
-        self.train_images, self.test_images = (
-            records.check(self._path(split), dataset.classes) for split in ('train', 'test'))
-        if batch > min(self.train_images, self.test_images):
-            raise UserError('--batch-size %d: %s has %d training and %d test images; take a smaller '
-                            'batch' % (batch, folder, self.train_images, self.test_images))
-
-    def _path(self, split):
-        return os.path.join(self.folder, split + '.rec')
+        self.dataset, self.batch, self.seed = dataset, batch, seed
+        self._train = Records(os.path.join(folder, 'train.rec'), dataset, batch, threads, shuffle_seed=seed)
+        self._test = Records(os.path.join(folder, 'test.rec'), dataset, batch, threads)
+        self.train_images, self.test_images = self._train.images, self._test.images
 
     @property
     def per_epoch(self):
@@ -56,35 +51,73 @@ class Batches:
         the arrays of a batch anew a few batches later: work that is queued on them is waited for, but
         whoever keeps a batch must copy it.
         """
-        order, crops = seeds(self.seed, epoch)
-        random = numpy.random.RandomState(crops)
-        # A new iterator each epoch: what it yields is then a function of seed and epoch, and not of
-        # the epochs before. The .idx makes the order a permutation of the whole file.
-        path = self._path('train')
-        for batch in record_iterator(path, self.dataset, self.batch, self.threads, shuffle=True, seed=order,
-                                     path_imgidx=os.path.splitext(path)[0] + '.idx'):
+        random = numpy.random.RandomState(numpy.random.SeedSequence([self.seed, epoch]).generate_state(4))
+        for batch in self._train.batches(epoch):
             if self.dataset.augment:
-                images = crop_and_mirror(batch.data[0].asnumpy(), random)
-                batch.data = [mx.nd.array(images)]
+                batch.data = [mx.nd.array(crop_and_mirror(batch.data[0].asnumpy(), random))]
             yield batch
 
     def test(self):
         """Yield the test batches; count the first ``batch - batch.pad`` images of each and no other."""
-        return record_iterator(self._path('test'), self.dataset, self.batch, self.threads)
+        return self._test.batches()
 
 
-def seeds(seed, epoch):
-    """Return the seeds of an epoch's order and of its crops, below 2**31 as MXNet needs them."""
-    return [int(word >> 1) for word in numpy.random.SeedSequence([seed, epoch]).generate_state(2)]
+class Records:
+    """The batches of one .rec file, normalised, RGB, through one ``ImageRecordIter``.
+
+    The iterator is kept and reset, because MXNet never gives back all the memory of one. It is told not
+    to fill up the last batch, because it would begin the next pass behind the images it filled with;
+    what it leaves in their place is replaced here.
+
+    Parameters
+    ----------
+    path : str
+        The .rec file; the .idx file lies beside it.
+    shuffle_seed : int, optional
+        Passes come in an order of their own each, a permutation of the whole file, decided by this seed
+        and the number of the pass. Without it, in the order of the file.
+    """
+
+    def __init__(self, path, dataset, batch, threads, shuffle_seed=None):
+        self.images = records.check(path, dataset.classes)
+        if batch > self.images:
+            raise UserError('--batch-size %d: %s has %d images; take a smaller batch' % (batch, path, self.images))
+        self.batch, self.number = batch, 0
+        self.options = dict(
+            path_imgrec=path, data_shape=IMAGE, batch_size=batch, preprocess_threads=threads, verbose=False,
+            label_name='softmax_label', round_batch=False, **_statistics(dataset))
+        if shuffle_seed is not None:
+            seed = int(numpy.random.SeedSequence(shuffle_seed).generate_state(1)[0] >> 1)  # an int32 for MXNet
+            self.options.update(path_imgidx=os.path.splitext(path)[0] + '.idx', shuffle=True, seed=seed)
+
+    def batches(self, number=None):
+        """Yield the batches of a pass, by default the next; the first is number 1."""
+        self._begin(self.number + 1 if number is None else number)
+        seen, head = 0, None
+        short = -self.images % self.batch
+        for batch in self.iterator:
+            seen += self.batch
+            batch.pad = max(0, seen - self.images)
+            if head is None:
+                head = [array[:short].copy() for array in batch.data + batch.label] if short else []
+            if batch.pad:
+                for array, filling in zip(batch.data + batch.label, head):
+                    array[-short:] = filling
+            yield batch
+
+    def _begin(self, number):
+        # Each reset shuffles anew, from what the shuffle before has left of the generator.
+        if number <= self.number or not self.number:
+            self.iterator = mx.io.ImageRecordIter(**self.options)
+            self.number = 1
+        while self.number < number:
+            self.iterator.reset()
+            self.number += 1
 
 
-def record_iterator(path, dataset, batch, threads, **options):
-    """Return an ``ImageRecordIter`` of normalised images (batch, 3, 32, 32), RGB."""
-    statistics = {'%s_%s' % (kind, channel): value for kind, values in
-                  (('mean', dataset.mean), ('std', dataset.std)) for channel, value in zip('rgb', values)}
-    return mx.io.ImageRecordIter(
-        path_imgrec=path, data_shape=IMAGE, batch_size=batch, preprocess_threads=threads,
-        label_name='softmax_label', verbose=False, **statistics, **options)
+def _statistics(dataset):
+    return {'%s_%s' % (kind, channel): value for kind, values in (('mean', dataset.mean), ('std', dataset.std))
+            for channel, value in zip('rgb', values)}
 
 
 def crop_and_mirror(images, random):

@@ -33,7 +33,7 @@ def add_devices(parser):
     either = group.add_mutually_exclusive_group()
     either.add_argument('--gpus', type=gpu_list, metavar='LIST', help='GPU numbers, such as 0,1')
     either.add_argument('--cpus', type=number(int, 1), metavar='N',
-                        help='N CPU contexts, over which a batch is split as over GPUs')
+                        help='N CPU contexts, over which training splits a batch as over GPUs')
     group.add_argument('--threads', type=number(int, 1), metavar='N',
                        help='OpenMP threads (default: OMP_NUM_THREADS, else every core)')
 

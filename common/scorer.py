@@ -19,7 +19,7 @@ class Scorer:
     symbol : mx.sym.Symbol
     arrays : dict
         A checkpoint's arrays, see ``checkpoint.load_arrays``.
-    devices : list of mx.Context
+    device : mx.Context
     batch : int
         Images in a batch.
 
@@ -29,9 +29,9 @@ class Scorer:
         The arrays are those of another network.
     """
 
-    def __init__(self, symbol, arrays, devices, batch):
+    def __init__(self, symbol, arrays, device, batch):
         self.batch = batch
-        self.module = mx.mod.Module(symbol, context=devices)
+        self.module = mx.mod.Module(symbol, context=device)
         self.module.bind(data_shapes=[('data', (batch,) + IMAGE)], for_training=False,
                          label_shapes=[('softmax_label', (batch,))])
         self._check(arrays)

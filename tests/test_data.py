@@ -78,6 +78,47 @@ def test_an_epoch_depends_on_seed_and_epoch_alone(cifar):
     assert (epoch(4) != reference).any() and (epoch(3, seed=2) != reference).any()
 
 
+def test_passes_after_one_another_or_broken_off(cifar):
+    """One iterator serves all passes, also after one that was not read to its end."""
+    folder, truth = cifar
+    plain = datasets.get('cifar10')._replace(augment=False)
+    batches = data.Batches(folder, plain, 16)
+    whole = [collect(batches.train(epoch), 16) for epoch in (1, 2, 3)]
+    again = data.Batches(folder, plain, 16)
+    for epoch, (images, labels, _) in zip((1, 2, 3), whole):
+        next(again.train(epoch))
+        next(again.test())
+        for _ in range(2):
+            numpy.testing.assert_array_equal(collect(again.train(epoch), 16)[0], images)
+            numpy.testing.assert_array_equal(collect(again.test(), 16)[1], truth['test'][1])
+
+
+@pytest.mark.parametrize('dataset', (datasets.get('cifar10'), datasets.get('svhn')))
+def test_the_last_batch_is_filled_with_the_epochs_first_images(cifar, dataset):
+    plain = dataset._replace(augment=False)
+    for epoch in (1, 2):
+        items = [(batch.data[0].asnumpy(), batch.label[0].asnumpy(), batch.pad)
+                 for batch in data.Batches(cifar[0], plain, 16).train(epoch)]
+        assert [pad for _, _, pad in items] == [0] * 6 + [12]
+        numpy.testing.assert_array_equal(items[-1][0][4:], items[0][0][:12])
+        numpy.testing.assert_array_equal(items[-1][1][4:], items[0][1][:12])
+
+
+def test_memory_stays_flat(cifar):
+    """MXNet keeps megabytes of every record iterator that is made anew; one that is reset has no growth."""
+    said = run_script('-c', """
+from common import data, datasets
+def resident():
+    return int(next(line for line in open('/proc/self/status') if 'VmRSS' in line).split()[1])
+batches = data.Batches(%r, datasets.get('cifar10'), 25)
+for epoch in range(1, 101):
+    for _ in batches.train(epoch): pass
+    for _ in batches.test(): pass
+    if epoch == 20: early = resident()
+print(resident() - early)""" % cifar[0])
+    assert int(said) < 10000  # kilobytes; 80 new pairs of iterators would be over 100,000
+
+
 def test_crop_and_mirror_is_what_it_says():
     """Each result is a window of the zero-padded image, as it is or mirrored, at all places alike."""
     random = numpy.random.RandomState(0)
