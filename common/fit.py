@@ -6,6 +6,7 @@ from datetime import datetime
 
 from common import checkpoint, engine, log, recipe
 from common.errors import UserError
+from common.options import FOLDERS
 from common.signals import Stop, Stopped
 from common.trainer import Trainer
 
@@ -29,6 +30,13 @@ class Run:
     def epoch(self):
         """Epochs that are done."""
         return len(self.records)
+
+    @property
+    def name(self):
+        """The name, followed by the options that lead to its files where those are not the usual."""
+        folders = ''.join(' --%s %s' % (key.replace('_', '-'), getattr(self.options, key))
+                          for key in FOLDERS if getattr(self.options, key) != FOLDERS[key])
+        return self.header['run'] + folders
 
     def save(self, symbol, trainer, record):
         """Write the checkpoint of an epoch, then its log record."""
@@ -87,10 +95,10 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
             while run.epoch < options.epochs:
                 run.save(symbol, trainer, one_epoch(trainer, run.epoch + 1, batches.dataset.classes, stop))
                 print(line(run.records[-1], options.epochs), flush=True)
-            print('finished; score it with: python score.py --run %s' % run.header['run'])
+            print('finished; score it with: python score.py --run %s' % run.name)
     except Stopped as signal:
         sys.stderr.write('stopped by %s after epoch %d; go on with --resume %s\n' % (
-            signal, run.epoch, run.header['run']))
+            signal, run.epoch, run.name))
         raise SystemExit(128 + signal.number)
     finally:
         run.lock.release()

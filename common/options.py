@@ -3,8 +3,9 @@ import argparse
 
 from common.errors import UserError
 
+FOLDERS = {'data_dir': 'data', 'log_dir': 'logs', 'checkpoint_dir': 'checkpoints'}
 # What a run may change when it goes on: where it computes and where its files are.
-FREE = ('gpus', 'cpus', 'threads', 'data_dir', 'log_dir', 'checkpoint_dir', 'resume', 'kv_store')
+FREE = ('gpus', 'cpus', 'threads', 'resume', 'kv_store', *FOLDERS)
 
 
 def number(kind, least):
@@ -40,12 +41,11 @@ def add_devices(parser):
 
 def add_folders(parser):
     group = parser.add_argument_group('where files are')
-    group.add_argument('--data-dir', default='data', metavar='DIR',
-                       help='holds a folder for each data set that data/prepare.py made (default: %(default)s)')
-    group.add_argument('--log-dir', default='logs', metavar='DIR',
-                       help='for RUN.jsonl (default: %(default)s)')
-    group.add_argument('--checkpoint-dir', default='checkpoints', metavar='DIR',
-                       help='for RUN/ with symbol, parameters and state (default: %(default)s)')
+    for key, text in (('data_dir', 'holds a folder for each data set that data/prepare.py made'),
+                      ('log_dir', 'for RUN.jsonl'),
+                      ('checkpoint_dir', 'for RUN/ with symbol, parameters and state')):
+        group.add_argument('--' + key.replace('_', '-'), default=FOLDERS[key], metavar='DIR',
+                           help=text + ' (default: %(default)s)')
 
 
 def resumed(parser, argv, stored):

@@ -188,7 +188,7 @@ def test_interrupted_and_resumed_run_is_the_same_run(finished, tmp_path, number,
     stopped, = glob.glob(str(tmp_path / 'logs' / '*.jsonl'))
     stopped_name = os.path.splitext(os.path.basename(stopped))[0]
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
-    assert number == signal.SIGKILL or '--resume ' + stopped_name in said
+    assert number == signal.SIGKILL or '--resume %s --data-dir' % stopped_name in said
     assert 1 <= len(json.load(open(str(tmp_path / 'checkpoints' / stopped_name / 'state.json')))['records']) < 4
     run_script('train_cifar.py', '--resume', stopped_name, '--data-dir', place / 'data', *files)
     assert records_of(stopped) == records_of(path)
