@@ -56,7 +56,7 @@ def set_threads(threads):
 
 def threads():
     """Return the number of OpenMP threads MXNet computes with."""
-    return int(os.environ['OMP_NUM_THREADS'])
+    return int(os.environ['OMP_NUM_THREADS'].split(',')[0])  # a list has one number for each level
 
 
 def __getattr__(name):

@@ -97,8 +97,8 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
                 print(line(run.records[-1], options.epochs), flush=True)
             print('finished; score it with: python score.py --run %s' % run.name)
     except Stopped as signal:
-        sys.stderr.write('stopped by %s after epoch %d; go on with --resume %s\n' % (
-            signal, run.epoch, run.name))
+        sys.stderr.write('stopped by %s after epoch %d; %s\n' % (
+            signal, run.epoch, 'go on with --resume ' + run.name if run.epoch else 'nothing to resume yet'))
         raise SystemExit(128 + signal.number)
     finally:
         run.lock.release()
