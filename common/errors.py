@@ -32,6 +32,9 @@ def run(main):
         sys.stdout.flush()
     except UserError as error:
         fail(error)
+    except ModuleNotFoundError as error:
+        fail('the package %s is missing here: use the environment that "make demo" makes (.venv/bin/python), '
+             'or install requirements.txt with Python 3.8 to 3.11' % error.name)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone: nothing is left to say, and the
         # interpreter's own flush at exit must not complain either.

@@ -42,6 +42,14 @@ def test_numpy_names_that_mxnet_asks_for():
                'from common.engine import mx; assert numpy.bool is bool; mx.nd.array([True])')
 
 
+def test_python_without_the_packages():
+    """-S leaves site-packages out, as an interpreter does into which nothing was installed."""
+    for script in ('train_cifar.py', 'score.py --run x', 'plot_curves.py x --out x.png', 'data/prepare.py sample'):
+        said = subprocess.run([sys.executable, '-S', *script.split()], cwd=ROOT, stderr=subprocess.PIPE,
+                              stdout=subprocess.PIPE, universal_newlines=True)
+        assert said.returncode == 2 and 'is missing here' in said.stderr and 'Traceback' not in said.stderr, said.stderr
+
+
 def test_mxnets_tools_run():
     assert 'prefix' in run_script('-m', 'common.engine', 'mxnet.tools.im2rec', '--help')
     assert 'name a module' in user_error('-m', 'common.engine')

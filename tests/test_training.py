@@ -253,7 +253,10 @@ def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
     import pty
     command = [sys.executable] + [str(part) for part in arguments(
         place, '--epochs', '1', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)]
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:
+        pytest.skip('no terminal to be had: %s' % error)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, universal_newlines=True)
     os.close(theirs)
     shown = b''
