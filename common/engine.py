@@ -77,7 +77,10 @@ def _import_mxnet():
         preload_cuda()
     try:
         import mxnet
-    except (ImportError, OSError) as error:
+    except OSError as error:
+        raise UserError('MXNet needs a library of the system (%s): install it, on Debian with "apt-get install '
+                        'libgomp1"' % error)
+    except ImportError as error:
         raise UserError('MXNet cannot be imported (%s): install it with "pip install -r requirements.txt", on '
                         'x86-64 Linux with Python 3.8 to 3.11' % error)
     return mxnet
