@@ -8,12 +8,12 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def run_script(*arguments, status=0, cwd=ROOT, **variables):
+def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):
     """Run a script of the repository; return its stdout, or its stderr where ``status`` is not 0."""
     command = [sys.executable] + [str(argument) for argument in arguments]
     environment = dict(os.environ, PYTHONPATH=ROOT, **variables)
     done = subprocess.run(command, cwd=str(cwd), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=300)
+                          universal_newlines=True, timeout=timeout)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stderr if status else done.stdout
 

@@ -15,6 +15,7 @@ import archives as written
 import cv2
 import numpy
 import pytest
+import scipy.io
 from conftest import ROOT, run_script, user_error
 
 from common.engine import mx
@@ -100,6 +101,28 @@ def test_svhn_script(tmp_path, fashion):
     found, labels = unpack(tmp_path / 'svhn', 'test')
     numpy.testing.assert_array_equal(found, truth['test'][0])
     numpy.testing.assert_array_equal(labels, truth['test'][1])
+
+
+@pytest.mark.slow
+def test_svhn_of_official_size(tmp_path, fashion):
+    """Files with SVHN's numbers of images, other images in them: 598,388 train."""
+    for name, count in svhn.IMAGES.items():
+        images = numpy.empty((32, 32, 3, count), 'uint8', order='F')
+        images[...] = fashion[0].images[0][..., None]
+        labels = (numpy.arange(count) % 10 + 1).reshape(-1, 1)
+        scipy.io.savemat(str(tmp_path / (name + '_32x32.mat')), {'X': images, 'y': labels})
+    said = run_script(HERE, 'svhn', '--source', tmp_path, '--out', tmp_path, '--no-checksum', timeout=1500)
+    assert 'train  598388 images' in said and 'val      6000 images' in said and 'test    26032 images' in said
+    assert '0:600 1:600 2:600 3:600 4:600 5:600 6:600 7:600 8:600 9:600' in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir(fashion_mnist.DEBIAN), reason='dataset-fashion-mnist is not installed')
+def test_the_whole_of_fashion_mnist(tmp_path):
+    """Debian's package is found without --source and has a known checksum."""
+    said = run_script(HERE, 'fashion-mnist', '--out', tmp_path)
+    assert 'train   60000 images; of each class: 0:6000' in said and 'test    10000 images' in said
+    assert_converted(tmp_path / 'fashion-mnist', {s.name: (s.images, s.labels) for s in fashion_mnist.splits(None, None)})
 
 
 def test_sample_is_balanced_and_padded(sample):
@@ -297,7 +320,6 @@ def test_damaged_idx_files(tmp_path, fashion):
 
 
 def test_svhn_with_wrong_content(tmp_path, fashion):
-    import scipy.io
     written.svhn(tmp_path, fashion)
     refused(tmp_path, 'svhn', tmp_path, 'held out', '--no-checksum')
     path = str(tmp_path / 'train_32x32.mat')
