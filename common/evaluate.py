@@ -29,20 +29,19 @@ class Meter:
             (batch,)
         """
         count = len(label) - pad
-        probability = probability[:count]
-        own = mx.nd.pick(probability, label[:count].as_in_context(probability.context), keepdims=True)
-        # How many classes are at least as likely as the right one. With NaN it is none, and wrong.
-        rank = (probability >= own).sum(axis=1)
-        right = [((rank >= 1) * (rank <= k)).sum() for k in (1, 5)]
-        loss = -mx.nd.log(own + LEAST_PROBABILITY).sum()
-        self.pending.append((count, mx.nd.concat(loss, *right, dim=0)))
+        # The label is a new batch's and ready; the output is copied, because the next batch overwrites it.
+        self.pending.append((probability.copy(), label.asnumpy()[:count].astype(int)))
         if len(self.pending) > LAG:
             self._settle()
 
     def _settle(self):
-        count, sums = self.pending.popleft()
-        self.images += count
-        self.sums += sums.asnumpy()
+        copy, label = self.pending.popleft()
+        probability = copy.asnumpy()[:len(label)].astype(numpy.float64)
+        own = probability[numpy.arange(len(label)), label][:, None]
+        # How many classes are at least as likely as the right one. With NaN it is none, and wrong.
+        rank = (probability >= own).sum(axis=1)
+        self.images += len(label)
+        self.sums += (-numpy.log(own + LEAST_PROBABILITY).sum(), *(((rank >= 1) & (rank <= k)).sum() for k in (1, 5)))
 
     @property
     def loss(self):

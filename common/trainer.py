@@ -6,6 +6,7 @@ from common.data import IMAGE
 from common.engine import mx
 from common.evaluate import Meter, barrier, evaluate
 from common.progress import Progress
+from symbols import fast
 
 
 class Trainer:
@@ -32,7 +33,9 @@ class Trainer:
     def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0):
         self.batches = batches
         self.schedule = recipe.Schedule(lr, epochs * batches.per_epoch)
-        self.module = mx.mod.Module(symbol, context=devices)
+        # The fused operator has a CPU implementation only.
+        on_cpu = all(device.device_type == 'cpu' for device in devices)
+        self.module = mx.mod.Module(fast.rewrite(symbol) if on_cpu else symbol, context=devices)
         self.module.bind(data_shapes=[('data', (batches.batch,) + IMAGE)],
                          label_shapes=[('softmax_label', (batches.batch,))])
         arrays = arrays or {'arg': None, 'aux': None, 'momentum': {}}

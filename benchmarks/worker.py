@@ -1,0 +1,145 @@
+"""One side of a benchmark, in a process of its own: python -m benchmarks.worker SPEC.
+
+It prints a JSON line when it is ready and then answers each line ``TASK STEPS`` with one. A process for
+each side, because each has its own OpenMP threads and settings; benchmark.py lets them take turns.
+"""
+import json
+import os
+import resource
+import sys
+import time
+
+import numpy
+
+CLASSES = 10
+
+
+def random_batch(batch):
+    """Return images (batch, 3, 32, 32), normal as normalised ones are, and labels (batch,)."""
+    random = numpy.random.RandomState(0)
+    return random.randn(batch, 3, 32, 32).astype('float32'), random.randint(0, CLASSES, batch)
+
+
+class Ours:
+    """The project's own trainer: module, optimiser, loss and error, as in a run."""
+
+    def __init__(self, spec):
+        from common import engine
+        engine.set_threads(spec['threads'])
+        import symbols
+        self.mx, self.batch, self.epoch = engine.mx, spec['batch'], 0
+        images, labels = random_batch(self.batch)
+        self.fixed = self.mx.io.DataBatch([self.mx.nd.array(images)], [self.mx.nd.array(labels)], pad=0)
+        self.batches = self._batches(spec)
+        symbol = symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
+        self.module = self._bind(symbol, engine.devices(spec['gpus'], None if spec['gpus'] else 1))
+
+    def _batches(self, spec):
+        if not spec['data']:
+            return iter(lambda: self.fixed, None)
+        from common import data, datasets
+        name = os.path.basename(os.path.normpath(spec['data']))
+        source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=len(os.sched_getaffinity(0)))
+        return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
+
+    def _bind(self, symbol, devices):
+        from common.trainer import Trainer
+        per_epoch = type('Synthetic', (), {'batch': self.batch, 'per_epoch': 1 << 20})
+        return Trainer(symbol, devices, per_epoch, epochs=1, lr=0.01).module
+
+    def train(self, steps):
+        from common.evaluate import Meter
+        meter = Meter()
+        for _ in range(steps):
+            batch = next(self.batches)
+            self.module.forward(batch, is_train=True)
+            self.module.backward()
+            self.module.update()
+            meter.add(self.module.get_outputs()[0], batch.label[0], batch.pad)
+        meter.result()
+        self.mx.nd.waitall()
+
+    def inference(self, steps):
+        for _ in range(steps):
+            self.module.forward(next(self.batches), is_train=False)
+            self.module.get_outputs()
+        self.mx.nd.waitall()
+
+
+class Textbook(Ours):
+    """The textbook graph on MXNet's default settings: its number of threads, its NAG, no metric."""
+
+    def __init__(self, spec):
+        os.environ.pop('OMP_NUM_THREADS', None)
+        numpy.bool = bool
+        import mxnet
+        from common import engine
+        engine.mx = self.mx = mxnet  # before the engine module would prepare it
+        from benchmarks import textbook
+        images, labels = random_batch(spec['batch'])
+        self.fixed = mxnet.io.DataBatch([mxnet.nd.array(images)], [mxnet.nd.array(labels)], pad=0)
+        self.batches = iter(lambda: self.fixed, None)
+        self.module = mxnet.mod.Module(textbook.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen']))
+        self.module.bind([('data', images.shape)], [('softmax_label', labels.shape)])
+        self.module.init_params(mxnet.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2))
+        self.module.init_optimizer(optimizer='nag', optimizer_params={'learning_rate': 0.01, 'momentum': 0.9, 'wd': 1e-4})
+
+    def train(self, steps):
+        for _ in range(steps):
+            self.module.forward(self.fixed, is_train=True)
+            self.module.backward()
+            self.module.update()
+        self.mx.nd.waitall()
+
+
+class Torch:
+    """PyTorch, eager, SGD with Nesterov momentum and decay; ``spec['layout']`` is its memory format."""
+
+    def __init__(self, spec):
+        import torch
+        from benchmarks.torch_networks import Network
+        torch.set_num_threads(spec['threads'] or len(os.sched_getaffinity(0)))
+        self.torch = torch
+        self.layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]
+        self.network = Network(spec['network'], spec['depth'], CLASSES, spec['widen']).to(memory_format=self.layout)
+        images, labels = random_batch(spec['batch'])
+        self.images = torch.from_numpy(images).contiguous(memory_format=self.layout)
+        self.labels = torch.from_numpy(labels)
+        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
+
+    def train(self, steps):
+        self.network.train()
+        for _ in range(steps):
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = self.torch.nn.functional.cross_entropy(self.network(self.images), self.labels)
+            loss.backward()
+            self.optimiser.step()
+        loss.item()
+
+    def inference(self, steps):
+        self.network.eval()
+        with self.torch.inference_mode():
+            for _ in range(steps):
+                self.network(self.images)
+
+
+SIDES = {'ours': Ours, 'textbook': Textbook, 'torch': Torch}
+
+
+def answer(**values):
+    print(json.dumps(dict(values, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)), flush=True)
+
+
+def main():
+    spec = json.loads(sys.argv[1])
+    side = SIDES[spec['side']](spec)
+    answer(ready=True)
+    for line in sys.stdin:
+        task, steps = line.split()
+        start = time.perf_counter()
+        getattr(side, task)(int(steps))
+        answer(seconds=time.perf_counter() - start)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,33 @@
+"""benchmark.py measures both sides in turn and prints their ratio."""
+import re
+
+import pytest
+from conftest import run_script, user_error
+
+SHORT = ('--network', 'mr', '--depth', '8', '--batch-size', '8', '--rounds', '2', '--seconds', '0.2')
+
+
+def rates(said, task, side):
+    return float(re.search(r'^%s +%s +([\d.]+)' % (task, side), said, re.MULTILINE).group(1))
+
+
+def test_alone_and_from_records(sample):
+    said = run_script('benchmark.py', *SHORT)
+    assert rates(said, 'train', 'ours') > 10 and rates(said, 'inference', 'ours') > rates(said, 'train', 'ours')
+    assert rates(run_script('benchmark.py', *SHORT, '--task', 'train', '--data', sample / 'sample'), 'train', 'ours') > 10
+
+
+def test_against_the_textbook():
+    said = run_script('benchmark.py', *SHORT, '--compare', 'textbook', '--task', 'train')
+    assert rates(said, 'train', 'textbook') > 1
+    ratio = float(re.search(r'ours / textbook: ([\d.]+)', said).group(1))
+    assert ratio == pytest.approx(rates(said, 'train', 'ours') / rates(said, 'train', 'textbook'), rel=0.5)
+
+
+def test_against_pytorch():
+    pytest.importorskip('torch')
+    assert re.search(r'ours / torch n(chw|hwc): [\d.]+', run_script('benchmark.py', *SHORT, '--compare', 'torch'))
+
+
+def test_mistakes():
+    assert 'nearest' in user_error('benchmark.py', '--depth', '15')
