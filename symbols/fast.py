@@ -9,7 +9,7 @@ import json
 from common import engine
 
 FUSED = '_contrib_BatchNormWithReLU'
-BN_OPTIONS = ('eps', 'momentum', 'fix_gamma')
+BN_OPTIONS = {'eps', 'momentum', 'fix_gamma'}
 
 
 def rewrite(symbol):
@@ -29,11 +29,11 @@ def rewrite(symbol):
     for number, node in enumerate(nodes):
         if node['op'] == 'Activation' and node['attrs']['act_type'] == 'relu':
             source = node['inputs'][0][0]
-            if nodes[source]['op'] == 'BatchNorm' and readers[source] == 1:
+            # With other options (frozen statistics, say) a BatchNorm stays what it is.
+            if nodes[source]['op'] == 'BatchNorm' and readers[source] == 1 and set(nodes[source]['attrs']) <= BN_OPTIONS:
                 into[number] = source
     for source in into.values():
-        attributes = nodes[source]['attrs']
-        nodes[source].update(op=FUSED, attrs={key: attributes[key] for key in BN_OPTIONS if key in attributes})
+        nodes[source]['op'] = FUSED
     return engine.mx.sym.load_json(json.dumps(_without(graph, into)))
 
 
