@@ -8,7 +8,7 @@ import argparse
 import os
 
 from common import engine, options
-from common.datasets import DATASETS, get
+from common.datasets import DATASETS, TOP5_FROM, get
 from common.errors import UserError, run
 
 
@@ -52,7 +52,7 @@ def print_error(symbol, arrays, device, args, name, title):
     images = records.check(path, dataset.classes)
     batch = min(args.batch_size, images)
     result = Scorer(symbol, arrays, device, batch).score(Records(path, dataset, batch, engine.cores()).batches())
-    top5 = ', top-5 error %.2f%%' % result.top5 if dataset.classes >= 100 else ''
+    top5 = ', top-5 error %.2f%%' % result.top5 if dataset.classes >= TOP5_FROM else ''
     print('%s: top-1 error %.2f%%%s, loss %.4f on the %d images of %s' % (
         title, result.error, top5, result.loss, images, path))
 

@@ -7,6 +7,8 @@ from common.errors import UserError
 # epochs: the paper's. names: the classes in the order of their labels, empty where they are many.
 Dataset = namedtuple('Dataset', 'classes mean std augment epochs names')
 
+TOP5_FROM = 100  # classes: with fewer, the top-5 error says nothing and is not reported
+
 _CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'
 _FASHION = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag',
             'Ankle boot']

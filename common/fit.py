@@ -5,12 +5,11 @@ import time
 from datetime import datetime
 
 from common import checkpoint, engine, log, recipe
+from common.datasets import TOP5_FROM
 from common.errors import UserError
 from common.options import FOLDERS
 from common.signals import Stop, Stopped
 from common.trainer import Trainer
-
-TOP5_FROM = 100  # classes
 
 
 class Run:

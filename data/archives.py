@@ -50,7 +50,11 @@ def verify(archive, path):
 
 def md5(path):
     """Return the MD5 of a file as hexadecimal digits."""
-    digest = hashlib.md5()
+    return digest_of(path, hashlib.md5())
+
+
+def digest_of(path, digest):
+    """Return what a ``hashlib`` object makes of a file, as hexadecimal digits."""
     with open(path, 'rb') as file:
         for block in iter(lambda: file.read(BLOCK), b''):
             digest.update(block)

@@ -78,7 +78,7 @@ def _open(dataset, source, cache, checksum):
     if source is None:
         source = archives.download(versions[0].archive, cache)
     for version in versions:
-        wanted = {name: MOST_BYTES for names in version.files.values() for name in names}
+        wanted = _wanted(version)
         folder = _unpacked(version, source, wanted)
         if folder:
             return version, {name: _read(os.path.join(folder, name)) for name in wanted}
@@ -86,8 +86,12 @@ def _open(dataset, source, cache, checksum):
     version = next((v for v in versions if os.path.isfile(os.path.join(source, v.archive.name))),
                    versions[1 if 'python' in os.path.basename(source) else 0])
     path = archives.locate(version.archive, source, checksum)
-    wanted = {name: MOST_BYTES for names in version.files.values() for name in names}
-    return version, archives.members(path, wanted)
+    return version, archives.members(path, _wanted(version))
+
+
+def _wanted(version):
+    """Return {file name: most bytes it may have} of a version."""
+    return {name: MOST_BYTES for names in version.files.values() for name in names}
 
 
 def _unpacked(version, source, wanted):

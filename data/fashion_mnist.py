@@ -15,7 +15,6 @@ HOME = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/'
 DEBIAN = '/usr/share/datasets/fashion-mnist'  # where the package dataset-fashion-mnist puts them
 SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fashion_mnist_sample')
 CLASSES = 10
-IMAGES = {'train': 60000, 'test': 10000}
 
 # The second checksum is that of Debian's package.
 ARCHIVES = {(split, kind): Archive(name, HOME + name, md5, 32) for split, kind, name, md5 in (

@@ -127,11 +127,7 @@ def _check_records(split, folder):
 
 
 def _fingerprint(path):
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(archives.BLOCK), b''):
-            digest.update(block)
-    return {'bytes': os.path.getsize(path), 'sha256': digest.hexdigest()}
+    return {'bytes': os.path.getsize(path), 'sha256': archives.digest_of(path, hashlib.sha256())}
 
 
 def publish(folder, target):
