@@ -32,7 +32,8 @@ class Ours:
         self.fixed = self.mx.io.DataBatch([self.mx.nd.array(images)], [self.mx.nd.array(labels)], pad=0)
         self.batches = self._batches(spec)
         symbol = symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
-        self.module = self._bind(symbol, engine.devices(spec['gpus'], None if spec['gpus'] else 1))
+        trainer = self._bind(symbol, engine.devices(spec['gpus'], None if spec['gpus'] else 1))
+        self.module, self.tester = trainer.module, trainer.tester
 
     def _batches(self, spec):
         if not spec['data']:
@@ -45,7 +46,7 @@ class Ours:
     def _bind(self, symbol, devices):
         from common.trainer import Trainer
         per_epoch = type('Synthetic', (), {'batch': self.batch, 'per_epoch': 1 << 20})
-        return Trainer(symbol, devices, per_epoch, epochs=1, lr=0.01).module
+        return Trainer(symbol, devices, per_epoch, epochs=1, lr=0.01)
 
     def train(self, steps):
         from common.evaluate import Meter
@@ -61,8 +62,8 @@ class Ours:
 
     def inference(self, steps):
         for _ in range(steps):
-            self.module.forward(next(self.batches), is_train=False)
-            self.module.get_outputs()
+            self.tester.forward(next(self.batches), is_train=False)
+            self.tester.get_outputs()
         self.mx.nd.waitall()
 
 
@@ -79,7 +80,7 @@ class Textbook(Ours):
         images, labels = random_batch(spec['batch'])
         self.fixed = mxnet.io.DataBatch([mxnet.nd.array(images)], [mxnet.nd.array(labels)], pad=0)
         self.batches = iter(lambda: self.fixed, None)
-        self.module = mxnet.mod.Module(textbook.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen']))
+        self.module = self.tester = mxnet.mod.Module(textbook.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen']))
         self.module.bind([('data', images.shape)], [('softmax_label', labels.shape)])
         self.module.init_params(mxnet.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2))
         self.module.init_optimizer(optimizer='nag', optimizer_params={'learning_rate': 0.01, 'momentum': 0.9, 'wd': 1e-4})

@@ -191,11 +191,18 @@ def _check_gpu(gpu, found):
                         % ((gpu,) + found[gpu] + (age,)))
 
 
+def native_operators():
+    """Make the project's own CPU operators known to MXNet; return whether they are there (native/)."""
+    import native
+    return native.load()
+
+
 def versions():
     """Return the versions that a result depends on, by name."""
     import numpy
     return {'python': platform.python_version(), 'mxnet': _mx().__version__,
-            'build': gpu_build() or 'mxnet', 'numpy': numpy.__version__}
+            'build': gpu_build() or 'mxnet', 'numpy': numpy.__version__,
+            'operators': 'native' if not gpu_build() and native_operators() else 'mxnet'}
 
 
 def _run_tool():

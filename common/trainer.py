@@ -33,16 +33,24 @@ class Trainer:
     def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0):
         self.batches = batches
         self.schedule = recipe.Schedule(lr, epochs * batches.per_epoch)
-        # The fused operator has a CPU implementation only.
+        # The faster graphs are for the CPU.
         on_cpu = all(device.device_type == 'cpu' for device in devices)
-        self.module = mx.mod.Module(fast.rewrite(symbol) if on_cpu else symbol, context=devices)
-        self.module.bind(data_shapes=[('data', (batches.batch,) + IMAGE)],
-                         label_shapes=[('softmax_label', (batches.batch,))])
+        self.module = self._bind(fast.for_training(symbol) if on_cpu else symbol, devices)
         arrays = arrays or {'arg': None, 'aux': None, 'momentum': {}}
         mx.random.seed(seed)
         self.module.init_params(recipe.initializer(), arg_params=arrays['arg'], aux_params=arrays['aux'])
         self._init_optimizer(kvstore, lr, epoch * batches.per_epoch)
         self._set_momentum(arrays['momentum'])
+        # A second graph over the same parameters, where training's has no way to run as evaluation.
+        self.tester = self.module
+        if on_cpu and fast.separate(symbol):
+            self.tester = self._bind(fast.for_inference(symbol), devices, for_training=False, shared_module=self.module)
+
+    def _bind(self, symbol, devices, **options):
+        module = mx.mod.Module(symbol, context=devices)
+        module.bind(data_shapes=[('data', (self.batches.batch,) + IMAGE)],
+                    label_shapes=[('softmax_label', (self.batches.batch,))], **options)
+        return module
 
     def _init_optimizer(self, kvstore, lr, updates):
         self.optimizer = recipe.Nesterov(
@@ -77,7 +85,7 @@ class Trainer:
 
     def test(self):
         """Return the ``Result`` on the test images."""
-        return evaluate(self.module, self.batches.test())
+        return evaluate(self.tester, self.batches.test())
 
     def lr(self, epoch):
         """Return the learning rate of the first update of an epoch."""

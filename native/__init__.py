@@ -1,0 +1,112 @@
+"""MXNet operators for the CPU, written for these networks: compiled once, on the machine that runs them.
+
+``load()`` does everything. The sources: ``winograd.h`` and ``direct.h`` convolve, ``combine.h`` is what
+stands between convolutions (BatchNorm, ReLU, sums), ``ops.cc`` makes MXNet operators of them, ``vec.h``
+is what they are written in. A compiler is needed: that of the system, or the ``ziglang`` package from
+PyPI, which ``make`` installs where the system has none. Without one, MXNet's own operators do the work.
+"""
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import util
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'winograd.h', 'vec.h')
+FLAGS = ('-std=c++17', '-O3', '-march=native', '-fno-math-errno', '-ffp-contract=fast', '-shared', '-fPIC')
+OFF = 'DFN_NATIVE'  # set to 0: use MXNet's own operators
+
+
+class BuildError(Exception):
+    """The operators cannot be compiled here; the text says why."""
+
+
+def compiler():
+    """Return the command of a C++ compiler.
+
+    Raises
+    ------
+    BuildError
+        There is none.
+    """
+    for name in filter(None, (os.environ.get('CXX'), 'c++', 'g++', 'clang++')):
+        if shutil.which(name.split()[0]):
+            return name.split()
+    if util.find_spec('ziglang'):
+        return [sys.executable, '-m', 'ziglang', 'c++']
+    raise BuildError('no C++ compiler was found: "apt-get install g++" or "pip install ziglang" gives one')
+
+
+def library(mxnet_folder, folder=os.path.join(HERE, 'build')):
+    """Return the path of the compiled library, which is made if it is not there.
+
+    It has a name of its own for every processor, compiler and state of the sources, so a shared folder
+    serves different machines.
+
+    Raises
+    ------
+    BuildError
+    """
+    command = compiler() + list(FLAGS)
+    path = os.path.join(folder, 'dfn-%s.so' % _fingerprint(command, mxnet_folder))
+    if not os.path.exists(path):
+        print('compiling the CPU operators (once, about 15 s)', file=sys.stderr)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            _compile(command, mxnet_folder, path)
+        except OSError as error:
+            raise BuildError(str(error))
+    return path
+
+
+def _fingerprint(command, mxnet_folder):
+    digest = hashlib.sha256(repr((command, _processor())).encode())
+    for path in [os.path.join(HERE, name) for name in SOURCES] + _mxnet_files(mxnet_folder):
+        with open(path, 'rb') as file:
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+def _processor():
+    """Return what -march=native depends on."""
+    with open('/proc/cpuinfo') as file:
+        return sorted({line for line in file if line.startswith(('flags', 'model name', 'cpu family', 'model\t'))})
+
+
+def _mxnet_files(folder):
+    """Return the two files of MXNet that make an operator library: header and glue."""
+    return [os.path.join(folder, 'include', 'mxnet', 'lib_api.h'), os.path.join(folder, 'src', 'lib_api.cc')]
+
+
+def _compile(command, mxnet_folder, path):
+    header, glue = _mxnet_files(mxnet_folder)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as work:
+        out = os.path.join(work, 'dfn.so')
+        done = subprocess.run(command + ['-I', os.path.dirname(os.path.dirname(header)), os.path.join(HERE, 'ops.cc'), glue,
+                                         '-o', out, '-ldl'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        if done.returncode:
+            lines = [line for line in done.stdout.splitlines() if 'error' in line] or ['exit status %d' % done.returncode]
+            raise BuildError('%s failed: %s' % (command[0], lines[0]))
+        os.replace(out, path)  # another process may be doing the same
+
+
+@functools.lru_cache(maxsize=None)
+def load():
+    """Make the operators known to MXNet; return whether they are.
+
+    The first call compiles where needed. If that fails, one line on stderr says so. The environment
+    variable ``DFN_NATIVE=0`` turns them off.
+    """
+    if os.environ.get(OFF) == '0':
+        return False
+    from common.engine import mx
+    try:
+        mx.library.load(library(os.path.dirname(mx.__file__)), verbose=False)
+    except (BuildError, mx.base.MXNetError) as error:
+        print("training and scoring use MXNet's own operators, which are slower: %s" % str(error).splitlines()[0],
+              file=sys.stderr)
+        return False
+    return True

@@ -1,0 +1,304 @@
+// The kernels as three MXNet operators, for single precision on the CPU. symbols/fast.py puts them in place
+// of a network's own operators.
+//
+// _dfn_convolution(data, weight) -> output, moments
+//   data (batch, height, width, inputs), weight (outputs, inputs, k, k), output (batch, height', width',
+//   outputs); moments (2, outputs) is each channel's mean and biased variance, for the BatchNorm that
+//   follows. Attributes: kernel, stride, outputs, moments (0: leave them out), data_gradient (0: none).
+//
+// _dfn_combine(terms...) -> output
+//   Attributes: terms, a comma-separated list of "map*S" (a feature map times the number S) and "bn*S" (the
+//   BatchNorm of a convolution: output, moments, gamma, beta, moving_mean, moving_var); relu; train (1:
+//   normalise with the moments and move the moving statistics, 0: with the moving statistics); eps;
+//   momentum.
+//
+// _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
+//   relu(scale * (convolution + bias) + sum of the maps, each times its number). Attributes: kernel, stride,
+//   outputs, scale, relu, maps (a comma-separated list of the numbers, or nothing).
+#include <sstream>
+#include <string>
+#include <type_traits>
+#include "mxnet/lib_api.h"
+#include "winograd.h"
+#include "direct.h"
+#include "combine.h"
+
+using namespace mxnet::ext;
+typedef std::unordered_map<std::string, std::string> Attributes;
+typedef std::vector<std::vector<unsigned>> Shapes;
+
+static long integer(const Attributes& attrs, const char* name) { return std::stol(attrs.at(name)); }
+static float real(const Attributes& attrs, const char* name) { return std::stof(attrs.at(name)); }
+
+static std::vector<std::string> list(const Attributes& attrs, const char* name) {
+  std::vector<std::string> items;
+  std::stringstream text(attrs.at(name));
+  for (std::string item; std::getline(text, item, ',');) items.push_back(item);
+  return items;
+}
+
+static MXReturnValue all_float(const Attributes&, std::vector<int>* in, std::vector<int>* out) {
+  in->assign(in->size(), kFloat32);
+  out->assign(out->size(), kFloat32);
+  return MX_SUCCESS;
+}
+
+static MXReturnValue all_dense(const Attributes&, std::vector<int>* in, std::vector<int>* out) {
+  in->assign(in->size(), kDefaultStorage);
+  out->assign(out->size(), kDefaultStorage);
+  return MX_SUCCESS;
+}
+
+static MXReturnValue refuse(const char* why) {
+  MX_ERROR_MSG << why;
+  return MX_FAIL;
+}
+
+// _dfn_convolution
+
+static MXReturnValue convolution_arity(const Attributes&, int* in, int* out) {
+  *in = *out = 2;
+  return MX_SUCCESS;
+}
+
+static direct::Shape convolution_shape(const Attributes& attrs, long n, long h, long w, long inputs) {
+  return {n, h, w, inputs, integer(attrs, "outputs"), integer(attrs, "kernel"), integer(attrs, "stride")};
+}
+
+static MXReturnValue convolution_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  const auto& data = in->at(0);
+  if (data.size() != 4) return refuse("the data must be (batch, height, width, channels)");
+  auto s = convolution_shape(attrs, data[0], data[1], data[2], data[3]);
+  if (s.outputs % LANES) return refuse("the number of output channels must be a multiple of 16");
+  out->at(0) = {data[0], unsigned(s.out_height()), unsigned(s.out_width()), unsigned(s.outputs)};
+  out->at(1) = {2, unsigned(s.outputs)};
+  return MX_SUCCESS;
+}
+
+static bool by_winograd(const direct::Shape& s) {
+  return s.kernel == 3 && s.stride == 1 && s.inputs % LANES == 0 && s.height % winograd::TILE == 0 &&
+         s.width % winograd::TILE == 0;
+}
+
+static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
+  return convolution_shape(attrs, data.shape[0], data.shape[1], data.shape[2], data.shape[3]);
+}
+
+static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                         std::vector<MXTensor>* out, const OpResource&) {
+  auto s = shape_of(attrs, in->at(0));
+  const float *x = in->at(0).data<float>(), *w = in->at(1).data<float>();
+  float *y = out->at(0).data<float>(), *moments = out->at(1).data<float>();
+  bool wanted = integer(attrs, "moments");
+  std::vector<double> sums(wanted ? threads() * 2 * s.outputs : 0, 0.0);
+  double* into = wanted ? sums.data() : nullptr;
+  if (by_winograd(s))
+    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, into);
+  else
+    direct::convolve(x, w, y, s, into);
+  double pixels = double(s.batch) * s.out_height() * s.out_width();
+  for (long c = 0; wanted && c < s.outputs; c++) {
+    double sum = 0, squares = 0;
+    for (int t = 0; t < threads(); t++) {
+      sum += sums[t * 2 * s.outputs + c];
+      squares += sums[(t * 2 + 1) * s.outputs + c];
+    }
+    moments[c] = sum / pixels;
+    moments[s.outputs + c] = std::max(squares / pixels - sum / pixels * (sum / pixels), 0.0)  /* in this order a NaN stays */;
+  }
+  return MX_SUCCESS;
+}
+
+static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                          std::vector<MXTensor>* out, const OpResource&) {
+  // in: gradients of output and moments, data, weight, output, moments; combine's gradient of the output
+  // has the moments' part in it. out: gradients of data and weight.
+  auto s = shape_of(attrs, in->at(2));
+  const float *dy = in->at(0).data<float>(), *x = in->at(2).data<float>(), *w = in->at(3).data<float>();
+  float *dx = out->at(0).data<float>(), *dw = out->at(1).data<float>();
+  bool wanted = integer(attrs, "data_gradient");
+  if (wanted && s.inputs % LANES) return refuse("the gradient needs a multiple of 16 input channels");
+  winograd::Maps maps{s.batch, s.height, s.width};
+  if (by_winograd(s)) {
+    if (wanted) winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr);
+    winograd::weight_gradients(x, dy, dw, maps, s.outputs, s.inputs);
+  } else {
+    if (wanted) direct::data_gradients(dy, w, dx, s);
+    direct::weight_gradients(x, dy, dw, s);
+  }
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_convolution)
+    .setForward(convolution_forward, "cpu")
+    .setBackward(convolution_backward, "cpu")
+    .setParseAttrs(convolution_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(convolution_shapes);
+
+// _dfn_folded_convolution
+
+static MXReturnValue folded_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 3 + list(attrs, "maps").size();
+  *out = 1;
+  return MX_SUCCESS;
+}
+
+static MXReturnValue folded_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  Shapes both(2);
+  auto result = convolution_shapes(attrs, in, &both);
+  for (size_t i = 3; result && i < in->size(); i++)
+    if (in->at(i) != both[0]) return refuse("the maps must have the output's shape");
+  out->at(0) = both[0];
+  return result;
+}
+
+static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                    std::vector<MXTensor>* out, const OpResource&) {
+  auto s = shape_of(attrs, in->at(0));
+  Epilogue then{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
+  size_t at = 3;
+  for (const auto& number : list(attrs, "maps")) then.maps.push_back({in->at(at++).data<float>(), std::stof(number)});
+  const float *x = in->at(0).data<float>(), *w = in->at(1).data<float>();
+  float* y = out->at(0).data<float>();
+  if (by_winograd(s))
+    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, nullptr, &then);
+  else
+    direct::convolve(x, w, y, s, nullptr, &then);
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_folded_convolution)
+    .setForward(folded_forward, "cpu")
+    .setParseAttrs(folded_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(folded_shapes);
+
+// _dfn_combine
+
+enum { X, MOMENTS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, INPUTS_OF_BN };
+
+static std::vector<std::string> term_list(const Attributes& attrs) { return list(attrs, "terms"); }
+
+static bool normalised(const std::string& term) { return term.compare(0, 2, "bn") == 0; }
+static int inputs_of(const std::string& term) { return normalised(term) ? INPUTS_OF_BN : 1; }
+
+static MXReturnValue combine_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 0;
+  for (const auto& term : term_list(attrs)) *in += inputs_of(term);
+  *out = 1;
+  return MX_SUCCESS;
+}
+
+static MXReturnValue combine_mutated(const Attributes& attrs, std::vector<int>* indices) {
+  int at = 0;
+  for (const auto& term : term_list(attrs)) {
+    if (normalised(term)) indices->insert(indices->end(), {at + MOVING_MEAN, at + MOVING_VARIANCE});
+    at += inputs_of(term);
+  }
+  return MX_SUCCESS;
+}
+
+static MXReturnValue combine_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  const auto shape = in->at(0);
+  int at = 0;
+  for (const auto& term : term_list(attrs)) {
+    if (in->at(at) != shape) return refuse("the terms must have one shape");
+    at += inputs_of(term);
+  }
+  if (shape.size() != 4 || shape[3] % LANES) return refuse("the channels must be last and a multiple of 16");
+  out->at(0) = shape;
+  return MX_SUCCESS;
+}
+
+// The terms of a call; in starts at the first term's first input.
+static std::vector<combine::Term> terms_of(const Attributes& attrs, std::vector<MXTensor>* in, int first) {
+  std::vector<combine::Term> terms;
+  bool train = integer(attrs, "train");
+  int at = first;
+  for (const auto& name : term_list(attrs)) {
+    combine::Term term{};
+    term.x = in->at(at + X).data<float>();
+    if (normalised(name)) {
+      const float* moments = in->at(at + MOMENTS).data<float>();
+      term.gamma = in->at(at + GAMMA).data<float>();
+      term.beta = in->at(at + BETA).data<float>();
+      term.mean = train ? moments : in->at(at + MOVING_MEAN).data<float>();
+      term.variance = train ? moments + in->at(at + MOMENTS).shape[1] : in->at(at + MOVING_VARIANCE).data<float>();
+    }
+    term.scale = std::stof(name.substr(name.find('*') + 1));
+    terms.push_back(term);
+    at += inputs_of(name);
+  }
+  return terms;
+}
+
+static combine::Options options_of(const Attributes& attrs, const MXTensor& map) {
+  return {map.shape[0] * map.shape[1] * map.shape[2], map.shape[3], real(attrs, "eps"), integer(attrs, "relu") != 0};
+}
+
+static void move_statistics(const Attributes& attrs, std::vector<MXTensor>* in) {
+  float momentum = real(attrs, "momentum");
+  int at = 0;
+  for (const auto& name : term_list(attrs)) {
+    if (normalised(name)) {
+      const MXTensor& moments = in->at(at + MOMENTS);
+      const float* batch = static_cast<const float*>(moments.data_ptr);
+      long channels = moments.shape[1];
+      for (int which = 0; which < 2; which++) {
+        float* moving = in->at(at + MOVING_MEAN + which).data<float>();
+        for (long c = 0; c < channels; c++)
+          moving[c] = momentum * moving[c] + (1 - momentum) * batch[which * channels + c];
+      }
+    }
+    at += inputs_of(name);
+  }
+}
+
+static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                     std::vector<MXTensor>* out, const OpResource&) {
+  auto terms = terms_of(attrs, in, 0);
+  auto options = options_of(attrs, in->at(0));
+  bool done = combine::with_count(terms.size(), [&](auto count) {
+    combine::forward<decltype(count)::value>(terms.data(), options, out->at(0).data<float>());
+  });
+  if (done && integer(attrs, "train")) move_statistics(attrs, in);
+  return done ? MX_SUCCESS : refuse("too many terms");
+}
+
+static MXReturnValue combine_backward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                      std::vector<MXTensor>* out, const OpResource&) {
+  // in: the output's gradient, the forward inputs, the output; out: the gradients of the inputs. Those of
+  // moments and moving statistics are nobody's input.
+  auto terms = terms_of(attrs, in, 1);
+  int at = 0, number = 0;
+  for (const auto& name : term_list(attrs)) {
+    auto& term = terms[number++];
+    term.dx = out->at(at + X).data<float>();
+    if (normalised(name)) {
+      term.dgamma = out->at(at + GAMMA).data<float>();
+      term.dbeta = out->at(at + BETA).data<float>();
+    }
+    at += inputs_of(name);
+  }
+  auto options = options_of(attrs, in->at(1));
+  bool done = combine::with_count(terms.size(), [&](auto count) {
+    combine::backward<decltype(count)::value>(terms.data(), options, in->at(0).data<float>(), in->back().data<float>());
+  });
+  return done ? MX_SUCCESS : refuse("too many terms");
+}
+
+REGISTER_OP(_dfn_combine)
+    .setForward(combine_forward, "cpu")
+    .setBackward(combine_backward, "cpu")
+    .setParseAttrs(combine_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(combine_shapes)
+    .setMutateInputs(combine_mutated);
+
+MXReturnValue initialize(int version) {
+  return version >= 10700 ? MX_SUCCESS : refuse("these operators need MXNet 1.7 or newer");
+}

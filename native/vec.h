@@ -1,0 +1,152 @@
+// Sixteen floats at once, and loops over threads: what every kernel here is written in.
+//
+// GCC and Clang turn `vec` into one AVX-512 register or two of AVX2. Feature maps are
+// (batch, height, width, channels), so the sixteen are neighbouring channels of one pixel.
+#pragma once
+#include <dlfcn.h>
+#include <xmmintrin.h>
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+constexpr int LANES = 16;
+typedef float vec __attribute__((vector_size(4 * LANES)));
+
+inline vec load(const float* p) { vec v; std::memcpy(&v, p, sizeof v); return v; }
+inline void store(float* p, vec v) { std::memcpy(p, &v, sizeof v); }
+inline vec splat(float x) { return vec{} + x; }
+
+// A product keeps up to ROWS x COLUMNS sums in registers, of which there are 32, or 16 half as wide.
+#ifdef __AVX512F__
+constexpr int ROWS = 8, COLUMNS = 2;
+#else
+constexpr int ROWS = 4, COLUMNS = 1;
+#endif
+
+// The OpenMP runtime that MXNet has loaded. Calling it by name shares its threads and needs neither a
+// compiler's option nor a library to link with, which not every compiler has.
+struct OpenMP {
+  void (*parallel)(void (*body)(void*), void* data, unsigned threads, unsigned flags);
+  int (*thread)();
+  OpenMP() {
+    void* library = dlopen("libgomp.so.1", RTLD_NOW);
+    parallel = reinterpret_cast<decltype(parallel)>(library ? dlsym(library, "GOMP_parallel") : nullptr);
+    thread = reinterpret_cast<decltype(thread)>(library ? dlsym(library, "omp_get_thread_num") : nullptr);
+  }
+};
+
+inline const OpenMP& openmp() {
+  static const OpenMP runtime;
+  return runtime;
+}
+
+inline int threads() {
+  static const int count = [] {
+    const char* text = std::getenv("OMP_NUM_THREADS");
+    return text && std::atoi(text) > 0 && openmp().parallel ? std::atoi(text) : 1;
+  }();
+  return count;
+}
+
+// Numbers below 1e-38 become zero: with them a deep net's arithmetic takes up to a hundred times longer.
+inline void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }
+
+// Call body(thread) once on each thread.
+template <class Body>
+void on_threads(Body body) {
+  if (threads() == 1) return flush_denormals(), body(0);
+  openmp().parallel([](void* data) { flush_denormals(), (*static_cast<Body*>(data))(openmp().thread()); }, &body,
+                    threads(), 0);
+}
+
+// Call body(thread, from, to) with equal parts of 0..count. The parts depend only on the number of
+// threads, so the same number gives the same sums bit for bit.
+template <class Body>
+void split(long count, Body body) {
+  on_threads([&](int thread) {
+    long from = count * thread / threads(), to = count * (thread + 1) / threads();
+    if (from < to) body(thread, from, to);
+  });
+}
+
+// Scratch memory of one kernel, kept between its calls.
+class Scratch {
+ public:
+  float* get(size_t floats) {
+    if (memory_.size() < floats + LANES) memory_.resize(floats + LANES);
+    auto address = reinterpret_cast<size_t>(memory_.data());
+    return reinterpret_cast<float*>((address + 63) / 64 * 64);
+  }
+
+ private:
+  std::vector<float> memory_;
+};
+
+// c[row][column] (+)= sum over k of a(row, k) * b[k][column], for up to R rows and C registers of
+// columns. a(row, k) is a[row * row_step + k * k_step].
+template <int R, int C>
+inline void multiply_block(const float* a, long row_step, long k_step, const float* b, long b_step,
+                           float* c, long c_step, long depth, bool add) {
+  vec sum[R][C];
+  for (int r = 0; r < R; r++)
+    for (int j = 0; j < C; j++) sum[r][j] = add ? load(c + r * c_step + j * LANES) : vec{};
+  for (long k = 0; k < depth; k++) {
+    vec row[C];
+    for (int j = 0; j < C; j++) row[j] = load(b + k * b_step + j * LANES);
+    for (int r = 0; r < R; r++) {
+      vec x = splat(a[r * row_step + k * k_step]);
+      for (int j = 0; j < C; j++) sum[r][j] += x * row[j];
+    }
+  }
+  for (int r = 0; r < R; r++)
+    for (int j = 0; j < C; j++) store(c + r * c_step + j * LANES, sum[r][j]);
+}
+
+template <int C>
+inline void multiply_rows(int rows, const float* a, long row_step, long k_step, const float* b, long b_step,
+                          float* c, long c_step, long depth, bool add) {
+  for (; rows >= ROWS; rows -= ROWS, a += ROWS * row_step, c += ROWS * c_step)
+    multiply_block<ROWS, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
+  for (; rows > 0; rows--, a += row_step, c += c_step)
+    multiply_block<1, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
+}
+
+// The same for any number of rows and any multiple of sixteen columns.
+inline void multiply(int rows, int columns, const float* a, long row_step, long k_step, const float* b,
+                     long b_step, float* c, long c_step, long depth, bool add) {
+  for (; columns >= COLUMNS * LANES; columns -= COLUMNS * LANES, b += COLUMNS * LANES, c += COLUMNS * LANES)
+    multiply_rows<COLUMNS>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
+  if (COLUMNS > 1 && columns) multiply_rows<1>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
+}
+
+// Add the sum and the sum of squares of each channel to sums[2][channels]; part is scratch of that size.
+inline void add_moments(const float* y, long pixels, long channels, float* part, double* sums) {
+  for (long c = 0; c < channels; c += LANES) {
+    vec sum{}, squares{};
+    for (long p = 0; p < pixels; p++) {
+      vec v = load(y + p * channels + c);
+      sum += v;
+      squares += v * v;
+    }
+    store(part + c, sum);
+    store(part + channels + c, squares);
+  }
+  for (long i = 0; i < 2 * channels; i++) sums[i] += part[i];
+}
+
+// What inference does with a convolution's output where it is made, in place of a pass of its own:
+// relu(scale * (output + bias) + sum of other feature maps, each times a constant).
+struct Epilogue {
+  const float* bias;
+  float scale;
+  std::vector<std::pair<const float*, float>> maps;
+  bool relu;
+
+  // at: where in the output, c: its channel.
+  vec operator()(vec v, long at, long c) const {
+    v = scale * (v + load(bias + c));
+    for (const auto& map : maps) v += map.second * load(map.first + at);
+    return relu ? (v < 0.0f ? vec{} : v) : v;
+  }
+};

@@ -1,0 +1,45 @@
+"""A symbol's graph, taken apart and built again: what fast.py, fold.py and native.py share."""
+import json
+from collections import Counter
+
+from common import engine
+
+
+class Rewriter:
+    """Copies a graph node by node; a subclass's ``make_OP(node)`` makes something else of an operator.
+
+    ``old`` holds the nodes of the symbol's JSON form, ``readers`` how many inputs each one feeds.
+    """
+
+    def __init__(self, symbol):
+        self.graph = json.loads(symbol.tojson())
+        self.old, self.new, self.made = self.graph['nodes'], [], {}
+        self.readers = Counter(source for node in self.old for source, _, _ in node['inputs'])
+
+    def symbol(self):
+        """Return the new symbol."""
+        heads = [self.value(head) for head in self.graph['heads']]
+        arguments = [number for number, node in enumerate(self.new) if node['op'] == 'null']
+        return engine.mx.sym.load_json(json.dumps(
+            {'nodes': self.new, 'arg_nodes': arguments, 'heads': heads, 'attrs': self.graph['attrs']}))
+
+    def value(self, entry):
+        """Return the new [node, output, version] of an old one; the node is made at the first call."""
+        number = entry[0]
+        if number not in self.made:
+            node = self.old[number]
+            maker = getattr(self, 'make_' + node['op'].lower().strip('_'), self.make_other)
+            self.made[number] = maker(node)
+        return [self.made[number][0], *entry[1:]]
+
+    def make_other(self, node):
+        return self.emit(node['op'], node['name'], [self.value(entry) for entry in node['inputs']], **node.get('attrs', {}))
+
+    def emit(self, op, name, inputs, **attrs):
+        """Append a node; return the entry of its first output."""
+        self.new.append({'op': op, 'name': name, 'inputs': inputs, 'attrs': {key: str(value) for key, value in attrs.items()}})
+        return [len(self.new) - 1, 0, 0]
+
+    def source(self, node, position=0):
+        """Return the old node that an input comes from."""
+        return self.old[node['inputs'][position][0]]
