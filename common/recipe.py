@@ -1,9 +1,12 @@
 """The paper's training recipe (section 6.2): initialisation, learning rate, Nesterov momentum."""
+import numpy
+
+from common import engine
 from common.engine import mx
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 DROPS, DROP_FACTOR = (1 / 2, 3 / 4, 7 / 8), 10
-AGGREGATE = 45  # tensors in one call of a multi-tensor operator; MXNet takes 60 at most
+MOST = 60  # tensors in one call of MXNet's multi-tensor operators
 
 
 def initializer():
@@ -58,30 +61,39 @@ class Nesterov(mx.optimizer.Optimizer):
     def __init__(self, momentum=MOMENTUM, velocity_lr=None, **kwargs):
         super().__init__(**kwargs)
         self.momentum = momentum
-        self.aggregate_num = AGGREGATE
+        self.aggregate_num = 1 << 20  # all tensors in one call of update
         self.velocity_lr = {}
         self.first_velocity_lr = velocity_lr
 
     def create_state(self, index, weight):
         return mx.nd.zeros(weight.shape, weight.context, dtype=weight.dtype)
 
-    def _get_wds(self, indices):
-        return [self.wd] * len(indices)
-
     def update(self, index, weight, grad, state):
         if not isinstance(index, (tuple, list)):
             index, weight, grad, state = [index], [weight], [grad], [state]
         self._update_count(index)
         lrs = self._get_lrs(index)
-        # grad + decay / rescale * w, for many tensors in one call: a plain SGD step of "weight" grad
-        # against "gradient" w with a negative learning rate.
-        pairs = [array for pair in zip(grad, weight) for array in pair]
-        mx.nd.multi_sgd_update(*pairs, out=list(grad), num_weights=len(grad), wds=[0] * len(grad),
-                               lrs=[-wd / self.rescale_grad for wd in self._get_wds(index)])
-        for i, w, g, v, lr in zip(index, weight, grad, state, lrs):
+        for i, v, lr in zip(index, state, lrs):
             self._follow(i, v, lr)
-            mx.nd.nag_mom_update(w, g, v, out=w, lr=lr, wd=0, momentum=self.momentum,
-                                 rescale_grad=self.rescale_grad)
+        on_cpu = all(w.context.device_type == 'cpu' and w.dtype == numpy.float32 for w in weight)
+        if on_cpu and len(set(lrs)) == 1 and engine.native_operators():
+            mx.nd._internal._dfn_nesterov(*weight, *grad, *state, tensors=len(weight), lr=lrs[0], momentum=self.momentum,
+                                          decay=self.wd, rescale=self.rescale_grad)
+        else:
+            self._decay(weight, grad)
+            for w, g, v, lr in zip(weight, grad, state, lrs):
+                mx.nd.nag_mom_update(w, g, v, out=w, lr=lr, wd=0, momentum=self.momentum, rescale_grad=self.rescale_grad)
+
+    def _decay(self, weight, grad):
+        """grad + decay / rescale * w, for many tensors in one call.
+
+        It is a plain SGD step of "weight" grad against "gradient" w with a negative learning rate.
+        """
+        for start in range(0, len(grad), MOST):
+            some = grad[start:start + MOST]
+            pairs = [array for pair in zip(some, weight[start:start + MOST]) for array in pair]
+            mx.nd.multi_sgd_update(*pairs, out=list(some), num_weights=len(some), wds=[0] * len(some),
+                                   lrs=[-self.wd / self.rescale_grad] * len(some))
 
     def _follow(self, index, velocity, lr):
         """Scale a velocity that was made with another learning rate."""

@@ -1,8 +1,8 @@
 """MXNet operators for the CPU, written for these networks: compiled once, on the machine that runs them.
 
 ``load()`` does everything. The sources: ``winograd.h`` and ``direct.h`` convolve, ``combine.h`` is what
-stands between convolutions (BatchNorm, ReLU, sums), ``ops.cc`` makes MXNet operators of them, ``vec.h``
-is what they are written in. A compiler is needed: that of the system, or the ``ziglang`` package from
+stands between convolutions (BatchNorm, ReLU, sums), ``update.h`` is the optimiser's step, ``ops.cc`` makes
+MXNet operators of them, ``vec.h`` is what they are written in. A compiler is needed: that of the system, or the ``ziglang`` package from
 PyPI, which ``make`` installs where the system has none. Without one, MXNet's own operators do the work.
 """
 import functools
@@ -15,7 +15,7 @@ import tempfile
 from importlib import util
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'winograd.h', 'vec.h')
+SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'winograd.h', 'update.h', 'vec.h')
 FLAGS = ('-std=c++17', '-O3', '-march=native', '-fno-math-errno', '-ffp-contract=fast', '-shared', '-fPIC')
 OFF = 'DFN_NATIVE'  # set to 0: use MXNet's own operators
 

@@ -1,4 +1,4 @@
-// The kernels as three MXNet operators, for single precision on the CPU. symbols/fast.py puts them in place
+// The kernels as MXNet operators, for single precision on the CPU. symbols/fast.py puts them in place
 // of a network's own operators.
 //
 // _dfn_convolution(data, weight) -> output, moments
@@ -15,6 +15,9 @@
 // _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
 //   relu(scale * (convolution + bias) + sum of the maps, each times its number). Attributes: kernel, stride,
 //   outputs, scale, relu, maps (a comma-separated list of the numbers, or nothing).
+//
+// _dfn_nesterov(weights..., gradients..., velocities...) -> a number without meaning
+//   Changes weights and velocities. Attributes: lr, momentum, decay, rescale, tensors (of each kind).
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -22,6 +25,7 @@
 #include "winograd.h"
 #include "direct.h"
 #include "combine.h"
+#include "update.h"
 
 using namespace mxnet::ext;
 typedef std::unordered_map<std::string, std::string> Attributes;
@@ -298,6 +302,44 @@ REGISTER_OP(_dfn_combine)
     .setInferSType(all_dense)
     .setInferShape(combine_shapes)
     .setMutateInputs(combine_mutated);
+
+// _dfn_nesterov
+
+static MXReturnValue nesterov_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 3 * integer(attrs, "tensors");
+  *out = 1;
+  return MX_SUCCESS;
+}
+
+static MXReturnValue nesterov_mutated(const Attributes& attrs, std::vector<int>* indices) {
+  int tensors = integer(attrs, "tensors");
+  for (int i = 0; i < tensors; i++) indices->insert(indices->end(), {i, 2 * tensors + i});
+  return MX_SUCCESS;
+}
+
+static MXReturnValue nesterov_shapes(const Attributes&, Shapes*, Shapes* out) {
+  out->at(0) = {1};
+  return MX_SUCCESS;
+}
+
+static MXReturnValue nesterov_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                      std::vector<MXTensor>*, const OpResource&) {
+  size_t count = integer(attrs, "tensors");
+  std::vector<update::Tensor> tensors;
+  for (size_t i = 0; i < count; i++)
+    tensors.push_back({in->at(i).data<float>(), in->at(count + i).data<float>(), in->at(2 * count + i).data<float>(),
+                       long(in->at(i).size())});
+  update::nesterov(tensors, {real(attrs, "lr"), real(attrs, "momentum"), real(attrs, "decay"), real(attrs, "rescale")});
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_nesterov)
+    .setForward(nesterov_forward, "cpu")
+    .setParseAttrs(nesterov_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(nesterov_shapes)
+    .setMutateInputs(nesterov_mutated);
 
 MXReturnValue initialize(int version) {
   return version >= 10700 ? MX_SUCCESS : refuse("these operators need MXNet 1.7 or newer");

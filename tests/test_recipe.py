@@ -5,7 +5,7 @@ import numpy
 import pytest
 
 import symbols
-from common import recipe
+from common import engine, recipe
 from common.engine import mx
 
 
@@ -78,12 +78,16 @@ class NumpyNesterov:
             self.weights[name] = self.weights[name] - lr * (step + self.momentum * self.velocity[name])
 
 
+@pytest.mark.parametrize('operators', ('native', 'mxnet'))
 @pytest.mark.parametrize('devices', (1, 2))
-def test_updates_equal_a_numpy_nesterov(devices, tmp_path):
+def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
     """Through the module and the kvstore, with the rate dropping after the 4th of 8 updates.
 
     The decay is large, so that a parameter that is left out of it shows: beta, gamma and the bias.
     """
+    assert engine.native_operators()
+    if operators == 'mxnet':
+        monkeypatch.setattr(engine, 'native_operators', lambda: False)
     random, batch, decay = numpy.random.RandomState(0), 4, 0.05
     module = mx.mod.Module(symbols.get_symbol('resnet', 8), context=[mx.cpu(i) for i in range(devices)])
     module.bind([('data', (batch, 3, 32, 32))], [('softmax_label', (batch,))])
