@@ -1,6 +1,7 @@
 """The paper's training recipe (section 6.2): initialisation, learning rate, Nesterov momentum."""
 import numpy
 
+import native
 from common import engine
 from common.engine import mx
 
@@ -77,8 +78,8 @@ class Nesterov(mx.optimizer.Optimizer):
             self._follow(i, v, lr)
         on_cpu = all(w.context.device_type == 'cpu' and w.dtype == numpy.float32 for w in weight)
         if on_cpu and len(set(lrs)) == 1 and engine.native_operators():
-            mx.nd._internal._dfn_nesterov(*weight, *grad, *state, tensors=len(weight), lr=lrs[0], momentum=self.momentum,
-                                          decay=self.wd, rescale=self.rescale_grad)
+            native.function('_dfn_nesterov')(*weight, *grad, *state, tensors=len(weight), lr=lrs[0], momentum=self.momentum,
+                                             decay=self.wd, rescale=self.rescale_grad)
         else:
             self._decay(weight, grad)
             for w, g, v, lr in zip(weight, grad, state, lrs):
