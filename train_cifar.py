@@ -31,6 +31,8 @@ def parser():
                        help='first learning rate; x0.1 at 1/2, 3/4 and 7/8 of the epochs (default: %(default)s)')
     parse.add_argument('--seed', type=number(int, 0), default=1,
                        help='of the initial weights, the order of the images and the crops (default: %(default)s)')
+    parse.add_argument('--dtype', choices=('float32', 'float16'), default='float32',
+                       help='float16: half precision with loss scaling, on GPUs, not verified there (default: %(default)s)')
     parse.add_argument('--kv-store', choices=('device', 'local', 'nccl'), default='device',
                        help='how several devices sum their gradients (default: %(default)s)')
     parse.add_argument('--resume', metavar='RUN', help='go on with this run from its last checkpoint')

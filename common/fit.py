@@ -84,12 +84,12 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
     SIGINT and SIGTERM end the process after the current batch with status 130 or 143; the last
     checkpoint is that of the epoch before.
     """
-    check_devices(devices, batches.batch, options.kv_store)
+    check_devices(devices, batches.batch, options.kv_store, options.dtype)
     run, arrays = resume(options, state) if state else (start(options, name, facts), None)
     try:
         with Stop() as stop:
             trainer = Trainer(symbol, devices, batches, options.epochs, options.lr, options.seed,
-                              options.kv_store, arrays, run.epoch)
+                              options.kv_store, arrays, run.epoch, options.dtype)
             print('run %s, log %s' % (run.header['run'], run.log), flush=True)
             while run.epoch < options.epochs:
                 run.save(symbol, trainer, one_epoch(trainer, run.epoch + 1, batches.dataset.classes, stop))
@@ -104,13 +104,16 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
     return run
 
 
-def check_devices(devices, batch, kvstore):
-    """Raise ``UserError`` for a batch or a kvstore that the devices cannot share."""
+def check_devices(devices, batch, kvstore, dtype='float32'):
+    """Raise ``UserError`` for what the devices cannot do: share a batch, a kvstore, half precision."""
     if batch % len(devices):
         raise UserError('--batch-size %d cannot be split over %d devices evenly: choose a multiple of %d'
                         % (batch, len(devices), len(devices)))
     if kvstore == 'nccl' and devices[0].device_type == 'cpu':
         raise UserError('--kv-store nccl sums on GPUs only: use --kv-store device on CPUs')
+    if dtype == 'float16' and devices[0].device_type == 'cpu':
+        raise UserError('--dtype float16 is for GPUs (MXNet has no half-precision convolution for the CPU): leave it '
+                        'out, or name --gpus')
 
 
 def one_epoch(trainer, epoch, classes, stop):

@@ -6,7 +6,7 @@ from common.data import IMAGE
 from common.engine import mx
 from common.evaluate import Meter, barrier, evaluate
 from common.progress import Progress
-from symbols import fast
+from symbols import fast, half
 
 
 class Trainer:
@@ -28,13 +28,18 @@ class Trainer:
         A checkpoint's arrays, see ``state``.
     epoch : int
         Epochs that these arrays were trained for.
+    dtype : str
+        ``float16`` computes feature maps in half precision, on GPUs (symbols/half.py).
     """
 
-    def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0):
+    def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0, dtype='float32'):
         self.batches = batches
+        self.loss_scale = half.LOSS_SCALE if dtype == 'float16' else 1
         self.schedule = recipe.Schedule(lr, epochs * batches.per_epoch)
         # The faster graphs are for the CPU.
         on_cpu = all(device.device_type == 'cpu' for device in devices)
+        if dtype == 'float16':
+            symbol = half.half(symbol)
         self.module = self._bind(fast.for_training(symbol) if on_cpu else symbol, devices)
         arrays = arrays or {'arg': None, 'aux': None, 'momentum': {}}
         mx.random.seed(seed)
@@ -55,7 +60,7 @@ class Trainer:
     def _init_optimizer(self, kvstore, lr, updates):
         self.optimizer = recipe.Nesterov(
             learning_rate=lr, lr_scheduler=self.schedule, wd=recipe.WEIGHT_DECAY, begin_num_update=updates,
-            rescale_grad=1 / self.batches.batch, velocity_lr=self.schedule(updates) if updates else None)
+            rescale_grad=1 / (self.batches.batch * self.loss_scale), velocity_lr=self.schedule(updates) if updates else None)
         self.module.init_optimizer(kvstore=kvstore, optimizer=self.optimizer)
 
     def train(self, epoch, stop):

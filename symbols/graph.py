@@ -43,3 +43,4 @@ class Rewriter:
     def source(self, node, position=0):
         """Return the old node that an input comes from."""
         return self.old[node['inputs'][position][0]]
+

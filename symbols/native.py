@@ -6,6 +6,7 @@ from symbols import graph
 MOST_TERMS = 6  # in one sum, see with_count in native/combine.h
 LANES = 16      # channels come in sixteens
 IMAGE = (1, 3, 32, 32)
+INPUTS = ('data', 'softmax_label')
 BATCHNORM = {'eps', 'momentum', 'fix_gamma'}
 CONVOLUTION = {'kernel', 'stride', 'pad', 'num_filter', 'no_bias'}
 
@@ -34,9 +35,9 @@ class Rewriter(graph.Rewriter):
 
     def make_null(self, node):
         attrs = dict(node.get('attrs', {}))
-        if node['name'] not in ('data', 'softmax_label'):
-            # An operator of a library may not be asked for the shape of its own parameters (MXNet 1.9.1
-            # counts an unknown one as -1 numbers and writes past its buffer), so they are stated.
+        if node['name'] not in INPUTS:
+            # An operator of a library may not be asked for the shapes of its own parameters: MXNet 1.9.1
+            # counts an unknown shape as -1 numbers and writes past its buffer.
             attrs['__shape__'] = self.shapes[node['name']]
         return self.emit('null', node['name'], [], **attrs)
 

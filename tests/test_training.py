@@ -331,7 +331,7 @@ def test_score_errors(finished, tmp_path):
     (('--lr', '-1'), 'less than 0'), (('--batch-size', '0'), 'less than 1'), (('--batch-size', '100'), 'smaller batch'),
     (('--batch-size', '33', '--cpus', '2'), 'evenly'), (('--dataset', 'svhn'), 'data/prepare.py'),
     (('--data-dir', '/nowhere'), 'not there'), (('--resume', 'nowhere'), 'no checkpoint yet'),
-    (('--kv-store', 'nccl', '--cpus', '2'), '--kv-store device'), (('--widen', '0'), 'less than 1'), (('--seed', '-1'), 'less than 0')])
+    (('--kv-store', 'nccl', '--cpus', '2'), '--kv-store device'), (('--dtype', 'float16', '--cpus', '1'), 'for GPUs'), (('--widen', '0'), 'less than 1'), (('--seed', '-1'), 'less than 0')])
 def test_mistakes_in_options(place, options, word):
     assert word in user_error(*arguments(place, *options))
 
