@@ -25,6 +25,9 @@ def parse_args():
     parse.add_argument('--image', metavar='FILE', help='print the class probabilities of this image instead')
     parse.add_argument('--batch-size', type=options.number(int, 1), default=100, metavar='N',
                        help='images in a batch (default: %(default)s)')
+    parse.add_argument('--fast', nargs='?', choices=('float32', 'int8'), const='float32',
+                       help='fold BatchNorm into the convolutions; int8: and compute in 8-bit integers, which changes the '
+                            "result a little; it is calibrated on the data set's train.rec")
     options.add_devices(parse)
     options.add_folders(parse)
     return parse.parse_args()
@@ -43,27 +46,40 @@ def load(args):
     return (checkpoint.load_symbol(args.symbol), checkpoint.load_arrays(args.params), args.dataset, args.params)
 
 
-def print_error(symbol, arrays, device, args, name, title):
+def scorer_for(symbol, arrays, device, batch, args, name):
     from common import records
     from common.data import Records
     from common.scorer import Scorer
+    calibration = None
+    if args.fast == 'int8':
+        if device.device_type != 'cpu':
+            raise UserError('--fast int8 is for the CPU: leave int8 out, or add --cpus 1')
+        path, dataset = os.path.join(args.data_dir, name, 'train.rec'), get(name)
+        batch = min(batch, records.check(path, dataset.classes))
+        calibration = Records(path, dataset, batch, engine.cores()).batches()
+    return Scorer(symbol, arrays, device, batch, args.fast, calibration)
+
+
+def print_error(symbol, arrays, device, args, name, title):
+    from common import records
+    from common.data import Records
     dataset = get(name)
     path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
     images = records.check(path, dataset.classes)
     batch = min(args.batch_size, images)
-    result = Scorer(symbol, arrays, device, batch).score(Records(path, dataset, batch, engine.cores()).batches())
+    result = scorer_for(symbol, arrays, device, batch, args, name).score(Records(path, dataset, batch, engine.cores()).batches())
     top5 = ', top-5 error %.2f%%' % result.top5 if dataset.classes >= TOP5_FROM else ''
     print('%s: top-1 error %.2f%%%s, loss %.4f on the %d images of %s' % (
         title, result.error, top5, result.loss, images, path))
 
 
 def print_probabilities(symbol, arrays, device, args, name):
-    from common.scorer import Scorer, read_image
+    from common.scorer import read_image
     dataset = get(name)
     image, size = read_image(args.image, dataset)
     if size != (32, 32):
         print('%s is %dx%d and was scaled to 32x32' % ((args.image,) + size))
-    probabilities = Scorer(symbol, arrays, device, 1).probabilities(image)
+    probabilities = scorer_for(symbol, arrays, device, 1, args, name).probabilities(image)
     for label in probabilities.argsort()[::-1][:10]:
         print('%6.2f%%  %s' % (100 * probabilities[label], dataset.names[label] if dataset.names else label))
 

@@ -9,7 +9,8 @@ from common.data import IMAGE
 from common.engine import mx
 from common.errors import UserError
 from common.evaluate import evaluate
-from symbols import fast
+from common.quantize import int8
+from symbols.fast import for_inference
 from symbols.fold import fold
 
 
@@ -24,8 +25,11 @@ class Scorer:
     device : mx.Context
     batch : int
         Images in a batch.
-    folded : bool
-        Fold BatchNorm into the convolutions: faster, and equal up to rounding.
+    fast : str, optional
+        ``float32`` folds BatchNorm into the convolutions: outputs are equal up to rounding. ``int8`` also
+        computes in 8-bit integers, which changes them.
+    calibration : iterator of mx.io.DataBatch, optional
+        Training images, for ``int8``.
 
     Raises
     ------
@@ -33,13 +37,17 @@ class Scorer:
         The arrays are those of another network.
     """
 
-    def __init__(self, symbol, arrays, device, batch, folded=False):
+    def __init__(self, symbol, arrays, device, batch, fast=None, calibration=None):
         self.batch = batch
         check_parameters(symbol, arrays)
         arg, aux = arrays['arg'], arrays['aux']
-        if folded:
+        if fast:
             symbol, arg, aux = fold(symbol, arg, aux)
-        self.module = mx.mod.Module(fast.for_inference(symbol) if device.device_type == 'cpu' else symbol, context=device)
+        if fast == 'int8':
+            symbol, arg, aux = int8(symbol, arg, aux, calibration)
+        elif device.device_type == 'cpu':
+            symbol = for_inference(symbol)
+        self.module = mx.mod.Module(symbol, context=device)
         self.module.bind(data_shapes=[('data', (batch,) + IMAGE)], for_training=False,
                          label_shapes=[('softmax_label', (batch,))])
         self.module.set_params(arg, aux)

@@ -65,7 +65,10 @@ class Rewriter(graph.Rewriter):
     def make_fullyconnected(self, node):
         if self.source(node)['op'] != 'mean':
             raise Unsupported('a fully connected layer that does not follow the pooling')
-        return super().make_other(node)
+        # Not FullyConnected: MXNet's inference keeps a copy of its weights, which training then changes.
+        data, weight, bias = map(self.value, node['inputs'])
+        product = self.emit('dot', node['name'] + '_product', [data, weight], transpose_b=True)
+        return self.emit('broadcast_add', node['name'], [product, bias])
 
     make_softmaxoutput = graph.Rewriter.make_other
 

@@ -108,7 +108,7 @@ def test_nothing_else_depends_on_the_rewriting(network, depth):
 def test_the_operators_are_in_use():
     symbol = symbols.get_symbol('mr', 14)
     found = {node['op'] for node in paths.nodes(fast.for_training(symbol))}
-    assert found == {'null', 'transpose', '_dfn_convolution', '_dfn_combine', 'mean', 'FullyConnected', 'SoftmaxOutput'}
+    assert found == {'null', 'transpose', '_dfn_convolution', '_dfn_combine', 'mean', 'dot', 'broadcast_add', 'SoftmaxOutput'}
     assert fast.FUSED in {node['op'] for node in paths.nodes(fast.BatchNormReLU(symbol).symbol())}
 
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, run_script, user_error
 
 import symbols
-from common import checkpoint, data, datasets, evaluate, fit, log, recipe
+from common import checkpoint, data, datasets, engine, evaluate, fit, log, recipe
 from common.engine import mx
 from common.errors import UserError
 from common.trainer import Trainer
@@ -75,11 +75,15 @@ def test_two_devices_step_as_one(place, network):
     assert max(abs(one[name] - start[name]).max() for name in one) > 1e-2
 
 
-def test_no_training_step_runs_as_evaluation(place):
+@pytest.mark.parametrize('operators', ('native', 'mxnet'))
+def test_no_training_step_runs_as_evaluation(place, operators, monkeypatch):
     """Evaluating right behind queued training steps must not change what they compute.
 
-    Without the barrier in ``evaluate`` they use BatchNorm's moving statistics (common/evaluate.py).
+    Without the barrier in ``evaluate`` MXNet's operators use BatchNorm's moving statistics
+    (common/evaluate.py); the project's own have a graph for each.
     """
+    if operators == 'mxnet':
+        monkeypatch.setattr(engine, 'native_operators', lambda: False)
     batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 32)
     # Copies: the record iterator uses its own arrays again a few batches later.
     queue = [mx.io.DataBatch([mx.nd.array(batch.data[0].asnumpy())], [mx.nd.array(batch.label[0].asnumpy())])
@@ -94,7 +98,7 @@ def test_no_training_step_runs_as_evaluation(place):
             trainer.module.update()
         if wait:
             mx.nd.waitall()
-        evaluate.evaluate(trainer.module, batches.test())
+        evaluate.evaluate(trainer.tester, batches.test())
         results.append(trainer.module.get_params()[0])
     for name, array in results[0].items():
         numpy.testing.assert_allclose(results[1][name].asnumpy(), array.asnumpy(), atol=1e-4, err_msg=name)
@@ -110,8 +114,8 @@ def test_every_test_image_counts_once(place, batch):
     reference = Trainer(symbols.get_symbol('mr', 8), [mx.cpu()], data.Batches(folder, dataset, 1), epochs=1, lr=0.1, seed=2)
     losses, wrong, wrong5 = [], [], []
     for item in reference.batches.test():
-        reference.module.forward(item, is_train=False)
-        probability = reference.module.get_outputs()[0].asnumpy()[0].astype('float64')
+        reference.tester.forward(item, is_train=False)
+        probability = reference.tester.get_outputs()[0].asnumpy()[0].astype('float64')
         label = int(item.label[0].asscalar())
         losses.append(-numpy.log(probability[label]))
         wrong.append(probability.argmax() != label)
@@ -277,6 +281,38 @@ def test_names_never_collide(tmp_path):
     assert all(log.read(path)[0]['run'] == name for path, name in made)
 
 
+class Random:
+    """As much of ``Batches`` as a trainer asks for, and fixed batches of noise."""
+    batch, per_epoch = 32, 1 << 20
+
+    def __init__(self):
+        random = numpy.random.RandomState(0)
+        self.batches = [mx.io.DataBatch([mx.nd.array(random.randn(32, 3, 32, 32))], [mx.nd.array(random.randint(0, 10, 32))], pad=0)
+                        for _ in range(3)]
+
+    def test(self):
+        return iter(self.batches)
+
+
+def test_every_evaluation_is_of_the_parameters_of_its_time():
+    """Evaluation has a graph of its own over the same arrays: it must not keep anything of them."""
+    from common.scorer import Scorer
+    source, symbol, states = Random(), symbols.get_symbol('mr', 8), []
+    for evaluated in (True, False):
+        trainer = Trainer(symbol, [mx.cpu()], source, epochs=1, lr=0.1)
+        for _ in range(3):
+            for batch in source.batches:
+                trainer.module.forward(batch, is_train=True)
+                trainer.module.backward()
+                trainer.module.update()
+            if evaluated:
+                assert trainer.test() == Scorer(symbol, trainer.state(), mx.cpu(), 32).score(source.test())
+        evaluate.barrier()
+        states.append({name: array.asnumpy() for kind in trainer.state().values() for name, array in kind.items()})
+    for name, array in states[0].items():
+        numpy.testing.assert_array_equal(array, states[1][name], err_msg=name)
+
+
 # ---- score.py ----
 
 def test_score_repeats_the_log(finished):
@@ -290,6 +326,35 @@ def test_score_repeats_the_log(finished):
     said = run_script('score.py', '--symbol', folder / 'model-symbol.json', '--params', folder / 'model-0004.params',
                       '--dataset', 'cifar10', '--rec', place / 'data' / 'cifar10' / 'test.rec', '--batch-size', '7')
     assert 'top-1 error %.2f%%' % records[3]['test_error'] in said
+
+
+def test_fast_scores_are_the_same_scores(finished):
+    place, name, _ = finished
+    command = ('score.py', '--run', name, '--data-dir', place / 'data', '--checkpoint-dir', place / 'checkpoints')
+    plain = run_script(*command)
+    assert run_script(*command, '--fast') == plain
+    # Without the operators of native/ the folded graph goes through MXNet's own.
+    assert run_script(*command, '--fast', DFN_NATIVE='0') == plain == run_script(*command, DFN_NATIVE='0')
+    error, loss = (float(plain.split(word)[1].split()[0].rstrip('%,')) for word in ('error ', 'loss '))
+    rough = run_script(*command, '--fast', 'int8')
+    assert abs(float(rough.split('error ')[1].split('%')[0]) - error) < 5 and 'loss %.4f' % loss not in rough
+    assert 'train.rec' in user_error('score.py', '--run', place / 'checkpoints' / name, '--fast', 'int8', '--rec',
+                                     place / 'data' / 'cifar10' / 'test.rec', '--data-dir', place)
+
+
+@pytest.mark.parametrize('fast,tolerance', [('float32', 1e-3), ('int8', 0.2)])
+def test_fast_probabilities(finished, fast, tolerance):
+    from common.scorer import Scorer, load_run
+    place, name, _ = finished
+    symbol, arrays, _, _ = load_run(place / 'checkpoints' / name, 'last')
+    dataset, folder = datasets.get('cifar10'), str(place / 'data' / 'cifar10')
+    calibration = data.Records(os.path.join(folder, 'train.rec'), dataset, 32, 1).batches()
+    batch = next(data.Records(os.path.join(folder, 'test.rec'), dataset, 32, 1).batches())
+    plain, quick = Scorer(symbol, arrays, mx.cpu(), 32), Scorer(symbol, arrays, mx.cpu(), 32, fast, calibration)
+    for scorer in (plain, quick):
+        scorer.module.forward(batch, is_train=False)
+    expected, found = (scorer.module.get_outputs()[0].asnumpy() for scorer in (plain, quick))
+    assert 1e-9 < abs(found - expected).max() < tolerance
 
 
 def test_score_one_image(finished, tmp_path, fashion):

@@ -1,0 +1,207 @@
+"""The CPU operators against MXNet's own, and their build."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy
+import pytest
+from conftest import ROOT, run_script
+
+import native
+from common import engine
+from common.engine import mx
+
+TERMS = ['bn*1.0', 'map*1.0,bn*1.0', 'map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'map*1.0,bn*1.0,bn*1.0', 'map*2.0,bn*1.0,map*-0.5,bn*3.0']
+
+
+def normal(*shape, seed=0, scale=1.0):
+    return (scale * numpy.random.RandomState(seed).randn(*shape)).astype('float32')
+
+
+def build(op, inputs, **attrs):
+    """Return a symbol of one operator over variables with these inputs' names and shapes."""
+    nodes = [{'op': 'null', 'name': name, 'inputs': [], 'attrs': {'__shape__': str(array.shape)}} for name, array in inputs.items()]
+    nodes.append({'op': op, 'name': 'op', 'inputs': [[i, 0, 0] for i in range(len(inputs))],
+                  'attrs': {key: str(value) for key, value in attrs.items()}})
+    heads = [[len(inputs), output, 0] for output in range(2 if op == '_dfn_convolution' else 1)]
+    return mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': list(range(len(inputs))), 'heads': heads,
+                                        'attrs': {'mxnet_version': ['int', 10901]}}))
+
+
+def run(symbol, values, gradient=None):
+    """Return the first output, the gradients and the auxiliary states."""
+    assert engine.native_operators()
+    executor = symbol.simple_bind(mx.cpu(), grad_req='null' if gradient is None else 'write')
+    for name, array in {**executor.arg_dict, **executor.aux_dict}.items():
+        array[:] = values[name]
+    executor.forward(is_train=gradient is not None)
+    if gradient is not None:
+        zeros = [mx.nd.zeros_like(output) for output in executor.outputs[1:]]
+        executor.backward([mx.nd.array(gradient)] + zeros)
+    return [output.asnumpy() for output in executor.outputs], \
+        {name: array.asnumpy() for name, array in executor.grad_dict.items() if array is not None}, \
+        {name: array.asnumpy() for name, array in executor.aux_dict.items()}
+
+
+def close(found, expected, tolerance=2e-6):
+    assert abs(found - expected).max() <= tolerance * abs(expected).max()
+
+
+def last(array):
+    return numpy.ascontiguousarray(array.transpose(0, 2, 3, 1))
+
+
+def first(array):
+    return array.transpose(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize('size', [(32, 32), (8, 8), (4, 12), (7, 7), (6, 9)])
+@pytest.mark.parametrize('inputs,outputs,kernel,stride', [
+    (16, 16, 3, 1), (16, 48, 3, 1), (32, 16, 3, 2), (64, 64, 3, 1), (3, 16, 3, 1), (16, 32, 1, 2), (32, 32, 1, 1), (5, 16, 1, 1)])
+def test_convolution(size, inputs, outputs, kernel, stride):
+    """Sizes that are multiples of 4 go by Winograd's algorithm, others do not; both must be right."""
+    x, w = normal(5, inputs, *size), normal(outputs, inputs, kernel, kernel, seed=1)
+    plain = mx.sym.Convolution(mx.sym.Variable('x', shape=x.shape), num_filter=outputs, kernel=(kernel, kernel), no_bias=True,
+                               stride=(stride, stride), pad=(kernel // 2, kernel // 2), name='c')
+    above = normal(*plain.infer_shape(x=x.shape)[1][0], seed=2)
+    expected, gradients, _ = run(plain, {'x': x, 'c_weight': w}, above)
+    wanted = inputs % 16 == 0
+    symbol = build('_dfn_convolution', {'x': last(x), 'w': w}, kernel=kernel, stride=stride, outputs=outputs, moments=1,
+                   data_gradient=int(wanted))
+    found, ours, _ = run(symbol, {'x': last(x), 'w': w}, last(above))
+    close(first(found[0]), expected[0], 1e-5)
+    close(ours['w'], gradients['c_weight'], 1e-5)
+    if wanted:
+        close(first(ours['x']), gradients['x'], 1e-5)
+    close(found[1][0], expected[0].mean(axis=(0, 2, 3)), 1e-4)
+    close(found[1][1], expected[0].var(axis=(0, 2, 3)), 1e-5)
+
+
+def terms_with_inputs(terms, shape):
+    """Return MXNet's symbol of relu(sum of terms), the inputs of ours, and all values."""
+    values, ours, total = {}, {}, 0
+    for number, term in enumerate(terms.split(',')):
+        kind, scale = term.split('*')
+        x = values['x%d' % number] = normal(*shape, seed=number) + number
+        ours['x%d' % number] = last(x)
+        data = mx.sym.Variable('x%d' % number, shape=shape)
+        if kind == 'bn':
+            names = ['n%d_%s' % (number, part) for part in ('gamma', 'beta', 'moving_mean', 'moving_var')]
+            ours['m%d' % number] = numpy.stack([x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))])
+            for seed, name in enumerate(names):
+                ours[name] = values[name] = abs(normal(shape[1], seed=10 + seed)) + 0.5
+            data = mx.sym.BatchNorm(data, fix_gamma=False, eps=2e-5, momentum=0.9, name='n%d' % number)
+        total = data * float(scale) + total
+    return mx.sym.relu(total), ours, values
+
+
+@pytest.mark.parametrize('train', (1, 0))
+@pytest.mark.parametrize('terms', TERMS)
+def test_combine(terms, train):
+    shape = (6, 32, 5, 7)
+    plain, ours, values = terms_with_inputs(terms, shape)
+    above = normal(*shape, seed=5)
+    expected, gradients, moved = run(plain, values, above if train else None)
+    symbol = build('_dfn_combine', ours, terms=terms, relu=1, train=train, eps=2e-5, momentum=0.9)
+    found, mine, statistics = run(symbol, ours, last(above) if train else None)
+    close(first(found[0]), expected[0], 1e-5)
+    for name, array in gradients.items():
+        close(first(mine[name]) if array.ndim == 4 else mine[name], array, 1e-5)
+    for name, array in moved.items():
+        close(statistics[name], array, 1e-5)
+
+
+@pytest.mark.parametrize('maps', ['', '1.0', '0.5,-2.0'])
+def test_folded_convolution(maps):
+    x, w, bias = normal(3, 8, 8, 16), normal(32, 16, 3, 3, seed=1), normal(32, seed=2)
+    inputs = {'x': x, 'w': w, 'bias': bias}
+    conv = mx.nd.Convolution(mx.nd.array(first(x)), mx.nd.array(w), mx.nd.array(bias), num_filter=32, kernel=(3, 3), pad=(1, 1))
+    expected = 1.5 * conv.asnumpy()
+    for number, factor in enumerate(filter(None, maps.split(','))):
+        inputs['map%d' % number] = normal(3, 8, 8, 32, seed=3 + number)
+        expected += float(factor) * first(inputs['map%d' % number])
+    symbol = build('_dfn_folded_convolution', inputs, kernel=3, stride=1, outputs=32, scale=1.5, relu=1, maps=maps)
+    close(first(run(symbol, inputs)[0][0]), numpy.maximum(expected, 0), 1e-5)
+
+
+def test_a_nan_stays_one():
+    """A ReLU that made 0 of it would hide a run that has diverged."""
+    x = normal(2, 4, 4, 16)
+    x[1, 2, 3, 4] = numpy.nan
+    found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16, moments=1,
+                      data_gradient=1), {'x': x, 'w': normal(16, 16, 3, 3)})[0]
+    assert numpy.isnan(found[0][1]).any() and not numpy.isnan(found[0][0]).any() and numpy.isnan(found[1]).all()
+    plain, ours, _ = terms_with_inputs('map*1.0,bn*1.0', (2, 16, 4, 4))
+    ours['x0'][0, 0, 0, 0] = numpy.nan
+    found = run(build('_dfn_combine', ours, terms='map*1.0,bn*1.0', relu=1, train=1, eps=2e-5, momentum=0.9), ours)[0][0]
+    assert numpy.isnan(found).sum() == 1
+
+
+def test_denormal_numbers_are_flushed():
+    """1e-39 is below the least normal number; arithmetic with such numbers is what made deep nets slow."""
+    x = numpy.full((2, 4, 4, 16), 1e-39, 'float32')
+    for size in (4, 7):
+        x = numpy.full((2, size, size, 16), 1e-39, 'float32')
+        found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16, moments=0,
+                          data_gradient=1), {'x': x, 'w': normal(16, 16, 3, 3)})[0][0]
+        assert x.any() and not found.any()
+
+
+@pytest.mark.parametrize('attrs,shape', [({'outputs': 8}, (1, 4, 4, 16)), ({}, (4, 4, 16))])
+def test_what_the_operators_refuse(attrs, shape):
+    x = normal(*shape)
+    symbol = build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)},
+                   **dict(dict(kernel=3, stride=1, outputs=16, moments=0, data_gradient=1), **attrs))
+    assert engine.native_operators()
+    with pytest.raises(Exception, match='must be'):
+        symbol.simple_bind(mx.cpu())
+
+
+@pytest.mark.parametrize('threads', (1, 2, 3, 5))
+def test_any_number_of_threads(threads):
+    said = run_script('-c', 'import hashlib, sys; sys.path.insert(0, "tests")\n'
+                      'from test_native import test_convolution as c, test_combine as b\n'
+                      'c((8, 8), 16, 48, 3, 1); c((7, 7), 32, 16, 3, 2); b("map*1.0,bn*1.0", 1); print("right")',
+                      OMP_NUM_THREADS=str(threads))
+    assert said == 'right\n'
+
+
+# ---- the build ----
+
+def folder_of_mxnet():
+    return os.path.dirname(mx.__file__)
+
+
+def test_built_once(tmp_path, capsys):
+    path = native.library(folder_of_mxnet(), str(tmp_path))
+    assert 'compiling' in capsys.readouterr().err and os.listdir(str(tmp_path)) == [os.path.basename(path)]
+    made = os.stat(path).st_mtime_ns
+    assert native.library(folder_of_mxnet(), str(tmp_path)) == path and os.stat(path).st_mtime_ns == made
+    assert capsys.readouterr().err == ''
+
+
+def test_a_change_of_the_sources_makes_another_library(tmp_path, monkeypatch):
+    command = ['c++']
+    before = native._fingerprint(command, folder_of_mxnet())
+    shutil.copytree(native.HERE, str(tmp_path / 'native'))
+    monkeypatch.setattr(native, 'HERE', str(tmp_path / 'native'))
+    assert native._fingerprint(command, folder_of_mxnet()) == before
+    with open(str(tmp_path / 'native' / 'vec.h'), 'a') as file:
+        file.write('// changed\n')
+    assert native._fingerprint(command, folder_of_mxnet()) != before
+    assert native._fingerprint(['clang++'], folder_of_mxnet()) != before
+
+
+OPERATORS = 'from common import engine; engine.set_threads(1); print(engine.versions()["operators"])'
+
+
+@pytest.mark.parametrize('environment,word', [({'CXX': 'false'}, 'false failed'), ({'PATH': '/nowhere', 'CXX': ''}, 'pip install ziglang'),
+                                              ({'DFN_NATIVE': '0'}, None)])
+def test_without_a_compiler_mxnets_operators_do_the_work(environment, word):
+    done = subprocess.run([sys.executable, '-c', OPERATORS], cwd=ROOT, env=dict(os.environ, **environment), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True)
+    assert (done.returncode, done.stdout) == (0, 'mxnet\n')
+    lines = [line for line in done.stderr.splitlines() if 'compiling' not in line]
+    assert lines == [] if word is None else len(lines) == 1 and word in lines[0] and "MXNet's own operators" in lines[0]
