@@ -3,6 +3,7 @@
 
 python benchmark.py --network mr --depth 14
 python benchmark.py --network resnet --depth 110 --compare torch
+python benchmark.py --network mr --depth 14 --operators
 """
 import argparse
 import json
@@ -17,7 +18,19 @@ from common.errors import UserError, run
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 COMPARE = {'textbook': [{'side': 'textbook'}],
-           'torch': [{'side': 'torch', 'layout': 'nchw'}, {'side': 'torch', 'layout': 'nhwc'}]}
+           'torch': [{'side': 'torch', 'layout': 'nchw'}, {'side': 'torch', 'layout': 'nhwc'}],
+           'synthetic': [{'side': 'ours', 'data': None, 'name': 'synthetic'}],
+           'denormals': [{'side': 'ours', 'denormals': True, 'name': 'denormals'}]}
+GEMM = 2 * 1024 ** 3  # floating-point operations of one step of the task ``limit``
+PASSES = {'train': 3, 'inference': 1}  # forward, and backward to the data and to the weights
+# Operators by the start of their names; what matches none is "other".
+CLASSES = {'convolution, forward': ('_dfn_convolution', 'Convolution'),
+           'convolution, backward': ('_backward__dfn_convolution', '_backward_Convolution'),
+           'BatchNorm, sums, ReLU, forward': ('_dfn_combine', 'BatchNorm', '_contrib_BatchNorm', 'Activation', '_mul_scalar'),
+           'BatchNorm, sums, ReLU, backward': ('_backward__dfn_combine', '_backward_BatchNorm', '_backward__contrib_BatchNorm',
+                                               '_backward_Activation', '_backward_mul_scalar'),
+           'sums of maps or gradients': ('add_n', 'ElementWiseSum', '_grad_add', 'elemwise_add'),
+           'update': ('_dfn_nesterov', 'nag_mom_update', 'multi_sgd_update', 'sgd_mom_update')}
 
 
 def parse_args():
@@ -31,8 +44,10 @@ def parse_args():
                        help='default: both')
     parse.add_argument('--data', metavar='DIR', help='a folder of data/prepare.py to read (default: one fixed batch)')
     parse.add_argument('--compare', choices=sorted(COMPARE),
-                       help="in turn with the textbook graph on MXNet's default settings, or with PyTorch at the better "
-                            'of its two memory formats')
+                       help="in turn with the textbook graph on MXNet's default settings, with PyTorch at the better of its "
+                            'two memory formats, or of the project itself: with one fixed batch where --data gives files, or '
+                            'with gradients below 1e-38')
+    parse.add_argument('--operators', action='store_true', help='print the time of a training step by class of operator instead')
     parse.add_argument('--rounds', type=number(int, 1), default=5, metavar='N', help='turns (default: %(default)s)')
     parse.add_argument('--seconds', type=number(float, 0.1), default=4, metavar='S',
                        help='length of a turn, about (default: %(default)s)')
@@ -44,12 +59,12 @@ class Side:
     """A worker process that runs steps when told to."""
 
     def __init__(self, spec):
-        self.name = ' '.join(spec[key] for key in ('side', 'layout') if key in spec)
+        self.name = spec.get('name') or ' '.join(spec[key] for key in ('side', 'layout') if key in spec)
         self.batch, self.peak, self.steps, self.rates = spec['batch'], 0, {}, {}
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'benchmarks.worker', json.dumps(spec)], cwd=ROOT, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, universal_newlines=True)
-        self._answer()
+            stdout=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, **spec.get('environment', {})))
+        self.startup = self._answer()['startup']
 
     def _answer(self):
         line = self.process.stdout.readline()
@@ -57,12 +72,16 @@ class Side:
             raise UserError('%s did not start: see its message above; for PyTorch, pip install torch' % self.name)
         answer = json.loads(line)
         self.peak = answer['peak'] / 1024
-        return answer.get('seconds')
+        return answer
 
-    def _time(self, task, steps):
+    def ask(self, task, steps):
+        """Run some steps of a task; return the worker's answer."""
         self.process.stdin.write('%s %d\n' % (task, steps))
         self.process.stdin.flush()
         return self._answer()
+
+    def _time(self, task, steps):
+        return self.ask(task, steps)['seconds']
 
     def warm_up(self, task, seconds):
         """Run until caches and threads are there, and find how many steps make a turn."""
@@ -79,18 +98,23 @@ class Side:
         self.process.wait()
 
 
+def specification(args):
+    return {'side': 'ours', 'network': args.network, 'depth': args.depth, 'widen': args.widen, 'batch': args.batch_size,
+            'threads': args.threads, 'gpus': args.gpus, 'data': args.data and os.path.abspath(args.data)}
+
+
 def measure(args):
     """Return the sides after all their turns: ours first."""
-    common = {'network': args.network, 'depth': args.depth, 'widen': args.widen, 'batch': args.batch_size,
-              'threads': args.threads, 'gpus': args.gpus, 'data': args.data and os.path.abspath(args.data)}
     sides = []
     try:
-        for spec in [{'side': 'ours'}] + COMPARE.get(args.compare, []):
-            sides.append(Side(dict(common, **spec)))
+        for spec in [{}] + COMPARE.get(args.compare, []):
+            sides.append(Side(dict(specification(args), **spec)))
+        sides[0].warm_up('limit', min(args.seconds, 0.5))
         for task in args.task:
             for side in sides:
                 side.warm_up(task, args.seconds)
             for _ in range(args.rounds):
+                sides[0].turn('limit')
                 for side in sides:
                     side.turn(task)
     finally:
@@ -100,13 +124,21 @@ def measure(args):
 
 
 def print_results(sides, args):
+    from symbols import summary
+    symbol = symbols.get_symbol(args.network, args.depth, widen=args.widen)
+    image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
+    limit = statistics.median(sides[0].rates['limit']) / args.batch_size * GEMM
     print('%s-%d w%d, batch %d, median of %d turns' % (args.network, args.depth, args.widen, args.batch_size, args.rounds))
-    print('%-10s %-12s %10s %20s %10s' % ('task', 'side', 'images/s', 'lowest - highest', 'peak MB'))
+    print('start-up in s: ' + ', '.join('%s %.2f' % pair for pair in sides[0].startup.items()))
+    print('the machine multiplies matrices at %.0f GFLOP/s; a direct convolution would need the share "of it"' % (limit / 1e9))
+    print('%-10s %-12s %10s %20s %9s %8s %8s' % ('task', 'side', 'images/s', 'lowest - highest', 'GFLOP/s', 'of it', 'peak MB'))
     for task in args.task:
         for side in sides:
             rates = side.rates[task]
-            print('%-10s %-12s %10.1f %20s %10.0f' % (task, side.name, statistics.median(rates), '%.1f - %.1f' % (
-                min(rates), max(rates)), side.peak))
+            speed = statistics.median(rates) * image * PASSES[task]
+            print('%-10s %-12s %10.1f %20s %9.0f %7.0f%% %8.0f' % (
+                task, side.name, statistics.median(rates), '%.1f - %.1f' % (min(rates), max(rates)), speed / 1e9,
+                100 * speed / limit, side.peak))
         if len(sides) > 1:
             # The rival's better setting, and the ratio turn by turn: the machine's speed drifts.
             best = max(sides[1:], key=lambda side: statistics.median(side.rates[task]))
@@ -114,10 +146,30 @@ def print_results(sides, args):
             print('%-10s ours / %s: %.2f (%.2f - %.2f)' % (task, best.name, statistics.median(ratios), min(ratios), max(ratios)))
 
 
+def print_operators(args):
+    """Print the time of a step by class of operator, each operator run by itself."""
+    side = Side(dict(specification(args), environment={'MXNET_EXEC_BULK_EXEC_TRAIN': '0'}))
+    side.ask('train', 3)
+    found = side.ask('profile', args.rounds)['result']
+    side.close()
+    totals = {}
+    for name, milliseconds in found.items():
+        kind = next((kind for kind, starts in CLASSES.items() if name.startswith(starts)), 'other')
+        totals[kind] = totals.get(kind, 0) + milliseconds
+    print('%s-%d w%d, batch %d, a training step, mean of %d' % (args.network, args.depth, args.widen, args.batch_size, args.rounds))
+    for kind, milliseconds in sorted(totals.items(), key=lambda item: -item[1]):
+        print('%9.2f ms %5.1f%%  %s' % (milliseconds, 100 * milliseconds / sum(totals.values()), kind))
+
+
 def main():
     args = parse_args()
     symbols.check_depth(args.network, args.depth)
-    print_results(measure(args), args)
+    if args.compare == 'synthetic' and not args.data:
+        raise UserError('--compare synthetic needs files to compare with: name them by --data DIR')
+    if args.operators:
+        print_operators(args)
+    else:
+        print_results(measure(args), args)
 
 
 if __name__ == '__main__':

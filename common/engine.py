@@ -20,6 +20,7 @@ import runpy
 import sys
 from importlib import metadata, util
 
+import native
 from common.errors import UserError, fail, run
 
 # A library stands after those it needs.
@@ -71,6 +72,9 @@ def __getattr__(name):
 
 def _import_mxnet():
     set_threads(None)
+    if not gpu_build() and util.find_spec('mxnet') and native.prepare():
+        # What computes are threads of native/threads.h; OpenMP's must not wait in a loop beside them.
+        os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
     _restore_numpy_names()
     if gpu_build():
@@ -193,7 +197,6 @@ def _check_gpu(gpu, found):
 
 def native_operators():
     """Make the project's own CPU operators known to MXNet; return whether they are there (native/)."""
-    import native
     return native.load()
 
 

@@ -2,7 +2,8 @@
 
 ``load()`` does everything. The sources: ``winograd.h`` and ``direct.h`` convolve, ``combine.h`` is what
 stands between convolutions (BatchNorm, ReLU, sums), ``update.h`` is the optimiser's step, ``ops.cc`` makes
-MXNet operators of them, ``vec.h`` is what they are written in. A compiler is needed: that of the system, or the ``ziglang`` package from
+MXNet operators of them, ``vec.h`` and
+``threads.h`` are what they are written in. A compiler is needed: that of the system, or the ``ziglang`` package from
 PyPI, which ``make`` installs where the system has none. Without one, MXNet's own operators do the work.
 """
 import ctypes
@@ -16,7 +17,7 @@ import tempfile
 from importlib import util
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'winograd.h', 'update.h', 'vec.h')
+SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'winograd.h', 'update.h', 'vec.h', 'threads.h')
 FLAGS = ('-std=c++17', '-O3', '-march=native', '-fno-math-errno', '-ffp-contract=fast', '-shared', '-fPIC')
 OFF = 'DFN_NATIVE'  # set to 0: use MXNet's own operators
 
@@ -87,7 +88,7 @@ def _compile(command, mxnet_folder, path):
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as work:
         out = os.path.join(work, 'dfn.so')
         done = subprocess.run(command + ['-I', os.path.dirname(os.path.dirname(header)), os.path.join(HERE, 'ops.cc'), glue,
-                                         '-o', out, '-ldl'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+                                         '-o', out, '-lpthread'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
         if done.returncode:
             lines = [line for line in done.stdout.splitlines() if 'error' in line] or ['exit status %d' % done.returncode]
             raise BuildError('%s failed: %s' % (command[0], lines[0]))
@@ -95,22 +96,36 @@ def _compile(command, mxnet_folder, path):
 
 
 @functools.lru_cache(maxsize=None)
-def load():
-    """Make the operators known to MXNet; return whether they are.
+def prepare():
+    """Compile the library where needed, before MXNet is imported; return its path, or None.
 
-    The first call compiles where needed. If that fails, one line on stderr says so. The environment
-    variable ``DFN_NATIVE=0`` turns them off.
+    If that fails, one line on stderr says so. The environment variable ``DFN_NATIVE=0`` turns the
+    operators off.
     """
     if os.environ.get(OFF) == '0':
-        return False
-    from common.engine import mx
+        return None
     try:
-        _register(mx, library(os.path.dirname(mx.__file__)))
-    except (BuildError, mx.base.MXNetError) as error:
-        print("training and scoring use MXNet's own operators, which are slower: %s" % str(error).splitlines()[0],
-              file=sys.stderr)
-        return False
-    return True
+        return library(os.path.dirname(util.find_spec('mxnet').origin))
+    except BuildError as error:
+        _tell(error)
+
+
+def _tell(error):
+    print("training and scoring use MXNet's own operators, which are slower: %s" % str(error).splitlines()[0], file=sys.stderr)
+
+
+@functools.lru_cache(maxsize=None)
+def load():
+    """Make the operators known to MXNet; return whether they are."""
+    from common.engine import mx
+    path = prepare()
+    if path:
+        try:
+            _register(mx, path)
+        except mx.base.MXNetError as error:
+            _tell(error)
+            return False
+    return bool(path)
 
 
 def _register(mx, path):

@@ -1,14 +1,13 @@
-// Sixteen floats at once, and loops over threads: what every kernel here is written in.
+// Sixteen floats at once, scratch memory and products of matrices: what every kernel here is written in.
 //
 // GCC and Clang turn `vec` into one AVX-512 register or two of AVX2. Feature maps are
 // (batch, height, width, channels), so the sixteen are neighbouring channels of one pixel.
 #pragma once
-#include <dlfcn.h>
-#include <xmmintrin.h>
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
+#include "threads.h"
 
 constexpr int LANES = 16;
 typedef float vec __attribute__((vector_size(4 * LANES)));
@@ -23,52 +22,6 @@ constexpr int ROWS = 8, COLUMNS = 2;
 #else
 constexpr int ROWS = 4, COLUMNS = 1;
 #endif
-
-// The OpenMP runtime that MXNet has loaded. Calling it by name shares its threads and needs neither a
-// compiler's option nor a library to link with, which not every compiler has.
-struct OpenMP {
-  void (*parallel)(void (*body)(void*), void* data, unsigned threads, unsigned flags);
-  int (*thread)();
-  OpenMP() {
-    void* library = dlopen("libgomp.so.1", RTLD_NOW);
-    parallel = reinterpret_cast<decltype(parallel)>(library ? dlsym(library, "GOMP_parallel") : nullptr);
-    thread = reinterpret_cast<decltype(thread)>(library ? dlsym(library, "omp_get_thread_num") : nullptr);
-  }
-};
-
-inline const OpenMP& openmp() {
-  static const OpenMP runtime;
-  return runtime;
-}
-
-inline int threads() {
-  static const int count = [] {
-    const char* text = std::getenv("OMP_NUM_THREADS");
-    return text && std::atoi(text) > 0 && openmp().parallel ? std::atoi(text) : 1;
-  }();
-  return count;
-}
-
-// Numbers below 1e-38 become zero: with them a deep net's arithmetic takes up to a hundred times longer.
-inline void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }
-
-// Call body(thread) once on each thread.
-template <class Body>
-void on_threads(Body body) {
-  if (threads() == 1) return flush_denormals(), body(0);
-  openmp().parallel([](void* data) { flush_denormals(), (*static_cast<Body*>(data))(openmp().thread()); }, &body,
-                    threads(), 0);
-}
-
-// Call body(thread, from, to) with equal parts of 0..count. The parts depend only on the number of
-// threads, so the same number gives the same sums bit for bit.
-template <class Body>
-void split(long count, Body body) {
-  on_threads([&](int thread) {
-    long from = count * thread / threads(), to = count * (thread + 1) / threads();
-    if (from < to) body(thread, from, to);
-  });
-}
 
 // Scratch memory of one kernel, kept between its calls.
 class Scratch {
