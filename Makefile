@@ -26,8 +26,10 @@ test: $(VENV)/installed-test
 test-slow: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m slow
 
-$(VENV)/installed: requirements.txt requirements-common.txt | $(VENV)/bin/python
+$(VENV)/installed: requirements.txt requirements-common.txt requirements-compiler.txt | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@command -v c++ g++ clang++ >/dev/null || { echo "no C++ compiler: installing Zig's for the CPU operators"; \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-compiler.txt; }
 	touch $@
 
 $(VENV)/installed-test: requirements-test.txt $(VENV)/installed

@@ -3,8 +3,8 @@
 ``load()`` does everything. The sources: ``winograd.h`` and ``direct.h`` convolve, ``combine.h`` is what
 stands between convolutions (BatchNorm, ReLU, sums), ``update.h`` is the optimiser's step, ``ops.cc`` makes
 MXNet operators of them, ``vec.h`` and
-``threads.h`` are what they are written in. A compiler is needed: that of the system, or the ``ziglang`` package from
-PyPI, which ``make`` installs where the system has none. Without one, MXNet's own operators do the work.
+``threads.h`` are what they are written in. A compiler is needed: that of the system, or Zig's from
+PyPI (requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's own operators do the work.
 """
 import ctypes
 import functools
@@ -39,7 +39,8 @@ def compiler():
             return name.split()
     if util.find_spec('ziglang'):
         return [sys.executable, '-m', 'ziglang', 'c++']
-    raise BuildError('no C++ compiler was found: "apt-get install g++" or "pip install ziglang" gives one')
+    raise BuildError('no C++ compiler was found: "apt-get install g++" or "pip install -r '
+                     'requirements-compiler.txt" gives one')
 
 
 def library(mxnet_folder, folder=os.path.join(HERE, 'build')):
