@@ -45,4 +45,4 @@ $(VENV)/bin/python:
 	echo "no Python 3.8 to 3.11 with the modules venv and ensurepip was found: install one (on Debian 12: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 2
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) native/build

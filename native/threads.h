@@ -17,7 +17,7 @@ inline int threads() {
   return count;
 }
 
-// Numbers below 1e-38 become zero: with them a deep net's arithmetic takes up to a hundred times longer.
+// Numbers below 1e-38 become zero: on some processors arithmetic with them is many times slower.
 inline void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }
 
 // The threads that help a calling thread. They look for work in a loop for a while, then sleep.

@@ -29,5 +29,28 @@ def test_against_pytorch():
     assert re.search(r'ours / torch n(chw|hwc): [\d.]+', run_script('benchmark.py', *SHORT, '--compare', 'torch'))
 
 
+def test_other_comparisons_of_the_project_with_itself(sample):
+    said = run_script('benchmark.py', *SHORT, '--task', 'train', '--compare', 'synthetic', '--data', sample / 'sample')
+    assert rates(said, 'train', 'synthetic') > 10 and 'ours / synthetic' in said
+    said = run_script('benchmark.py', *SHORT, '--task', 'train', '--compare', 'denormals')
+    assert rates(said, 'train', 'denormals') > 10
+
+
+def test_limit_and_start_up():
+    said = run_script('benchmark.py', *SHORT, '--task', 'train')
+    assert float(re.search(r'matrices at (\d+) GFLOP/s', said).group(1)) > 1
+    import_, bind, first = (float(text) for text in re.search(r'import ([\d.]+), bind ([\d.]+), first batch ([\d.]+)', said).groups())
+    assert import_ > 0.1 and bind > 0 and first > 0
+
+
+def test_operators():
+    said = run_script('benchmark.py', '--network', 'mr', '--depth', '8', '--batch-size', '8', '--operators')
+    shares = {line.split('%  ')[1]: float(line.split('ms')[1].split('%')[0]) for line in said.splitlines()[1:]}
+    assert abs(sum(shares.values()) - 100) < 1
+    assert {'convolution, forward', 'convolution, backward', 'BatchNorm, sums, ReLU, forward', 'update'} <= set(shares)
+    assert shares['other'] < 50
+
+
 def test_mistakes():
+    assert '--data DIR' in user_error('benchmark.py', '--compare', 'synthetic')
     assert 'nearest' in user_error('benchmark.py', '--depth', '15')
