@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import symbols
+from benchmarks.worker import GEMM
 from common import options
 from common.errors import UserError, run
 
@@ -21,7 +22,6 @@ COMPARE = {'textbook': [{'side': 'textbook'}],
            'torch': [{'side': 'torch', 'layout': 'nchw'}, {'side': 'torch', 'layout': 'nhwc'}],
            'synthetic': [{'side': 'ours', 'data': None, 'name': 'synthetic'}],
            'denormals': [{'side': 'ours', 'denormals': True, 'name': 'denormals'}]}
-GEMM = 2 * 1024 ** 3  # floating-point operations of one step of the task ``limit``
 PASSES = {'train': 3, 'inference': 1}  # forward, and backward to the data and to the weights
 # Operators by the start of their names; what matches none is "other".
 CLASSES = {'convolution, forward': ('_dfn_convolution', 'Convolution'),
@@ -127,7 +127,7 @@ def print_results(sides, args):
     from symbols import summary
     symbol = symbols.get_symbol(args.network, args.depth, widen=args.widen)
     image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
-    limit = statistics.median(sides[0].rates['limit']) / args.batch_size * GEMM
+    limit = statistics.median(sides[0].rates['limit']) / args.batch_size * 2 * GEMM ** 3
     print('%s-%d w%d, batch %d, median of %d turns' % (args.network, args.depth, args.widen, args.batch_size, args.rounds))
     print('start-up in s: ' + ', '.join('%s %.2f' % pair for pair in sides[0].startup.items()))
     print('the machine multiplies matrices at %.0f GFLOP/s; a direct convolution would need the share "of it"' % (limit / 1e9))

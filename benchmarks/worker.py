@@ -12,7 +12,7 @@ import time
 import numpy
 
 CLASSES = 10
-GEMM = 1024
+GEMM = 1024  # rows and columns of the matrices that ``limit`` multiplies
 
 
 def random_batch(batch):
@@ -28,7 +28,7 @@ class Ours:
         start = time.perf_counter()
         from common import engine
         engine.set_threads(spec['threads'])
-        self.mx, self.batch, self.epoch = engine.mx, spec['batch'], 0
+        self.mx, self.batch = engine.mx, spec['batch']
         engine.native_operators()
         loaded = time.perf_counter()
         self._prepare(spec, engine)
@@ -63,9 +63,9 @@ class Ours:
     def _batches(self, spec):
         if not spec['data']:
             return iter(lambda: self.fixed, None)
-        from common import data, datasets
+        from common import data, datasets, engine
         name = os.path.basename(os.path.normpath(spec['data']))
-        source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=len(os.sched_getaffinity(0)))
+        source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=engine.cores())
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 
     def _bind(self, symbol, devices):
@@ -90,7 +90,6 @@ class Ours:
             self.tester.forward(next(self.batches), is_train=False)
             self.tester.get_outputs()
         self.mx.nd.waitall()
-
 
     def limit(self, steps):
         """Products of two matrices of 1024 x 1024: what the machine can do."""
@@ -142,7 +141,8 @@ class Torch:
     def __init__(self, spec):
         import torch
         from benchmarks.torch_networks import Network
-        torch.set_num_threads(spec['threads'] or len(os.sched_getaffinity(0)))
+        from common.engine import cores
+        torch.set_num_threads(spec['threads'] or cores())
         self.torch = torch
         self.layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]
         self.network = Network(spec['network'], spec['depth'], CLASSES, spec['widen']).to(memory_format=self.layout)

@@ -72,12 +72,13 @@ def __getattr__(name):
 
 def _import_mxnet():
     set_threads(None)
-    if not gpu_build() and util.find_spec('mxnet') and native.prepare():
+    gpu = gpu_build()  # looks through all that is installed
+    if not gpu and util.find_spec('mxnet') and native.prepare():
         # What computes are threads of native/threads.h; OpenMP's must not wait in a loop beside them.
         os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
     _restore_numpy_names()
-    if gpu_build():
+    if gpu:
         preload_cuda()
     try:
         import mxnet
@@ -203,9 +204,10 @@ def native_operators():
 def versions():
     """Return the versions that a result depends on, by name."""
     import numpy
-    return {'python': platform.python_version(), 'mxnet': _mx().__version__,
-            'build': gpu_build() or 'mxnet', 'numpy': numpy.__version__,
-            'operators': 'native' if not gpu_build() and native_operators() else 'mxnet'}
+    gpu = gpu_build()
+    return {'python': platform.python_version(), 'mxnet': _mx().__version__, 'build': gpu or 'mxnet',
+            'numpy': numpy.__version__,
+            'operators': 'native' if not gpu and native_operators() else 'mxnet'}
 
 
 def _run_tool():

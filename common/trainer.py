@@ -48,8 +48,9 @@ class Trainer:
         self._set_momentum(arrays['momentum'])
         # A second graph over the same parameters, where training's has no way to run as evaluation.
         self.tester = self.module
-        if on_cpu and fast.separate(symbol):
-            self.tester = self._bind(fast.for_inference(symbol), devices, for_training=False, shared_module=self.module)
+        inference = fast.for_inference(symbol) if on_cpu else symbol
+        if inference is not symbol:
+            self.tester = self._bind(inference, devices, for_training=False, shared_module=self.module)
 
     def _bind(self, symbol, devices, **options):
         module = mx.mod.Module(symbol, context=devices)

@@ -1,10 +1,10 @@
 """MXNet operators for the CPU, written for these networks: compiled once, on the machine that runs them.
 
-``load()`` does everything. The sources: ``winograd.h`` and ``direct.h`` convolve, ``combine.h`` is what
-stands between convolutions (BatchNorm, ReLU, sums), ``update.h`` is the optimiser's step, ``ops.cc`` makes
-MXNet operators of them, ``vec.h`` and
-``threads.h`` are what they are written in. A compiler is needed: that of the system, or Zig's from
-PyPI (requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's own operators do the work.
+``prepare()`` compiles, ``load()`` makes the operators known to MXNet. The sources: ``winograd.h`` and
+``direct.h`` convolve, ``combine.h`` is what stands between convolutions (BatchNorm, ReLU, sums), ``update.h``
+is the optimiser's step, ``ops.cc`` makes MXNet operators of them, ``vec.h`` and ``threads.h`` are what they
+are written in. A compiler is needed: that of the system, or Zig's from PyPI (requirements-compiler.txt), which
+``make`` installs where the system has none. Without one, MXNet's own operators do the work.
 """
 import ctypes
 import functools

@@ -88,6 +88,14 @@ static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
   return convolution_shape(attrs, data.shape[0], data.shape[1], data.shape[2], data.shape[3]);
 }
 
+// One of the two algorithms; sums and then as they take them.
+static void convolve(const direct::Shape& s, const float* x, const float* w, float* y, double* sums, const Epilogue* then) {
+  if (by_winograd(s))
+    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, sums, then);
+  else
+    direct::convolve(x, w, y, s, sums, then);
+}
+
 static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MXTensor>* in,
                                          std::vector<MXTensor>* out, const OpResource&) {
   auto s = shape_of(attrs, in->at(0));
@@ -95,11 +103,7 @@ static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MX
   float *y = out->at(0).data<float>(), *moments = out->at(1).data<float>();
   bool wanted = integer(attrs, "moments");
   std::vector<double> sums(wanted ? threads() * 2 * s.outputs : 0, 0.0);
-  double* into = wanted ? sums.data() : nullptr;
-  if (by_winograd(s))
-    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, into);
-  else
-    direct::convolve(x, w, y, s, into);
+  convolve(s, x, w, y, wanted ? sums.data() : nullptr, nullptr);
   double pixels = double(s.batch) * s.out_height() * s.out_width();
   for (long c = 0; wanted && c < s.outputs; c++) {
     double sum = 0, squares = 0;
@@ -108,7 +112,8 @@ static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MX
       squares += sums[(t * 2 + 1) * s.outputs + c];
     }
     moments[c] = sum / pixels;
-    moments[s.outputs + c] = std::max(squares / pixels - sum / pixels * (sum / pixels), 0.0)  /* in this order a NaN stays */;
+    // In this order of the arguments a NaN stays one.
+    moments[s.outputs + c] = std::max(squares / pixels - sum / pixels * (sum / pixels), 0.0);
   }
   return MX_SUCCESS;
 }
@@ -164,12 +169,7 @@ static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTenso
   Epilogue then{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
   size_t at = 3;
   for (const auto& number : list(attrs, "maps")) then.maps.push_back({in->at(at++).data<float>(), std::stof(number)});
-  const float *x = in->at(0).data<float>(), *w = in->at(1).data<float>();
-  float* y = out->at(0).data<float>();
-  if (by_winograd(s))
-    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, nullptr, &then);
-  else
-    direct::convolve(x, w, y, s, nullptr, &then);
+  convolve(s, in->at(0).data<float>(), in->at(1).data<float>(), out->at(0).data<float>(), nullptr, &then);
   return MX_SUCCESS;
 }
 
@@ -184,57 +184,62 @@ REGISTER_OP(_dfn_folded_convolution)
 
 enum { X, MOMENTS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, INPUTS_OF_BN };
 
-static std::vector<std::string> term_list(const Attributes& attrs) { return list(attrs, "terms"); }
+// A term as the attributes name it, and where its inputs begin among those of the operator.
+struct Place { bool normalised; float scale; int at; };
 
-static bool normalised(const std::string& term) { return term.compare(0, 2, "bn") == 0; }
-static int inputs_of(const std::string& term) { return normalised(term) ? INPUTS_OF_BN : 1; }
+static int inputs_of(bool normalised) { return normalised ? INPUTS_OF_BN : 1; }
+
+static std::vector<Place> places(const Attributes& attrs) {
+  std::vector<Place> result;
+  int at = 0;
+  for (const auto& term : list(attrs, "terms")) {
+    bool normalised = term.compare(0, 2, "bn") == 0;
+    result.push_back({normalised, std::stof(term.substr(term.find('*') + 1)), at});
+    at += inputs_of(normalised);
+  }
+  return result;
+}
 
 static MXReturnValue combine_arity(const Attributes& attrs, int* in, int* out) {
   *in = 0;
-  for (const auto& term : term_list(attrs)) *in += inputs_of(term);
+  for (const auto& place : places(attrs)) *in = place.at + inputs_of(place.normalised);
   *out = 1;
   return MX_SUCCESS;
 }
 
 static MXReturnValue combine_mutated(const Attributes& attrs, std::vector<int>* indices) {
-  int at = 0;
-  for (const auto& term : term_list(attrs)) {
-    if (normalised(term)) indices->insert(indices->end(), {at + MOVING_MEAN, at + MOVING_VARIANCE});
-    at += inputs_of(term);
-  }
+  for (const auto& place : places(attrs))
+    if (place.normalised) indices->insert(indices->end(), {place.at + MOVING_MEAN, place.at + MOVING_VARIANCE});
   return MX_SUCCESS;
 }
 
 static MXReturnValue combine_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
   const auto shape = in->at(0);
-  int at = 0;
-  for (const auto& term : term_list(attrs)) {
-    if (in->at(at) != shape) return refuse("the terms must have one shape");
-    at += inputs_of(term);
-  }
+  for (const auto& place : places(attrs))
+    if (in->at(place.at) != shape) return refuse("the terms must have one shape");
   if (shape.size() != 4 || shape[3] % LANES) return refuse("the channels must be last and a multiple of 16");
   out->at(0) = shape;
   return MX_SUCCESS;
 }
 
-// The terms of a call; in starts at the first term's first input.
-static std::vector<combine::Term> terms_of(const Attributes& attrs, std::vector<MXTensor>* in, int first) {
+// The terms of a call; in[first] is the first term's first input.
+static std::vector<combine::Term> terms_of(const Attributes& attrs, const std::vector<Place>& places,
+                                           std::vector<MXTensor>* in, int first) {
   std::vector<combine::Term> terms;
   bool train = integer(attrs, "train");
-  int at = first;
-  for (const auto& name : term_list(attrs)) {
+  for (const auto& place : places) {
+    auto input = [&](int which) -> MXTensor& { return in->at(first + place.at + which); };
     combine::Term term{};
-    term.x = in->at(at + X).data<float>();
-    if (normalised(name)) {
-      const float* moments = in->at(at + MOMENTS).data<float>();
-      term.gamma = in->at(at + GAMMA).data<float>();
-      term.beta = in->at(at + BETA).data<float>();
-      term.mean = train ? moments : in->at(at + MOVING_MEAN).data<float>();
-      term.variance = train ? moments + in->at(at + MOMENTS).shape[1] : in->at(at + MOVING_VARIANCE).data<float>();
+    term.x = input(X).data<float>();
+    term.scale = place.scale;
+    if (place.normalised) {
+      const float* moments = input(MOMENTS).data<float>();
+      term.gamma = input(GAMMA).data<float>();
+      term.beta = input(BETA).data<float>();
+      term.mean = train ? moments : input(MOVING_MEAN).data<float>();
+      term.variance = train ? moments + input(MOMENTS).shape[1] : input(MOVING_VARIANCE).data<float>();
     }
-    term.scale = std::stof(name.substr(name.find('*') + 1));
     terms.push_back(term);
-    at += inputs_of(name);
   }
   return terms;
 }
@@ -243,32 +248,29 @@ static combine::Options options_of(const Attributes& attrs, const MXTensor& map)
   return {map.shape[0] * map.shape[1] * map.shape[2], map.shape[3], real(attrs, "eps"), integer(attrs, "relu") != 0};
 }
 
-static void move_statistics(const Attributes& attrs, std::vector<MXTensor>* in) {
-  float momentum = real(attrs, "momentum");
-  int at = 0;
-  for (const auto& name : term_list(attrs)) {
-    if (normalised(name)) {
-      const MXTensor& moments = in->at(at + MOMENTS);
-      const float* batch = static_cast<const float*>(moments.data_ptr);
-      long channels = moments.shape[1];
-      for (int which = 0; which < 2; which++) {
-        float* moving = in->at(at + MOVING_MEAN + which).data<float>();
-        for (long c = 0; c < channels; c++)
-          moving[c] = momentum * moving[c] + (1 - momentum) * batch[which * channels + c];
-      }
+static void move_statistics(float momentum, const std::vector<Place>& places, std::vector<MXTensor>* in) {
+  for (const auto& place : places) {
+    if (!place.normalised) continue;
+    MXTensor& moments = in->at(place.at + MOMENTS);
+    const float* batch = moments.data<float>();
+    long channels = moments.shape[1];
+    for (int which = 0; which < 2; which++) {
+      float* moving = in->at(place.at + MOVING_MEAN + which).data<float>();
+      for (long c = 0; c < channels; c++)
+        moving[c] = momentum * moving[c] + (1 - momentum) * batch[which * channels + c];
     }
-    at += inputs_of(name);
   }
 }
 
 static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTensor>* in,
                                      std::vector<MXTensor>* out, const OpResource&) {
-  auto terms = terms_of(attrs, in, 0);
+  auto where = places(attrs);
+  auto terms = terms_of(attrs, where, in, 0);
   auto options = options_of(attrs, in->at(0));
   bool done = combine::with_count(terms.size(), [&](auto count) {
     combine::forward<decltype(count)::value>(terms.data(), options, out->at(0).data<float>());
   });
-  if (done && integer(attrs, "train")) move_statistics(attrs, in);
+  if (done && integer(attrs, "train")) move_statistics(real(attrs, "momentum"), where, in);
   return done ? MX_SUCCESS : refuse("too many terms");
 }
 
@@ -276,16 +278,13 @@ static MXReturnValue combine_backward(const Attributes& attrs, std::vector<MXTen
                                       std::vector<MXTensor>* out, const OpResource&) {
   // in: the output's gradient, the forward inputs, the output; out: the gradients of the inputs. Those of
   // moments and moving statistics are nobody's input.
-  auto terms = terms_of(attrs, in, 1);
-  int at = 0, number = 0;
-  for (const auto& name : term_list(attrs)) {
-    auto& term = terms[number++];
-    term.dx = out->at(at + X).data<float>();
-    if (normalised(name)) {
-      term.dgamma = out->at(at + GAMMA).data<float>();
-      term.dbeta = out->at(at + BETA).data<float>();
-    }
-    at += inputs_of(name);
+  auto where = places(attrs);
+  auto terms = terms_of(attrs, where, in, 1);
+  for (size_t i = 0; i < terms.size(); i++) {
+    terms[i].dx = out->at(where[i].at + X).data<float>();
+    if (!where[i].normalised) continue;
+    terms[i].dgamma = out->at(where[i].at + GAMMA).data<float>();
+    terms[i].dbeta = out->at(where[i].at + BETA).data<float>();
   }
   auto options = options_of(attrs, in->at(1));
   bool done = combine::with_count(terms.size(), [&](auto count) {

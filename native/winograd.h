@@ -4,7 +4,6 @@
 // channels where the direct way needs 144. It is the same sum with other rounding: the points of the
 // interpolation, 0, +-A, +-B and infinity, are chosen so that A * B = 1, which rounds least.
 #pragma once
-#include <cmath>
 #include "vec.h"
 
 namespace winograd {

@@ -22,7 +22,6 @@ from common import engine
 from symbols import graph, native
 
 FUSED = '_contrib_BatchNormWithReLU'
-BN_OPTIONS = {'eps', 'momentum', 'fix_gamma'}
 
 
 def for_training(symbol):
@@ -32,14 +31,9 @@ def for_training(symbol):
 
 
 def for_inference(symbol):
-    """Return the graph to bind for inference, which MXNet itself fuses where it is the paper's own."""
+    """Return the graph to bind for inference, or ``symbol`` itself, which MXNet fuses, where training's will do."""
     found = _native(symbol, train=False)
     return symbol if found is None else found
-
-
-def separate(symbol):
-    """Return whether inference needs a graph of its own beside that for training."""
-    return _native(symbol, train=False) is not None
 
 
 def _native(symbol, train):
@@ -58,6 +52,6 @@ class BatchNormReLU(graph.Rewriter):
         norm = self.source(node)
         # With other options (frozen statistics, say) a BatchNorm stays what it is.
         if node['attrs']['act_type'] != 'relu' or norm['op'] != 'BatchNorm' or self.readers[node['inputs'][0][0]] > 1 \
-                or not set(norm['attrs']) <= BN_OPTIONS:
+                or not set(norm['attrs']) <= native.BATCHNORM:
             return self.make_other(node)
         return self.emit(FUSED, norm['name'], [self.value(entry) for entry in norm['inputs']], **norm['attrs'])

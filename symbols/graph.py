@@ -40,7 +40,6 @@ class Rewriter:
         self.new.append({'op': op, 'name': name, 'inputs': inputs, 'attrs': {key: str(value) for key, value in attrs.items()}})
         return [len(self.new) - 1, 0, 0]
 
-    def source(self, node, position=0):
-        """Return the old node that an input comes from."""
-        return self.old[node['inputs'][position][0]]
-
+    def source(self, node):
+        """Return the old node that the first input comes from."""
+        return self.old[node['inputs'][0][0]]

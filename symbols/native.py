@@ -42,7 +42,7 @@ class Rewriter(graph.Rewriter):
         return self.emit('null', node['name'], [], **attrs)
 
     def make_convolution(self, node):
-        if 'no_bias' in node['attrs'] and node['attrs']['no_bias'] == 'True':
+        if len(node['inputs']) == 2:
             return self.emit('_dfn_convolution', node['name'], self._inputs(node), moments=int(self.train),
                              data_gradient=int(not self._is_variable(node['inputs'][0])), **_geometry(node))
         return self._folded(node, [('conv', 1.0, node)], [], relu=0)
