@@ -35,10 +35,14 @@ inline void add_padding(const float* image, const Shape& s, float* padded) {
     std::memcpy(padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs, image + i * row, row * sizeof(float));
 }
 
-inline void remove_padding(const float* padded, const Shape& s, float* image) {
+// image = what the padding surrounds, plus more, where given.
+inline void remove_padding(const float* padded, const Shape& s, const float* more, float* image) {
   long row = s.width * s.inputs;
-  for (long i = 0; i < s.height; i++)
-    std::memcpy(image + i * row, padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs, row * sizeof(float));
+  for (long i = 0; i < s.height; i++) {
+    const float* inside = padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs;
+    for (long at = 0; at < row; at += LANES)
+      store(image + i * row + at, more ? load(inside + at) + load(more + i * row + at) : load(inside + at));
+  }
 }
 
 // y = x * w. sums as in winograd::convolve.
@@ -64,8 +68,8 @@ inline void convolve(const float* x, const float* w, float* y, const Shape& s, d
   });
 }
 
-// dx = the gradient of the input, from that of the output.
-inline void data_gradients(const float* dy, const float* w, float* dx, const Shape& s) {
+// dx = the gradient of the input, from that of the output, plus more, where given.
+inline void data_gradients(const float* dy, const float* w, float* dx, const Shape& s, const float* more) {
   static thread_local Scratch weights, work;
   float *packed = weights.get(s.taps() * s.inputs * s.outputs), *memory = work.get(s.padded() * threads());
   transpose_weights(w, s, true, packed);
@@ -78,7 +82,8 @@ inline void data_gradients(const float* dy, const float* w, float* dx, const Sha
         for (long tap = 0; tap < s.taps(); tap++)
           multiply(s.out_width(), s.inputs, dy + n * image + i * row, s.outputs, 1,
                    packed + tap * s.inputs * s.outputs, s.inputs, padded + s.row(i, tap), s.stride * s.inputs, s.outputs, true);
-      remove_padding(padded, s, dx + n * s.height * s.width * s.inputs);
+      long at = n * s.height * s.width * s.inputs;
+      remove_padding(padded, s, more ? more + at : nullptr, dx + at);
     }
   });
 }

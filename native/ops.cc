@@ -1,16 +1,25 @@
 // The kernels as MXNet operators, for single precision on the CPU. symbols/fast.py puts them in place
 // of a network's own operators.
 //
-// _dfn_convolution(data, weight) -> output, moments
+// _dfn_convolution(data, weight[, route]) -> output, moments[, pass]
 //   data (batch, height, width, inputs), weight (outputs, inputs, k, k), output (batch, height', width',
 //   outputs); moments (2, outputs) is each channel's mean and biased variance, for the BatchNorm that
-//   follows. Attributes: kernel, stride, outputs, moments (0: leave them out), data_gradient (0: none).
+//   follows. Attributes: kernel, stride, outputs, moments (0: leave them out), data_gradient (0: none),
+//   pass and route (1: there is one).
+//   pass and route carry gradients, never data: MXNet would add up those of a map's readers in operators of
+//   their own. Instead one convolution makes a pass, of the data's shape, which nobody writes or reads; the
+//   next reader has it as its route, and the gradient of its data goes there; the convolution adds what
+//   arrives to its own gradient of the data.
 //
-// _dfn_combine(terms...) -> output
-//   Attributes: terms, a comma-separated list of "map*S" (a feature map times the number S) and "bn*S" (the
-//   BatchNorm of a convolution: output, moments, gamma, beta, moving_mean, moving_var); relu; train (1:
-//   normalise with the moments and move the moving statistics, 0: with the moving statistics); eps;
-//   momentum.
+// _dfn_combine(terms...) -> outputs...
+//   An output is relu(sum of terms). Attributes: terms, a comma-separated list of "map*S" (a feature map
+//   times the number S), "routed*S" (a map and a route, as above) and "bn*S" (the BatchNorm of a convolution:
+//   output, moments, gamma, beta, moving_mean, moving_var); outputs: if more than one, each has one of the
+//   last terms to itself and shares the others; relu; train (1: normalise with the moments and move the
+//   moving statistics, 0: with the moving statistics); eps; momentum.
+//
+// _dfn_pool(data) -> output
+//   The mean (batch, channels) of a map (batch, height, width, channels).
 //
 // _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
 //   relu(scale * (convolution + bias) + sum of the maps, each times its number). Attributes: kernel, stride,
@@ -25,6 +34,7 @@
 #include "winograd.h"
 #include "direct.h"
 #include "combine.h"
+#include "pool.h"
 #include "update.h"
 
 using namespace mxnet::ext;
@@ -60,8 +70,9 @@ static MXReturnValue refuse(const char* why) {
 
 // _dfn_convolution
 
-static MXReturnValue convolution_arity(const Attributes&, int* in, int* out) {
-  *in = *out = 2;
+static MXReturnValue convolution_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 2 + integer(attrs, "route");
+  *out = 2 + integer(attrs, "pass");
   return MX_SUCCESS;
 }
 
@@ -76,6 +87,7 @@ static MXReturnValue convolution_shapes(const Attributes& attrs, Shapes* in, Sha
   if (s.outputs % LANES) return refuse("the number of output channels must be a multiple of 16");
   out->at(0) = {data[0], unsigned(s.out_height()), unsigned(s.out_width()), unsigned(s.outputs)};
   out->at(1) = {2, unsigned(s.outputs)};
+  if (out->size() > 2) out->at(2) = data;
   return MX_SUCCESS;
 }
 
@@ -120,19 +132,24 @@ static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MX
 
 static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<MXTensor>* in,
                                           std::vector<MXTensor>* out, const OpResource&) {
-  // in: gradients of output and moments, data, weight, output, moments; combine's gradient of the output
-  // has the moments' part in it. out: gradients of data and weight.
-  auto s = shape_of(attrs, in->at(2));
-  const float *dy = in->at(0).data<float>(), *x = in->at(2).data<float>(), *w = in->at(3).data<float>();
-  float *dx = out->at(0).data<float>(), *dw = out->at(1).data<float>();
+  // in: gradients of output, moments and pass, then data, weight and route, then the outputs; the gradient of
+  // the output has the moments' part in it, see combine.h. out: gradients of data, weight and route.
+  bool pass = integer(attrs, "pass"), route = integer(attrs, "route");
+  MXTensor &data = in->at(2 + pass), &weight = in->at(3 + pass);
+  auto s = shape_of(attrs, data);
+  const float *dy = in->at(0).data<float>(), *x = data.data<float>(), *w = weight.data<float>();
+  const float* more = pass ? in->at(2).data<float>() : nullptr;
+  float *dx = out->at(route ? 2 : 0).data<float>(), *dw = out->at(1).data<float>();
   bool wanted = integer(attrs, "data_gradient");
   if (wanted && s.inputs % LANES) return refuse("the gradient needs a multiple of 16 input channels");
   winograd::Maps maps{s.batch, s.height, s.width};
   if (by_winograd(s)) {
-    if (wanted) winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr);
+    std::vector<float> no_bias(s.inputs, 0.0f);
+    Epilogue then{no_bias.data(), 1.0f, {{more, 1.0f}}, false};
+    if (wanted) winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr, more ? &then : nullptr);
     winograd::weight_gradients(x, dy, dw, maps, s.outputs, s.inputs);
   } else {
-    if (wanted) direct::data_gradients(dy, w, dx, s);
+    if (wanted) direct::data_gradients(dy, w, dx, s, more);
     direct::weight_gradients(x, dy, dw, s);
   }
   return MX_SUCCESS;
@@ -183,27 +200,32 @@ REGISTER_OP(_dfn_folded_convolution)
 // _dfn_combine
 
 enum { X, MOMENTS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, INPUTS_OF_BN };
+enum { ROUTE = X + 1 };
 
 // A term as the attributes name it, and where its inputs begin among those of the operator.
-struct Place { bool normalised; float scale; int at; };
-
-static int inputs_of(bool normalised) { return normalised ? INPUTS_OF_BN : 1; }
+struct Place {
+  bool normalised, routed;
+  float scale;
+  int at;
+  int inputs() const { return normalised ? INPUTS_OF_BN : 1 + routed; }
+};
 
 static std::vector<Place> places(const Attributes& attrs) {
   std::vector<Place> result;
   int at = 0;
   for (const auto& term : list(attrs, "terms")) {
-    bool normalised = term.compare(0, 2, "bn") == 0;
-    result.push_back({normalised, std::stof(term.substr(term.find('*') + 1)), at});
-    at += inputs_of(normalised);
+    auto star = term.find('*');
+    auto kind = term.substr(0, star);
+    result.push_back({kind == "bn", kind == "routed", std::stof(term.substr(star + 1)), at});
+    at += result.back().inputs();
   }
   return result;
 }
 
 static MXReturnValue combine_arity(const Attributes& attrs, int* in, int* out) {
   *in = 0;
-  for (const auto& place : places(attrs)) *in = place.at + inputs_of(place.normalised);
-  *out = 1;
+  for (const auto& place : places(attrs)) *in += place.inputs();
+  *out = integer(attrs, "outputs");
   return MX_SUCCESS;
 }
 
@@ -218,7 +240,7 @@ static MXReturnValue combine_shapes(const Attributes& attrs, Shapes* in, Shapes*
   for (const auto& place : places(attrs))
     if (in->at(place.at) != shape) return refuse("the terms must have one shape");
   if (shape.size() != 4 || shape[3] % LANES) return refuse("the channels must be last and a multiple of 16");
-  out->at(0) = shape;
+  out->assign(out->size(), shape);
   return MX_SUCCESS;
 }
 
@@ -267,30 +289,37 @@ static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTens
   auto where = places(attrs);
   auto terms = terms_of(attrs, where, in, 0);
   auto options = options_of(attrs, in->at(0));
-  bool done = combine::with_count(terms.size(), [&](auto count) {
-    combine::forward<decltype(count)::value>(terms.data(), options, out->at(0).data<float>());
+  std::vector<combine::Output> outputs;
+  for (auto& map : *out) outputs.push_back({map.data<float>(), nullptr});
+  bool done = combine::with_counts(terms.size(), outputs.size(), [&](auto count, auto of) {
+    combine::forward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(), options);
   });
   if (done && integer(attrs, "train")) move_statistics(real(attrs, "momentum"), where, in);
-  return done ? MX_SUCCESS : refuse("too many terms");
+  return done ? MX_SUCCESS : refuse("too many terms or outputs");
 }
 
 static MXReturnValue combine_backward(const Attributes& attrs, std::vector<MXTensor>* in,
                                       std::vector<MXTensor>* out, const OpResource&) {
-  // in: the output's gradient, the forward inputs, the output; out: the gradients of the inputs. Those of
-  // moments and moving statistics are nobody's input.
+  // in: the gradients of the outputs, the forward inputs, the outputs; out: the gradients of the inputs. Those
+  // of moments and moving statistics are nobody's input.
   auto where = places(attrs);
-  auto terms = terms_of(attrs, where, in, 1);
+  int count = integer(attrs, "outputs");
+  auto terms = terms_of(attrs, where, in, count);
   for (size_t i = 0; i < terms.size(); i++) {
-    terms[i].dx = out->at(where[i].at + X).data<float>();
+    auto gradient = [&](int which) { return out->at(where[i].at + which).data<float>(); };
+    terms[i].dx = gradient(where[i].routed ? ROUTE : X);
     if (!where[i].normalised) continue;
-    terms[i].dgamma = out->at(where[i].at + GAMMA).data<float>();
-    terms[i].dbeta = out->at(where[i].at + BETA).data<float>();
+    terms[i].dgamma = gradient(GAMMA);
+    terms[i].dbeta = gradient(BETA);
   }
-  auto options = options_of(attrs, in->at(1));
-  bool done = combine::with_count(terms.size(), [&](auto count) {
-    combine::backward<decltype(count)::value>(terms.data(), options, in->at(0).data<float>(), in->back().data<float>());
+  std::vector<combine::Output> outputs;
+  for (int i = 0; i < count; i++)
+    outputs.push_back({in->at(in->size() - count + i).data<float>(), in->at(i).data<float>()});
+  auto options = options_of(attrs, in->at(count));
+  bool done = combine::with_counts(terms.size(), count, [&](auto count, auto of) {
+    combine::backward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(), options);
   });
-  return done ? MX_SUCCESS : refuse("too many terms");
+  return done ? MX_SUCCESS : refuse("too many terms or outputs");
 }
 
 REGISTER_OP(_dfn_combine)
@@ -301,6 +330,41 @@ REGISTER_OP(_dfn_combine)
     .setInferSType(all_dense)
     .setInferShape(combine_shapes)
     .setMutateInputs(combine_mutated);
+
+// _dfn_pool
+
+static MXReturnValue pool_arity(const Attributes&, int* in, int* out) {
+  *in = *out = 1;
+  return MX_SUCCESS;
+}
+
+static MXReturnValue pool_shapes(const Attributes&, Shapes* in, Shapes* out) {
+  const auto& data = in->at(0);
+  if (data.size() != 4 || data[3] % LANES) return refuse("the channels must be last and a multiple of 16");
+  out->at(0) = {data[0], data[3]};
+  return MX_SUCCESS;
+}
+
+static pool::Map pooled(const MXTensor& data) { return {data.shape[0], data.shape[1] * data.shape[2], data.shape[3]}; }
+
+static MXReturnValue pool_forward(const Attributes&, std::vector<MXTensor>* in, std::vector<MXTensor>* out, const OpResource&) {
+  pool::forward(in->at(0).data<float>(), pooled(in->at(0)), out->at(0).data<float>());
+  return MX_SUCCESS;
+}
+
+static MXReturnValue pool_backward(const Attributes&, std::vector<MXTensor>* in, std::vector<MXTensor>* out, const OpResource&) {
+  // in: the output's gradient, the data, the output.
+  pool::backward(in->at(0).data<float>(), pooled(in->at(1)), out->at(0).data<float>());
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_pool)
+    .setForward(pool_forward, "cpu")
+    .setBackward(pool_backward, "cpu")
+    .setParseAttrs(pool_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(pool_shapes);
 
 // _dfn_nesterov
 

@@ -25,7 +25,7 @@ class Folder(graph.Rewriter):
 
     def make_batchnorm(self, node):
         conv, names = self.source(node), [self.old[source]['name'] for source, _, _ in node['inputs'][1:]]
-        if conv['op'] != 'Convolution' or self.readers[node['inputs'][0][0]] > 1:
+        if conv['op'] != 'Convolution' or len(self.readers[node['inputs'][0][0]]) > 1:
             return self.make_other(node)
         gamma, beta = (self.arg.pop(name) for name in names[:2])
         mean, variance = (self.aux.pop(name) for name in names[2:])

@@ -1,6 +1,6 @@
 """A symbol's graph, taken apart and built again: what fast.py, fold.py and native.py share."""
 import json
-from collections import Counter
+from collections import defaultdict
 
 from common import engine
 
@@ -8,16 +8,22 @@ from common import engine
 class Rewriter:
     """Copies a graph node by node; a subclass's ``make_OP(node)`` makes something else of an operator.
 
-    ``old`` holds the nodes of the symbol's JSON form, ``readers`` how many inputs each one feeds.
+    ``old`` holds the nodes of the symbol's JSON form, ``readers`` for each one the numbers of those it feeds.
     """
 
     def __init__(self, symbol):
         self.graph = json.loads(symbol.tojson())
         self.old, self.new, self.made = self.graph['nodes'], [], {}
-        self.readers = Counter(source for node in self.old for source, _, _ in node['inputs'])
+        self.readers = defaultdict(list)
+        for number, node in enumerate(self.old):
+            for source, _, _ in node['inputs']:
+                self.readers[source].append(number)
 
     def symbol(self):
         """Return the new symbol."""
+        for number, node in enumerate(self.old):  # from the input on: a call for the head would go as deep as the network
+            if node['op'] == 'Activation':
+                self.value([number, 0, 0])
         heads = [self.value(head) for head in self.graph['heads']]
         arguments = [number for number, node in enumerate(self.new) if node['op'] == 'null']
         return engine.mx.sym.load_json(json.dumps(
@@ -25,12 +31,22 @@ class Rewriter:
 
     def value(self, entry):
         """Return the new [node, output, version] of an old one; the node is made at the first call."""
-        number = entry[0]
+        number, output, version = entry
         if number not in self.made:
             node = self.old[number]
             maker = getattr(self, 'make_' + node['op'].lower().strip('_'), self.make_other)
             self.made[number] = maker(node)
-        return [self.made[number][0], *entry[1:]]
+        first = self.made[number]
+        return [first[0], first[1] + output, version]
+
+    def depends(self, number, on):
+        """Return whether an old node uses the output of another, ``on``, directly or not."""
+        used, front = {number}, [number]
+        while front:
+            sources = {source for source, _, _ in self.old[front.pop()]['inputs'] if source >= on}  # nodes come after those they use
+            front.extend(sources - used)
+            used |= sources
+        return on in used
 
     def make_other(self, node):
         return self.emit(node['op'], node['name'], [self.value(entry) for entry in node['inputs']], **node.get('attrs', {}))

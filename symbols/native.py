@@ -2,8 +2,9 @@
 from ast import literal_eval
 
 from symbols import graph
+from symbols.routes import Routes
 
-MOST_TERMS = 6  # in one sum, see with_count in native/combine.h
+MOST_TERMS, MOST_SHARED = 6, 2  # in one sum, and of those what two outputs share: see with_counts in native/combine.h
 LANES = 16      # channels come in sixteens
 IMAGE = (1, 3, 32, 32)
 INPUTS = ('data', 'softmax_label')
@@ -30,6 +31,7 @@ class Rewriter(graph.Rewriter):
     def __init__(self, symbol, train):
         super().__init__(symbol)
         self.train = train
+        self.routes = Routes(self.old, self.readers)
         shapes, _, auxiliary = symbol.infer_shape(data=IMAGE)
         self.shapes = dict(zip(symbol.list_arguments() + symbol.list_auxiliary_states(), shapes + auxiliary))
 
@@ -42,10 +44,23 @@ class Rewriter(graph.Rewriter):
         return self.emit('null', node['name'], [], **attrs)
 
     def make_convolution(self, node):
-        if len(node['inputs']) == 2:
-            return self.emit('_dfn_convolution', node['name'], self._inputs(node), moments=int(self.train),
-                             data_gradient=int(not self._is_variable(node['inputs'][0])), **_geometry(node))
-        return self._folded(node, [('conv', 1.0, node)], [], relu=0)
+        if len(node['inputs']) > 2:
+            return self._folded(node, [('conv', 1.0, node)], [], relu=0)
+        inputs, entry = self._inputs(node), node['inputs'][0]
+        route = self._route(entry, node) if self.train else []
+        if route:
+            inputs = [route[0], inputs[1], route[1]]
+        flags = {'moments': self.train, 'data_gradient': not self._is_variable(entry), 'route': bool(route),
+                 'pass': self.train and self.routes.passes(node)}
+        return self.emit('_dfn_convolution', node['name'], inputs, **{name: int(flag) for name, flag in flags.items()}, **_geometry(node))
+
+    def _route(self, entry, reader=None):
+        """Return a map cut off from its gradient and the route for that instead, or [] where there is none."""
+        before = self.routes.before(entry, reader)
+        if before is None:
+            return []
+        data, (conv, _, _) = self.value(entry), self.value([before, 0, 0])
+        return [self.emit('BlockGrad', '%s_value%d' % (self.old[entry[0]]['name'], len(self.new)), [data]), [conv, 2, 0]]
 
     def _inputs(self, conv):
         """Return the data with its channels last, and what else the convolution has."""
@@ -60,7 +75,7 @@ class Rewriter(graph.Rewriter):
     def make_mean(self, node):
         if node['attrs'] != {'axis': '(2, 3)'}:
             raise Unsupported('a mean that is no global average pooling')
-        return self.emit('mean', node['name'], [self.value(node['inputs'][0])], axis=(1, 2))
+        return self.emit('_dfn_pool', node['name'], [self.value(node['inputs'][0])])
 
     def make_fullyconnected(self, node):
         if self.source(node)['op'] != 'mean':
@@ -78,7 +93,30 @@ class Rewriter(graph.Rewriter):
     def make_activation(self, node):
         if node['attrs']['act_type'] != 'relu':
             raise Unsupported('activation %s' % node['attrs']['act_type'])
-        return self._sum(node, self._terms(node['inputs'][0], 1.0), relu=1)
+        pair = self.train and self._pair(node)
+        if not pair:
+            return self._sum(node, self._terms(node['inputs'][0], 1.0), relu=1)
+        numbers, terms = pair
+        out = self._combine(node, terms, relu=1, outputs=len(numbers))
+        self.made.update({number: [out[0], output, 0] for output, number in enumerate(numbers)})
+        return self.made[self.old.index(node)]
+
+    def _pair(self, node):
+        """Return the numbers of two ReLUs that share a sum, as merge-and-run's do, and the terms of both; or None.
+
+        The shared terms come first, then the one of each.
+        """
+        for shared, _, _ in self.source(node)['inputs']:
+            sums = self.readers[shared]
+            relus = [reader for number in sums for reader in self.readers[number]]
+            if [self.old[number]['op'] for number in sums + relus] != ['add_n', 'add_n', 'Activation', 'Activation'] \
+                    or any(len(self.readers[number]) > 1 for number in sums) or self.depends(relus[1], relus[0]):
+                continue
+            own = [term for number in sums for entry in self.old[number]['inputs'] if entry[0] != shared
+                   for term in self._terms(entry, 1.0)]
+            terms = _without_repeats(self._parts(self.old[shared], 1.0))
+            if len(own) == 2 and 1 <= len(terms) <= MOST_SHARED:
+                return relus, terms + own
 
     def make_add_n(self, node):
         return self._sum(node, self._parts(node, 1.0), relu=0)
@@ -87,7 +125,7 @@ class Rewriter(graph.Rewriter):
 
     def _terms(self, entry, scale):
         """Return the terms (kind, factor, entry or node) whose sum an old entry, times ``scale``, is."""
-        alone = self.readers[entry[0]] == 1
+        alone = len(self.readers[entry[0]]) == 1
         return alone and self._parts(self.old[entry[0]], scale) or [('map', scale, entry)]
 
     def _parts(self, node, scale):
@@ -102,6 +140,7 @@ class Rewriter(graph.Rewriter):
         return []
 
     def _sum(self, node, terms, relu):
+        terms = _without_repeats(terms)
         if len(terms) > MOST_TERMS:
             raise Unsupported('a sum of %d terms' % len(terms))
         convs = [term for term in terms if term[0] == 'conv']
@@ -110,16 +149,18 @@ class Rewriter(graph.Rewriter):
             return self._folded(node, convs, [(self.value(entry), scale) for _, scale, entry in others], relu)
         return self._combine(node, terms, relu)
 
-    def _combine(self, node, terms, relu):
-        inputs = []
-        for kind, _, what in terms:
-            inputs += self._normalised(what) if kind == 'bn' else [self.value(what)]
+    def _combine(self, node, terms, relu, outputs=1):
+        inputs, kinds = [], []
+        for kind, scale, what in terms:
+            route = self._route(what) if kind == 'map' and self.train else []
+            inputs += self._normalised(what) if kind == 'bn' else route or [self.value(what)]
+            kinds.append('%s*%r' % ('routed' if route else kind, scale))
         options = {_batchnorm(what) for kind, _, what in terms if kind == 'bn'} or {(0.0, 0.0)}
         if len(options) > 1:
             raise Unsupported('a sum of BatchNorms with different options')
         (eps, momentum), = options
-        return self.emit('_dfn_combine', node['name'], inputs, relu=relu, train=int(self.train), eps=eps, momentum=momentum,
-                         terms=','.join('%s*%r' % (kind, scale) for kind, scale, _ in terms))
+        return self.emit('_dfn_combine', node['name'], inputs, terms=','.join(kinds), outputs=outputs, relu=relu,
+                         train=int(self.train), eps=eps, momentum=momentum)
 
     def _normalised(self, bn):
         conv = self.source(bn)
@@ -137,6 +178,15 @@ class Rewriter(graph.Rewriter):
                             scale=scale, relu=int(relu and last), **_geometry(conv))
             maps = [(out, 1.0)]
         return out
+
+
+def _without_repeats(terms):
+    """Return the terms with each map once: in the first merge-and-run unit both runs are the stem."""
+    maps = {}
+    for kind, scale, what in terms:
+        if kind == 'map':
+            maps[tuple(what)] = maps.get(tuple(what), 0.0) + scale
+    return [('map', scale, list(entry)) for entry, scale in maps.items()] + [term for term in terms if term[0] != 'map']
 
 
 def _geometry(conv):

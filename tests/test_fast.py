@@ -1,11 +1,13 @@
 """The fast graphs and PyTorch's twin compute what the textbook graph computes, with the same weights."""
+import re
+
 import numpy
 import pytest
 
 import symbols
 from benchmarks import textbook
 from common.engine import mx
-from symbols import fast, paths, summary
+from symbols import fast, layers, paths, summary
 from symbols.fold import fold
 
 NETWORKS = [('plain', 8), ('resnet', 14), ('il', 8), ('mr', 14), ('side', 8), ('fuse3', 14), ('fuse6', 14)]
@@ -108,8 +110,46 @@ def test_nothing_else_depends_on_the_rewriting(network, depth):
 def test_the_operators_are_in_use():
     symbol = symbols.get_symbol('mr', 14)
     found = {node['op'] for node in paths.nodes(fast.for_training(symbol))}
-    assert found == {'null', 'transpose', '_dfn_convolution', '_dfn_combine', 'mean', 'dot', 'broadcast_add', 'SoftmaxOutput'}
+    assert found == {'null', 'transpose', '_dfn_convolution', '_dfn_combine', 'BlockGrad', '_dfn_pool', 'dot', 'broadcast_add', 'SoftmaxOutput'}
+    assert '_dfn_combine' in {node['op'] for node in paths.nodes(fast.for_inference(symbol))}
     assert fast.FUSED in {node['op'] for node in paths.nodes(fast.BatchNormReLU(symbol).symbol())}
+
+
+@pytest.mark.parametrize('network,depth', NETWORKS)
+def test_no_gradient_is_added_up_nor_a_map_copied(network, depth):
+    """Convolutions add the gradients of a map's other readers; BlockGrad, which cuts a map off from them, moves nothing."""
+    plan = fast.for_training(symbols.get_symbol(network, depth)).simple_bind(mx.cpu(), data=(4, 3, 32, 32)).debug_str()
+    operators = re.findall(r'^Op:(\w+)', plan, re.MULTILINE)
+    assert '_backward__dfn_convolution' in operators and not {'add_n', 'ElementWiseSum', '_grad_add', '_backward_mean'} & set(operators)
+
+
+def test_merge_and_run_is_one_pass_for_both_runs():
+    """One operator for each unit's two outputs, one for each BatchNorm-ReLU of its branches, one for the stem's."""
+    symbol = symbols.get_symbol('mr', 14)
+    combines = [node for node in paths.nodes(fast.for_training(symbol)) if node['op'] == '_dfn_combine']
+    assert len(combines) == 6 + 12 + 1
+    assert [node['attrs']['outputs'] for node in combines].count('2') == 5  # the last unit has one output
+
+
+def test_two_sums_of_one_sum_that_depend_on_each_other():
+    """The second ReLU uses the first here: they cannot be made at once."""
+    data = mx.sym.Activation(layers.conv_bn(mx.sym.Variable('data'), 'a', 16), act_type='relu', name='a_relu')
+    shared = 0.5 * mx.sym.add_n(data, mx.sym.Activation(layers.conv_bn(data, 'b', 16), act_type='relu', name='b_relu'), name='shared')
+    one = mx.sym.Activation(mx.sym.add_n(shared, layers.conv_bn(data, 'c', 16), name='c_sum'), act_type='relu', name='c_relu')
+    two = mx.sym.Activation(mx.sym.add_n(shared, layers.conv_bn(one, 'd', 16), name='d_sum'), act_type='relu', name='d_relu')
+    symbol = layers.head(two, 10)
+    values = values_off_the_kinks(symbol)
+    found, expected = (evaluate(graph, values, training=True) for graph in (fast.for_training(symbol), symbol))
+    assert any(node['op'] == '_dfn_combine' for node in paths.nodes(fast.for_training(symbol)))
+    # Not to 1e-4: what BatchNorm takes out again has gradients that are near nothing but rounding.
+    assert_close({'scores': found[0], **found[1]}, {'scores': expected[0], **expected[1]}, 0.01)
+
+
+def test_deep_networks_are_rewritten():
+    """Deeper than Python's limit on calls within calls."""
+    for network, depth in ('resnet', 1202), ('mr', 602):
+        ops = [node['op'] for node in paths.nodes(fast.for_training(symbols.get_symbol(network, depth)))]
+        assert ops.count('_dfn_convolution') >= 1200
 
 
 def test_a_graph_that_the_operators_do_not_know_is_trained_by_mxnet():

@@ -20,26 +20,32 @@ def normal(*shape, seed=0, scale=1.0):
     return (scale * numpy.random.RandomState(seed).randn(*shape)).astype('float32')
 
 
+DEFAULTS = {'_dfn_convolution': {'moments': 1, 'data_gradient': 1, 'route': 0, 'pass': 0},
+            '_dfn_combine': {'outputs': 1, 'relu': 1, 'train': 1, 'eps': 2e-5, 'momentum': 0.9}}
+
+
 def build(op, inputs, **attrs):
     """Return a symbol of one operator over variables with these inputs' names and shapes."""
+    attrs = {**DEFAULTS.get(op, {}), **attrs}
     nodes = [{'op': 'null', 'name': name, 'inputs': [], 'attrs': {'__shape__': str(array.shape)}} for name, array in inputs.items()]
     nodes.append({'op': op, 'name': 'op', 'inputs': [[i, 0, 0] for i in range(len(inputs))],
                   'attrs': {key: str(value) for key, value in attrs.items()}})
-    heads = [[len(inputs), output, 0] for output in range(2 if op == '_dfn_convolution' else 1)]
+    outputs = {'_dfn_convolution': 2 + attrs.get('pass', 0), '_dfn_combine': attrs.get('outputs')}.get(op, 1)
+    heads = [[len(inputs), output, 0] for output in range(outputs)]
     return mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': list(range(len(inputs))), 'heads': heads,
                                         'attrs': {'mxnet_version': ['int', 10901]}}))
 
 
-def run(symbol, values, gradient=None):
-    """Return the first output, the gradients and the auxiliary states."""
+def run(symbol, values, *gradients):
+    """Return the outputs, the gradients for those of the first outputs, and the auxiliary states."""
     assert engine.native_operators()
-    executor = symbol.simple_bind(mx.cpu(), grad_req='null' if gradient is None else 'write')
+    executor = symbol.simple_bind(mx.cpu(), grad_req='write' if gradients else 'null')
     for name, array in {**executor.arg_dict, **executor.aux_dict}.items():
         array[:] = values[name]
-    executor.forward(is_train=gradient is not None)
-    if gradient is not None:
-        zeros = [mx.nd.zeros_like(output) for output in executor.outputs[1:]]
-        executor.backward([mx.nd.array(gradient)] + zeros)
+    executor.forward(is_train=bool(gradients))
+    if gradients:
+        zeros = [mx.nd.zeros_like(output) for output in executor.outputs[len(gradients):]]
+        executor.backward(list(map(mx.nd.array, gradients)) + zeros)
     return [output.asnumpy() for output in executor.outputs], \
         {name: array.asnumpy() for name, array in executor.grad_dict.items() if array is not None}, \
         {name: array.asnumpy() for name, array in executor.aux_dict.items()}
@@ -68,7 +74,7 @@ def test_convolution(size, inputs, outputs, kernel, stride):
     above = normal(*plain.infer_shape(x=x.shape)[1][0], seed=2)
     expected, gradients, _ = run(plain, {'x': x, 'c_weight': w}, above)
     wanted = inputs % 16 == 0
-    symbol = build('_dfn_convolution', {'x': last(x), 'w': w}, kernel=kernel, stride=stride, outputs=outputs, moments=1,
+    symbol = build('_dfn_convolution', {'x': last(x), 'w': w}, kernel=kernel, stride=stride, outputs=outputs,
                    data_gradient=int(wanted))
     found, ours, _ = run(symbol, {'x': last(x), 'w': w}, last(above))
     close(first(found[0]), expected[0], 1e-5)
@@ -77,6 +83,23 @@ def test_convolution(size, inputs, outputs, kernel, stride):
         close(first(ours['x']), gradients['x'], 1e-5)
     close(found[1][0], expected[0].mean(axis=(0, 2, 3)), 1e-4)
     close(found[1][1], expected[0].var(axis=(0, 2, 3)), 1e-5)
+
+
+@pytest.mark.parametrize('kernel,stride,size', [(3, 1, 8), (3, 1, 7), (3, 2, 8), (1, 2, 8), (1, 1, 8)])
+def test_gradients_on_their_way(kernel, stride, size):
+    """What arrives at the pass is added to the data's gradient, and with a route that is where the sum goes."""
+    x, w = normal(5, size, size, 16), normal(32, 16, kernel, kernel, seed=1)
+    plain = build('_dfn_convolution', {'x': x, 'w': w}, kernel=kernel, stride=stride, outputs=32)
+    above, more = normal(*plain.infer_shape()[1][0], seed=2), normal(*x.shape, seed=3)
+    expected, gradients, _ = run(plain, {'x': x, 'w': w}, above)
+    inputs = {'x': x, 'w': w, 'r': 0 * x}
+    moments = numpy.zeros((2, 32), 'float32')
+    for given in ('x', 'w'), ('x', 'w', 'r'):
+        values = {name: inputs[name] for name in given}
+        found, ours, _ = run(build('_dfn_convolution', values, kernel=kernel, stride=stride, outputs=32, route=len(given) - 2, **{'pass': 1}),
+                             values, above, moments, more)
+        assert (found[0] == expected[0]).all() and (ours['w'] == gradients['w']).all()
+        close(ours[given[-1] if 'r' in given else 'x'], gradients['x'] + more, 1e-6)
 
 
 def terms_with_inputs(terms, shape):
@@ -103,14 +126,45 @@ def test_combine(terms, train):
     shape = (6, 32, 5, 7)
     plain, ours, values = terms_with_inputs(terms, shape)
     above = normal(*shape, seed=5)
-    expected, gradients, moved = run(plain, values, above if train else None)
-    symbol = build('_dfn_combine', ours, terms=terms, relu=1, train=train, eps=2e-5, momentum=0.9)
-    found, mine, statistics = run(symbol, ours, last(above) if train else None)
+    expected, gradients, moved = run(plain, values, *[above] * train)
+    symbol = build('_dfn_combine', ours, terms=terms, train=train)
+    found, mine, statistics = run(symbol, ours, *[last(above)] * train)
     close(first(found[0]), expected[0], 1e-5)
     for name, array in gradients.items():
         close(first(mine[name]) if array.ndim == 4 else mine[name], array, 1e-5)
     for name, array in moved.items():
         close(statistics[name], array, 1e-5)
+
+
+@pytest.mark.parametrize('shared', ['map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'routed*0.5,map*2.0', 'map*-0.5'])
+def test_two_outputs_are_two_sums_of_the_shared_terms(shared):
+    """They are what two operators of one output give, of which the gradients of the shared terms are added up."""
+    shape, count = (6, 32, 5, 7), len(shared.split(','))
+    everything = terms_with_inputs(shared.replace('routed', 'map') + ',bn*1.0,bn*3.0', shape)[1]
+    last_two = ('%d' % count, '%d' % (count + 1))
+    singles = []
+    above = [last(normal(*shape, seed=7)), last(normal(*shape, seed=8))]
+    for term, other, gradient in zip(('bn*1.0', 'bn*3.0'), last_two[::-1], above):
+        mine = {name: value for name, value in everything.items() if name[1] != other}
+        singles.append(run(build('_dfn_combine', mine, terms=shared.replace('routed', 'map') + ',' + term), mine, gradient))
+    if 'routed' in shared:
+        everything = {'x0': everything.pop('x0'), 'r0': 0 * everything['x1'], **everything}
+    found, gradients, statistics = run(build('_dfn_combine', everything, terms=shared + ',bn*1.0,bn*3.0', outputs=2), everything, *above)
+    for output, single in zip(found, singles):
+        close(output, single[0][0], 1e-6)
+        for name, array in single[2].items():
+            close(statistics[name], array, 1e-6)
+    for name in set(singles[0][1]) | set(singles[1][1]):
+        if name[0] != 'm':
+            expected = sum(single[1].get(name, 0) for single in singles)
+            close(gradients['r0' if name == 'x0' and 'r0' in everything else name], expected, 1e-5)
+
+
+def test_pool():
+    x = normal(3, 5, 7, 32)
+    found, gradients, _ = run(build('_dfn_pool', {'x': x}), {'x': x}, normal(3, 32, seed=1))
+    close(found[0], x.mean(axis=(1, 2)))
+    close(gradients['x'], numpy.broadcast_to(normal(3, 32, seed=1)[:, None, None] / 35, x.shape))
 
 
 @pytest.mark.parametrize('maps', ['', '1.0', '0.5,-2.0'])
@@ -130,12 +184,11 @@ def test_a_nan_stays_one():
     """A ReLU that made 0 of it would hide a run that has diverged."""
     x = normal(2, 4, 4, 16)
     x[1, 2, 3, 4] = numpy.nan
-    found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16, moments=1,
-                      data_gradient=1), {'x': x, 'w': normal(16, 16, 3, 3)})[0]
+    found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16), {'x': x, 'w': normal(16, 16, 3, 3)})[0]
     assert numpy.isnan(found[0][1]).any() and not numpy.isnan(found[0][0]).any() and numpy.isnan(found[1]).all()
     plain, ours, _ = terms_with_inputs('map*1.0,bn*1.0', (2, 16, 4, 4))
     ours['x0'][0, 0, 0, 0] = numpy.nan
-    found = run(build('_dfn_combine', ours, terms='map*1.0,bn*1.0', relu=1, train=1, eps=2e-5, momentum=0.9), ours)[0][0]
+    found = run(build('_dfn_combine', ours, terms='map*1.0,bn*1.0'), ours)[0][0]
     assert numpy.isnan(found).sum() == 1
 
 
@@ -143,8 +196,7 @@ def test_denormal_numbers_are_flushed():
     """1e-39 is below the least normal number; on some processors arithmetic with such numbers is slow."""
     for size in (4, 7):
         x = numpy.full((2, size, size, 16), 1e-39, 'float32')
-        found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16, moments=0,
-                          data_gradient=1), {'x': x, 'w': normal(16, 16, 3, 3)})[0][0]
+        found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16), {'x': x, 'w': normal(16, 16, 3, 3)})[0][0]
         assert x.any() and not found.any()
 
 
@@ -152,7 +204,7 @@ def test_denormal_numbers_are_flushed():
 def test_what_the_operators_refuse(attrs, shape):
     x = normal(*shape)
     symbol = build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)},
-                   **dict(dict(kernel=3, stride=1, outputs=16, moments=0, data_gradient=1), **attrs))
+                   **dict(dict(kernel=3, stride=1, outputs=16), **attrs))
     assert engine.native_operators()
     with pytest.raises(Exception, match='must be'):
         symbol.simple_bind(mx.cpu())
