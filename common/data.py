@@ -92,10 +92,9 @@ class Records:
 
     def batches(self, number=None):
         """Yield the batches of a pass, by default the next; the first is number 1."""
-        self._begin(self.number + 1 if number is None else number)
         seen, head = 0, None
         short = -self.images % self.batch
-        for batch in self.iterator:
+        for batch in self._decoded(self.number + 1 if number is None else number):
             seen += self.batch
             batch.pad = max(0, seen - self.images)
             if head is None:
@@ -104,6 +103,14 @@ class Records:
                 for array, filling in zip(batch.data + batch.label, head):
                     array[-short:] = filling
             yield batch
+
+    def _decoded(self, number):
+        try:
+            self._begin(number)
+            yield from self.iterator
+        except mx.MXNetError:  # of JPEG files ``records.check`` sees the header only
+            raise UserError('%s holds an image that does not decode: "python data/verify.py %s" says which' % (
+                self.options['path_imgrec'], self.options['path_imgrec']))
 
     def _begin(self, number):
         # Each reset shuffles anew, from what the shuffle before has left of the generator.

@@ -1,19 +1,24 @@
 """A .rec file looked at from outside, before MXNet's C++ reader, which can abort on a damaged one."""
 import os
+import struct
 
 import numpy
 
+from common import images
 from common.errors import UserError
 
 MAGIC = 0xced7230a
-FRAME, LABEL_AT, LEAST = 8, 4, 24  # bytes: magic and length; flag before the label; the image header
+FRAME, LEAST = 8, 24  # bytes: magic and length; the header of an image, flag, label and two numbers
+SHAPE = (32, 32, 3)
+AGAIN = 'make it again with "python data/prepare.py NAME --force"'
 
 
-def check(path, classes=None):
-    """Return the number of images of a .rec file whose records are all in their places.
+def check(path, classes=None, shape=SHAPE):
+    """Return the number of images of a .rec file that training can read.
 
     Every record named by the .idx file is looked at: its magic number and length, that it ends where
-    the next begins, and its label. Images are not decoded.
+    the next begins, its label, and its image as far as ``images.shape_of`` sees it. ``data/verify.py`` also
+    decodes the images.
 
     Parameters
     ----------
@@ -21,26 +26,54 @@ def check(path, classes=None):
         The .rec file; the .idx file lies beside it.
     classes : int, optional
         Labels must be whole numbers from 0 to classes - 1.
+    shape : tuple of int, optional
+        Height, width and channels that every image must have; None: any.
 
     Raises
     ------
     UserError
-        A file is missing, empty, truncated or damaged, or has another label.
+        A file is missing, empty, truncated or damaged, or has another label or image.
     """
-    offsets = numpy.sort(_offsets(path))
+    offsets = _offsets(path)
     content = numpy.memmap(path, numpy.uint8, 'r')
-    ends = numpy.append(offsets[1:], len(content))
-    if offsets[0] != 0 or offsets[-1] + FRAME + LEAST > len(content) or (offsets % 4).any():
-        _damaged(path)
-    magic, length = (_words(content, offsets + shift, '<u4') for shift in (0, 4))
-    parted = length >> 29  # a payload that contains the magic number is stored in several parts
-    length &= (1 << 29) - 1
-    whole = offsets + FRAME + (length + 3) // 4 * 4 == ends
-    if (magic != MAGIC).any() or not (whole | (parted == 1)).all() or (parted > 1).any():
-        _damaged(path)
-    if classes is not None:
-        _check_labels(path, _words(content, offsets + FRAME + LABEL_AT, '<f4'), classes)
+    _check_frames(path, content, offsets)
+    _check_labels(path, _words(content, offsets + FRAME, '<u4'), _words(content, offsets + FRAME + 4, '<f4'), classes)
+    for number, (_, image) in enumerate(_images(content, offsets)):
+        try:
+            found = images.shape_of(image)
+        except ValueError as error:
+            raise UserError('%s: image %d of %d cannot be read (%s): %s' % (path, number + 1, len(offsets), error, AGAIN))
+        if shape and found != shape:
+            raise UserError('%s: image %d of %d has height, width and channels %s and must have %s: convert the images first, '
+                            'see data/README.md' % (path, number + 1, len(offsets), found, shape))
     return len(offsets)
+
+
+def labelled_images(path):
+    """Yield the label and the bytes of each image of a file that ``check`` has passed, in the file's order."""
+    yield from _images(numpy.memmap(path, numpy.uint8, 'r'), _offsets(path))
+
+
+def _images(content, offsets):
+    content = memoryview(content)
+    for offset in offsets.tolist():
+        word, = struct.unpack_from('<I', content, offset + 4)
+        end = offset + FRAME + (word & (1 << 29) - 1)
+        whole = content[offset + FRAME:end] if not word >> 29 else _joined(content, offset)
+        yield struct.unpack_from('<f', whole, 4)[0], whole[LEAST:]
+
+
+def _joined(content, offset):
+    """Return a record that is stored in parts, since it has the magic number inside: there they are cut."""
+    parts = []
+    while not parts or part < 3:  # 1: the first, 2: one in the middle, 3: the last
+        magic, word = struct.unpack_from('<II', content, offset)
+        part, length = word >> 29, word & (1 << 29) - 1
+        if magic != MAGIC or part != (1 if not parts else max(part, 2)) or offset + FRAME + length > len(content):
+            return b'\0' * LEAST
+        parts.append(bytes(content[offset + FRAME:offset + FRAME + length]))
+        offset += FRAME + (length + 3) // 4 * 4
+    return struct.pack('<I', MAGIC).join(parts)
 
 
 def _offsets(path):
@@ -52,26 +85,39 @@ def _offsets(path):
     offsets = numpy.empty((0, 2))
     if os.path.getsize(path) and os.path.getsize(index):
         try:
-            offsets = numpy.loadtxt(index, dtype=numpy.int64, ndmin=2)
-        except ValueError:
+            with open(index) as file:
+                offsets = numpy.array([[int(word) for word in line.split()] for line in file], numpy.int64)
+        except (ValueError, OverflowError):  # letters, lines of different lengths, numbers beyond 64 bits
             pass
     if offsets.shape[1:] != (2,) or not len(offsets):
-        raise UserError('%s or %s is empty or damaged: make them again with "python data/prepare.py '
-                        'NAME --force"' % (path, index))
-    return offsets[:, 1]
+        raise UserError('%s or %s is empty or damaged: %s' % (path, index, AGAIN))
+    return numpy.sort(offsets[:, 1])
+
+
+def _check_frames(path, content, offsets):
+    if offsets[0] != 0 or offsets[-1] + FRAME + LEAST > len(content) or (offsets % 4).any():
+        _damaged(path)
+    ends = numpy.append(offsets[1:], len(content))
+    magic, length = (_words(content, offsets + shift, '<u4') for shift in (0, 4))
+    parted = length >> 29  # a payload that contains the magic number is stored in several parts
+    length &= (1 << 29) - 1
+    whole = offsets + FRAME + (length + 3) // 4 * 4 == ends
+    if (magic != MAGIC).any() or not (whole | (parted == 1)).all() or (parted > 1).any() or (length < LEAST).any():
+        _damaged(path)
 
 
 def _words(content, at, kind):
     return content[at[:, None] + numpy.arange(4)].copy().view(kind)[:, 0]
 
 
-def _check_labels(path, labels, classes):
-    wrong = labels[~((labels >= 0) & (labels < classes) & (labels == numpy.floor(labels)))]
+def _check_labels(path, flags, labels, classes):
+    if flags.any():
+        raise UserError('%s holds images with several labels, or is damaged: %s' % (path, AGAIN))
+    wrong = labels[~((labels >= 0) & (labels < (classes or 1 << 24)) & (labels == numpy.floor(labels)))]
     if len(wrong):
         raise UserError('%s holds the label %g, and this data set has the classes 0 to %d: choose the '
-                        'data set it was made from with --dataset' % (path, wrong[0], classes - 1))
+                        'data set it was made from with --dataset' % (path, wrong[0], (classes or 1 << 24) - 1))
 
 
 def _damaged(path):
-    raise UserError('%s is truncated or damaged, or its .idx belongs to another file: make it again '
-                    'with "python data/prepare.py NAME --force"' % path)
+    raise UserError('%s is truncated or damaged, or its .idx belongs to another file: %s' % (path, AGAIN))

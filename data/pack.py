@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tempfile
 
-import cv2
 import numpy
 from tqdm import tqdm
 
 from common import engine
 from common.errors import UserError
+from common.images import cv2
 from data import archives
 
 MANIFEST = 'manifest.json'
@@ -71,7 +71,7 @@ def pack(splits, folder, keep_images=False):
         counts = numpy.bincount(split.labels)
         manifest['splits'][split.name] = {str(label): int(count) for label, count in enumerate(counts)}
         for ending in ('.lst', '.rec', '.idx'):
-            manifest['files'][split.name + ending] = _fingerprint(os.path.join(folder, split.name + ending))
+            manifest['files'][split.name + ending] = fingerprint(os.path.join(folder, split.name + ending))
     if not keep_images:
         shutil.rmtree(root)
     with open(os.path.join(folder, MANIFEST), 'w') as file:
@@ -126,7 +126,8 @@ def _check_records(split, folder):
                         'the disk and run this again' % (split.name, len(split.labels)))
 
 
-def _fingerprint(path):
+def fingerprint(path):
+    """Return the size and the SHA-256 of a file, as the manifest has them."""
     return {'bytes': os.path.getsize(path), 'sha256': archives.digest_of(path, hashlib.sha256())}
 
 
@@ -142,12 +143,24 @@ def publish(folder, target):
 
 def prepared(target):
     """Return the manifest of a prepared folder if all of its files are still what they were."""
+    manifest = _manifest(target)
     try:
-        with open(os.path.join(target, MANIFEST)) as file:
-            manifest = json.load(file)
-        whole = manifest['format'] == FORMAT and all(
-            _fingerprint(os.path.join(target, name)) == fingerprint
-            for name, fingerprint in manifest['files'].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = manifest and all(fingerprint(os.path.join(target, name)) == expected for name, expected in manifest['files'].items())
+    except OSError:
         return None
     return manifest if whole else None
+
+
+def fingerprints(folder):
+    """Return {file: its fingerprint} by the manifest of a folder, nothing where there is none."""
+    manifest = _manifest(folder)
+    return manifest['files'] if manifest else {}
+
+
+def _manifest(folder):
+    try:
+        with open(os.path.join(folder, MANIFEST)) as file:
+            manifest = json.load(file)
+        return manifest if manifest['format'] == FORMAT and isinstance(manifest['files'], dict) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

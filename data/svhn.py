@@ -1,5 +1,7 @@
 """SVHN, cropped digits: three MATLAB files (section 6.1)."""
 import os
+import subprocess
+import sys
 
 import numpy
 import scipy.io
@@ -21,6 +23,7 @@ ARCHIVES = {
 CLASSES = 10
 IMAGES = {'train': 73257, 'extra': 531131, 'test': 26032}
 HELD_OUT = {'train': 400, 'extra': 200}  # images of each class that do not train
+MOST_BYTES = 4e9  # more than any of the files has, unpacked
 SPLIT_SEED = 0  # the paper says how many are held out, not which; this choice is ours
 
 
@@ -47,6 +50,9 @@ def splits(source, cache, checksum=True, held_out=None):
     held_out = held_out or HELD_OUT
     paths = {name: archives.locate(archive, source, checksum) if source
              else archives.download(archive, cache) for name, archive in ARCHIVES.items()}
+    if not checksum:
+        for path in paths.values():
+            _check_readable(path)
     random = numpy.random.RandomState(SPLIT_SEED)
     kept, held = [], []
     for name in ('train', 'extra'):
@@ -76,9 +82,22 @@ def _choose(labels, count, random, path):
     return mask
 
 
+def _check_readable(path):
+    """Raise ``UserError`` for a file at which SciPy's reader crashes, which damaged ones can make it do.
+
+    Another process tries first. A file with the published checksum needs no trial.
+    """
+    code = 'import sys, scipy.io; scipy.io.loadmat(sys.argv[1], variable_names=("X", "y"))'
+    if subprocess.run([sys.executable, '-c', code, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode < 0:
+        raise UserError('%s cannot be read as a MATLAB file: it is damaged; fetch it again' % path)
+
+
 def _read(path):
     """Return labels of shape (n,), digit 0 as 0, and images of shape (32, 32, 3, n)."""
     try:
+        announced = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+        if numpy.prod(announced['X'], dtype=float) > MOST_BYTES or numpy.prod(announced['y'], dtype=float) > MOST_BYTES:
+            raise ValueError('it announces arrays of %s and %s' % (announced['X'], announced['y']))
         content = scipy.io.loadmat(path, variable_names=('X', 'y'))
         images, labels = content['X'], content['y'].ravel()
     except MemoryError:

@@ -1,13 +1,15 @@
 """Batches from real .rec files: every image once, normalised, cropped and mirrored as section 6.1 says."""
 import os
 import shutil
+import struct
+import zlib
 
 import archives as written
 import numpy
 import pytest
 from conftest import run_script
 
-from common import data, datasets, records
+from common import data, datasets, images, records
 from common.engine import mx
 from common.errors import UserError
 
@@ -217,8 +219,33 @@ def test_a_record_in_several_parts(tmp_path):
     """A payload that contains the magic number at a multiple of 4 is stored in parts, and is no damage."""
     prefix = str(tmp_path / 'parts')
     writer = mx.recordio.MXIndexedRecordIO(prefix + '.idx', prefix + '.rec', 'w')
-    magic = records.MAGIC.to_bytes(4, 'little')
-    for number, content in enumerate((b'abcd' * 3, b'abcd' + magic + b'efgh', magic * 2, b'xyz')):
+    png = images.cv2.imencode('.png', numpy.zeros((32, 32, 3), numpy.uint8))[1].tobytes()
+    written = [png] + [with_chunk(png, b'\0' * shift + records.MAGIC.to_bytes(4, 'little') * count)
+                       for shift in range(4) for count in (1, 3)]
+    for number, content in enumerate(written):
         writer.write_idx(number, mx.recordio.pack(mx.recordio.IRHeader(0, 1.0, number, 0), content))
     writer.close()
-    assert records.check(prefix + '.rec', 10) == 4
+    assert records.check(prefix + '.rec', 10) == len(written)
+    assert [(label, bytes(content)) for label, content in records.labelled_images(prefix + '.rec')] == [(1.0, png) for png in written]
+    content = open(prefix + '.rec', 'rb').read()
+    assert content.count(records.MAGIC.to_bytes(4, 'little')) > len(written)
+
+
+def with_chunk(png, content):
+    """Return a PNG with a chunk more, which decoders pass over, behind its header."""
+    chunk = b'dfNx' + content
+    return png[:33] + struct.pack('>I', len(content)) + chunk + struct.pack('>I', zlib.crc32(chunk)) + png[33:]
+
+
+def test_an_epoch_depends_on_seed_and_epoch_alone(cifar):
+    """Not on NumPy's global generator, nor on MXNet's, nor on what was read before."""
+    folder, _ = cifar
+    epochs = []
+    for state, before in ((1, ()), (2, ()), (3, (1, 2))):
+        batches = data.Batches(folder, datasets.get('cifar10'), 16, seed=5)
+        numpy.random.seed(state)
+        mx.random.seed(state)
+        for epoch in before:
+            list(batches.train(epoch))
+        epochs.append([(batch.data[0].asnumpy().tobytes(), batch.label[0].asnumpy().tobytes()) for batch in batches.train(3)])
+    assert epochs[0] == epochs[1] == epochs[2]

@@ -1,0 +1,64 @@
+#!/usr/bin/env python
+"""Verify a .rec file: its frame, its labels, and that every image decodes.
+
+python data/verify.py data/cifar10/train.rec --classes 10
+"""
+import argparse
+import os
+import sys
+
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import numpy  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from common import images, records  # noqa: E402
+from common.errors import UserError, run  # noqa: E402
+from common.options import number  # noqa: E402
+
+
+def parse_args():
+    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog='Training runs the quick part of this by '
+                                    'itself before the first epoch: everything but decoding, and the checksum of each PNG.')
+    parse.add_argument('files', nargs='+', metavar='FILE.rec', help='its .idx must lie beside it')
+    parse.add_argument('--classes', type=number(int, 1), metavar='N', help='labels must be 0 to N - 1')
+    parse.add_argument('--any-size', action='store_true', help='images may have any size (default: 32x32 in RGB)')
+    return parse.parse_args()
+
+
+def verify(path, classes, shape):
+    """Return the labels and the range of sizes of a file; raises ``UserError`` for the first fault."""
+    total = records.check(path, classes, shape)
+    labels, sizes = [], set()
+    for label, data in tqdm(records.labelled_images(path), total=total, unit=' images', desc=path, disable=None):
+        image = images.cv2.imdecode(numpy.frombuffer(data, numpy.uint8), images.cv2.IMREAD_COLOR)
+        if image is None:
+            raise UserError('%s: image %d of %d does not decode: %s' % (path, len(labels) + 1, total, records.AGAIN))
+        labels.append(int(label))
+        sizes.add('%dx%d' % image.shape[1::-1])
+    return labels, sizes
+
+
+def check_manifest(path):
+    """Return whether a manifest names the file; raises ``UserError`` where the file is not what it says."""
+    from data import pack
+    folder, name = os.path.split(os.path.abspath(path))
+    expected = pack.fingerprints(folder).get(name)
+    if expected and pack.fingerprint(path) != expected:
+        raise UserError('%s is not the file that %s describes: %s' % (path, os.path.join(folder, pack.MANIFEST), records.AGAIN))
+    return bool(expected)
+
+
+def main():
+    args = parse_args()
+    for path in args.files:
+        known = check_manifest(path) if os.path.isfile(path) else False
+        labels, sizes = verify(path, args.classes, None if args.any_size else records.SHAPE)
+        counts = numpy.bincount(labels)
+        print('%s: %d images of %s, %d classes of %d to %d images, no fault%s' % (
+            path, len(labels), sizes.pop() if len(sizes) == 1 else 'several sizes', (counts > 0).sum(), counts[counts > 0].min(),
+            counts.max(), ', as its manifest says' if known else ''))
+
+
+if __name__ == '__main__':
+    run(main)
