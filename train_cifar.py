@@ -35,6 +35,9 @@ def parser():
                        help='float16: half precision with loss scaling, on GPUs, not verified there (default: %(default)s)')
     parse.add_argument('--kv-store', choices=('device', 'local', 'nccl'), default='device',
                        help='how several devices sum their gradients (default: %(default)s)')
+    parse.add_argument('--on-nan', choices=('stop', 'rollback'), default='stop',
+                       help='when the loss is not finite: stop, or go back to the last checkpoint with a tenth of the learning '
+                            'rate, three times at most (default: %(default)s)')
     parse.add_argument('--resume', metavar='RUN', help='go on with this run from its last checkpoint')
     options.add_devices(parse)
     options.add_folders(parse)

@@ -16,7 +16,8 @@ class Meter:
     """Sums loss and errors over batches without making the computation wait."""
 
     def __init__(self):
-        self.images, self.sums, self.pending = 0, numpy.zeros(3), deque()
+        self.images, self.batches = 0, 0
+        self.sums, self.pending = numpy.zeros(3), deque()
 
     def add(self, probability, label, pad=0):
         """Count a batch but for its last ``pad`` images.
@@ -41,6 +42,7 @@ class Meter:
         # How many classes are at least as likely as the right one. With NaN it is none, and wrong.
         rank = (probability >= own).sum(axis=1)
         self.images += len(label)
+        self.batches += 1
         self.sums += (-numpy.log(own + LEAST_PROBABILITY).sum(), *(((rank >= 1) & (rank <= k)).sum() for k in (1, 5)))
 
     @property

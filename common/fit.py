@@ -1,4 +1,5 @@
 """A run from its first epoch to its last: train, evaluate, save, log; or go on from a checkpoint."""
+import math
 import os
 import sys
 import time
@@ -6,24 +7,34 @@ from datetime import datetime
 
 from common import checkpoint, engine, log, recipe
 from common.datasets import TOP5_FROM
-from common.errors import UserError
+from common.errors import UserError, describe
 from common.options import FOLDERS
 from common.signals import Stop, Stopped
-from common.trainer import Trainer
+from common.trainer import Diverged, Trainer
+
+
+ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
 
 
 class Run:
     """The files of one run: its log, its checkpoints, and what they say.
 
     ``records`` are those of the log, and every checkpoint has them too, so that a log that was lost or
-    torn is restored when the run goes on.
+    torn is restored when the run goes on. ``arrays`` are those to go on from, None at the beginning.
     """
 
-    def __init__(self, options, header, records=(), best=None):
-        self.options, self.header, self.records, self.best = options, header, list(records), best
+    def __init__(self, options, header):
+        self.options, self.header, self.records, self.arrays = options, header, [], None
         self.folder = os.path.join(options.checkpoint_dir, header['run'])
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
         self.lock = checkpoint.Lock(self.folder)
+
+    def load(self):
+        """Take over the last checkpoint, and write the log as it was then."""
+        state = checkpoint.load_state(self.folder)
+        self.header, self.records = state['header'], state['records']
+        self.arrays = checkpoint.load_arrays(checkpoint.params_path(self.folder, self.epoch))
+        log.restore(self.log, self.header, self.records)
 
     @property
     def epoch(self):
@@ -38,15 +49,44 @@ class Run:
         return self.header['run'] + folders
 
     def save(self, symbol, trainer, record):
-        """Write the checkpoint of an epoch, then its log record."""
-        self.records.append(record)
-        if self.best is None or record['test_error'] < self.records[self.best - 1]['test_error']:
-            self.best = self.epoch
-        steps = [epoch for epoch in recipe.drop_epochs(self.options.epochs) if epoch <= self.epoch]
-        checkpoint.save(self.folder, symbol, trainer.state(), {
-            'header': self.header, 'epoch': self.epoch, 'best': self.best, 'records': self.records,
-            'kept': sorted({self.epoch, self.best, *steps})})
-        log.append(self.log, record)
+        """Write the checkpoint of an epoch, then its log record. Raises ``UserError`` where the disk is at fault."""
+        records = self.records + [record]
+        epoch, best = len(records), checkpoint.best(records)
+        steps = [step for step in recipe.drop_epochs(self.options.epochs) if step <= epoch]
+        state = {'header': self.header, 'epoch': epoch, 'best': best, 'records': records,
+                 'kept': sorted({epoch, best, *steps} | {epoch - 1} - {0})}
+        try:
+            if not os.path.isdir(self.folder):
+                self._make_again()
+            checkpoint.save(self.folder, symbol, trainer.state(), state)
+            self.records = records
+            if os.path.exists(self.log):
+                log.append(self.log, record)
+            else:
+                log.restore(self.log, self.header, records)
+        except OSError as error:
+            raise UserError('epoch %d could not be saved: %s; %s' % (epoch, describe(error), self.advice))
+
+    def _make_again(self):
+        """What was trained is in memory: a folder that somebody has removed costs only the older checkpoints."""
+        sys.stderr.write('%s is gone: it is made again, with the checkpoints from now on\n' % self.folder)
+        self.lock.release()
+        self.lock = checkpoint.Lock(self.folder)
+
+    @property
+    def advice(self):
+        """How to go on after this process has ended."""
+        return 'go on with --resume %s, from epoch %d' % (self.name, self.epoch + 1) if self.epoch else 'there is no checkpoint yet: start again'
+
+    @property
+    def lr(self):
+        """The first learning rate, after rollbacks, of the last epoch that is done."""
+        return self.options.lr * ROLLBACK_FACTOR ** self.rollbacks
+
+    @property
+    def rollbacks(self):
+        """How often the run has gone back, by its records."""
+        return self.records[-1].get('rollbacks', 0) if self.records else 0
 
 
 def start(options, name, facts):
@@ -58,11 +98,17 @@ def start(options, name, facts):
     return Run(options, log.read(path)[0])
 
 
-def resume(options, state):
-    """Return the ``Run`` of a checkpoint's state, and the arrays to go on from."""
-    run = Run(options, state['header'], state['records'], state['best'])
-    log.restore(run.log, run.header, run.records)
-    return run, checkpoint.load_arrays(checkpoint.params_path(run.folder, state['epoch']))
+def resume(options, header):
+    """Return the ``Run`` that has this header, with its last checkpoint."""
+    run = Run(options, header)
+    run.load()  # behind the lock: another process may have written until now
+    now = dict(engine.versions(), threads=engine.threads())
+    before = dict(run.header['versions'], threads=run.header['threads'])
+    changed = ['%s %s instead of %s' % (name, now[name], before[name]) for name in now if now[name] != before.get(name)]
+    if changed:
+        sys.stderr.write('the run goes on with %s: its results will differ from those of a run that was never stopped, '
+                         'as those of another seed do\n' % ', '.join(changed))
+    return run
 
 
 def fit(options, symbol, batches, devices, name, facts, state=None):
@@ -79,29 +125,51 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
     facts : dict
         More for the header of the log.
     state : dict, optional
-        The state of a checkpoint to go on from.
+        The state of a checkpoint of the run to go on with.
 
     SIGINT and SIGTERM end the process after the current batch with status 130 or 143; the last
-    checkpoint is that of the epoch before.
+    checkpoint is that of the epoch before. Loss that is not finite ends it with ``UserError``, or with
+    ``--on-nan rollback`` sends it back to the last checkpoint, ``MOST_ROLLBACKS`` times, each with
+    ``ROLLBACK_FACTOR`` of the learning rate.
     """
     check_devices(devices, batches.batch, options.kv_store, options.dtype)
-    run, arrays = resume(options, state) if state else (start(options, name, facts), None)
+    run = resume(options, state['header']) if state else start(options, name, facts)
     try:
         with Stop() as stop:
-            trainer = Trainer(symbol, devices, batches, options.epochs, options.lr, options.seed,
-                              options.kv_store, arrays, run.epoch, options.dtype)
             print('run %s, log %s' % (run.header['run'], run.log), flush=True)
-            while run.epoch < options.epochs:
-                run.save(symbol, trainer, one_epoch(trainer, run.epoch + 1, batches.dataset.classes, stop))
-                print(line(run.records[-1], options.epochs), flush=True)
+            rollbacks = run.rollbacks
+            while not _train(run, symbol, batches, devices, stop, rollbacks):
+                rollbacks += 1
             print('finished; score it with: python score.py --run %s' % run.name)
     except Stopped as signal:
-        sys.stderr.write('stopped by %s after epoch %d; %s\n' % (
-            signal, run.epoch, 'go on with --resume ' + run.name if run.epoch else 'nothing to resume yet'))
+        sys.stderr.write('stopped by %s after epoch %d; %s\n' % (signal, run.epoch, run.advice))
         raise SystemExit(128 + signal.number)
     finally:
         run.lock.release()
     return run
+
+
+def _train(run, symbol, batches, devices, stop, rollbacks):
+    """Train from the last checkpoint; return whether the run is finished, and False where it must go back."""
+    options, lr = run.options, run.options.lr * ROLLBACK_FACTOR ** rollbacks
+    trainer = Trainer(symbol, devices, batches, options.epochs, lr, options.seed, options.kv_store, run.arrays, run.epoch,
+                      options.dtype, lr_before=run.lr)
+    try:
+        while run.epoch < options.epochs:
+            record = one_epoch(trainer, run.epoch + 1, batches.dataset.classes, stop)
+            run.save(symbol, trainer, dict(record, rollbacks=rollbacks) if rollbacks else record)
+            print(line(run.records[-1], options.epochs), flush=True)
+    except Diverged as error:
+        if options.on_nan == 'stop':
+            raise UserError('%s: lower --lr or add --on-nan rollback; %s' % (error, run.advice))
+        if rollbacks == MOST_ROLLBACKS:
+            raise UserError('%s, after %d rollbacks: start a run with a lower --lr; the last checkpoint is that of epoch %d' % (
+                error, rollbacks, run.epoch))
+        sys.stderr.write('%s: back to epoch %d with %g of the learning rate\n' % (error, run.epoch, ROLLBACK_FACTOR))
+        if run.epoch:
+            run.load()
+        return False
+    return True
 
 
 def check_devices(devices, batch, kvstore, dtype='float32'):
@@ -117,10 +185,12 @@ def check_devices(devices, batch, kvstore, dtype='float32'):
 
 
 def one_epoch(trainer, epoch, classes, stop):
-    """Train and evaluate once; return the record for the log. Raises ``Stopped``."""
+    """Train and evaluate once; return the record for the log. Raises ``Stopped`` and ``Diverged``."""
     began = time.time()
     train, speed = trainer.train(epoch, stop)
     test = trainer.test()
+    if not math.isfinite(test.loss):
+        raise Diverged('the test loss after epoch %d, learning rate %g, is not finite' % (epoch, trainer.lr(epoch)))
     record = {'epoch': epoch, 'train_loss': round(train.loss, 6), 'train_error': round(train.error, 4),
               'test_loss': round(test.loss, 6), 'test_error': round(test.error, 4)}
     if classes >= TOP5_FROM:

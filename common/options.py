@@ -4,12 +4,12 @@ import argparse
 from common.errors import UserError
 
 FOLDERS = {'data_dir': 'data', 'log_dir': 'logs', 'checkpoint_dir': 'checkpoints'}
-# What a run may change when it goes on: where it computes and where its files are.
-FREE = ('gpus', 'cpus', 'threads', 'resume', 'kv_store', *FOLDERS)
+# What a run may change when it goes on: where it computes, where its files are, what it does about NaN.
+FREE = ('gpus', 'cpus', 'threads', 'resume', 'kv_store', 'on_nan', *FOLDERS)
 
 
-def number(kind, least):
-    """Return an argparse type: a finite number of ``kind`` that is at least ``least``."""
+def number(kind, least, most=float('inf')):
+    """Return an argparse type: a finite number of ``kind`` from ``least`` to ``most``."""
     def parse(text):
         try:
             value = kind(text)
@@ -17,6 +17,8 @@ def number(kind, least):
             raise argparse.ArgumentTypeError('%r is not a number' % text)
         if not least <= value < float('inf'):
             raise argparse.ArgumentTypeError('%s is less than %s or not finite' % (text, least))
+        if value > most:
+            raise argparse.ArgumentTypeError('%s is more than %s' % (text, most))
         return value
     return parse
 
@@ -35,7 +37,7 @@ def add_devices(parser):
     either.add_argument('--gpus', type=gpu_list, metavar='LIST', help='GPU numbers, such as 0,1')
     either.add_argument('--cpus', type=number(int, 1), metavar='N',
                         help='N CPU contexts, over which training splits a batch as over GPUs')
-    group.add_argument('--threads', type=number(int, 1), metavar='N',
+    group.add_argument('--threads', type=number(int, 1, 1024), metavar='N',
                        help='OpenMP threads (default: OMP_NUM_THREADS, else every core)')
 
 

@@ -28,6 +28,7 @@ class Schedule(mx.lr_scheduler.LRScheduler):
 
     def __init__(self, lr, updates):
         super().__init__(base_lr=lr)
+        self.updates = updates
         self.drops = [round(updates * drop) for drop in DROPS]
 
     def __call__(self, update):

@@ -1,7 +1,6 @@
 """A trained network bound for inference."""
 import os
 
-import cv2
 import numpy
 
 from common import checkpoint
@@ -9,9 +8,13 @@ from common.data import IMAGE
 from common.engine import mx
 from common.errors import UserError
 from common.evaluate import evaluate
+from common.images import cv2
 from common.quantize import int8
 from symbols.fast import for_inference
 from symbols.fold import fold
+
+
+INPUTS = ('data', 'softmax_label')
 
 
 class Scorer:
@@ -65,10 +68,14 @@ class Scorer:
 
 def check_parameters(symbol, arrays):
     """Raise ``UserError`` for arrays of other names or shapes than a symbol's parameters."""
-    arguments, _, auxiliary = symbol.infer_shape(data=(1,) + IMAGE)
+    try:
+        arguments, _, auxiliary = symbol.infer_shape(data=(1,) + IMAGE)
+    except (mx.MXNetError, ValueError):
+        raise UserError('the network does not take images of 32x32 in RGB: name the model-symbol.json of a run')
     expected = {'arg': dict(zip(symbol.list_arguments(), arguments)),
                 'aux': dict(zip(symbol.list_auxiliary_states(), auxiliary))}
-    del expected['arg']['data'], expected['arg']['softmax_label']
+    for name in INPUTS:
+        expected['arg'].pop(name, None)
     for kind, shapes in expected.items():
         found = {name: array.shape for name, array in arrays[kind].items()}
         if found != shapes:
@@ -97,6 +104,9 @@ def load_run(folder, which):
     """Return symbol, arrays, state and epoch of a run's checkpoint."""
     state = checkpoint.load_state(folder)
     epoch = epoch_of(state, which)
+    for name in (checkpoint.SYMBOL, os.path.basename(checkpoint.params_path(folder, epoch))):
+        if not checkpoint.whole(folder, name, state):
+            raise UserError('%s is damaged or gone: name another epoch of the run with --checkpoint' % os.path.join(folder, name))
     return (checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
             checkpoint.load_arrays(checkpoint.params_path(folder, epoch)), state, epoch)
 
@@ -108,7 +118,10 @@ def read_image(path, dataset):
     """
     if not os.path.isfile(path):
         raise UserError('%s is not there: name an image file' % path)
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imread(path, cv2.IMREAD_COLOR)
+    except cv2.error:  # more than 64 megapixels, see images.py
+        raise UserError('%s is too large an image: scale it down first' % path)
     if image is None:
         raise UserError('%s is not an image that OpenCV reads: convert it to PNG or JPEG' % path)
     size = image.shape[1::-1]

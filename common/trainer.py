@@ -1,4 +1,5 @@
 """A network bound to its devices: one training pass, one evaluation, and its whole state."""
+import math
 import time
 
 from common import recipe
@@ -7,6 +8,10 @@ from common.engine import mx
 from common.evaluate import Meter, barrier, evaluate
 from common.progress import Progress
 from symbols import fast, half
+
+
+class Diverged(Exception):
+    """The loss is not finite; the text says where."""
 
 
 class Trainer:
@@ -30,9 +35,12 @@ class Trainer:
         Epochs that these arrays were trained for.
     dtype : str
         ``float16`` computes feature maps in half precision, on GPUs (symbols/half.py).
+    lr_before : float, optional
+        The first learning rate that the arrays were trained with, if not ``lr``.
     """
 
-    def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0, dtype='float32'):
+    def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0, dtype='float32',
+                 lr_before=None):
         self.batches = batches
         self.loss_scale = half.LOSS_SCALE if dtype == 'float16' else 1
         self.schedule = recipe.Schedule(lr, epochs * batches.per_epoch)
@@ -44,7 +52,7 @@ class Trainer:
         arrays = arrays or {'arg': None, 'aux': None, 'momentum': {}}
         mx.random.seed(seed)
         self.module.init_params(recipe.initializer(), arg_params=arrays['arg'], aux_params=arrays['aux'])
-        self._init_optimizer(kvstore, lr, epoch * batches.per_epoch)
+        self._init_optimizer(kvstore, lr, epoch * batches.per_epoch, lr_before or lr)
         self._set_momentum(arrays['momentum'])
         # A second graph over the same parameters, where training's has no way to run as evaluation.
         self.tester = self.module
@@ -58,14 +66,15 @@ class Trainer:
                     label_shapes=[('softmax_label', (self.batches.batch,))], **options)
         return module
 
-    def _init_optimizer(self, kvstore, lr, updates):
+    def _init_optimizer(self, kvstore, lr, updates, lr_before):
+        before = recipe.Schedule(lr_before, self.schedule.updates)(updates) if updates else None
         self.optimizer = recipe.Nesterov(
             learning_rate=lr, lr_scheduler=self.schedule, wd=recipe.WEIGHT_DECAY, begin_num_update=updates,
-            rescale_grad=1 / (self.batches.batch * self.loss_scale), velocity_lr=self.schedule(updates) if updates else None)
+            rescale_grad=1 / (self.batches.batch * self.loss_scale), velocity_lr=before)
         self.module.init_optimizer(kvstore=kvstore, optimizer=self.optimizer)
 
     def train(self, epoch, stop):
-        """Train for one epoch; return its ``Result`` and images/s. Raises ``Stopped``."""
+        """Train for one epoch; return its ``Result`` and images/s. Raises ``Stopped`` and ``Diverged``."""
         meter, start = Meter(), time.time()
         progress = Progress('epoch %d' % epoch, self.batches.train_images)
         for batch in self.batches.train(epoch):
@@ -75,10 +84,20 @@ class Trainer:
             self.module.update()
             meter.add(self.module.get_outputs()[0], batch.label[0], batch.pad)
             progress.add(self.batches.batch - batch.pad, meter.loss)
+            self._check_finite(meter, epoch)
         barrier()
         progress.close()
         self._share_statistics()
-        return meter.result(), self.batches.train_images / (time.time() - start)
+        result = meter.result()
+        self._check_finite(meter, epoch)
+        return result, self.batches.train_images / (time.time() - start)
+
+    def _check_finite(self, meter, epoch):
+        # The sum of the losses stays what it is once it is not finite, and it is looked at after every batch.
+        if meter.images and not math.isfinite(meter.loss):
+            update = (epoch - 1) * self.batches.per_epoch + meter.batches
+            raise Diverged('the training loss is not finite in epoch %d, batch %d, learning rate %g' % (
+                epoch, meter.batches, self.schedule(update)))
 
     def _share_statistics(self):
         """Give every device the mean of their BatchNorm statistics, which a checkpoint has.

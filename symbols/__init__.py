@@ -24,6 +24,10 @@ NETWORKS = {
 }
 
 
+# Beyond what anybody has trained; a slip of the finger should not fill the memory.
+MOST_DEPTH, MOST_WIDEN, MOST_CLASSES = 10000, 64, 100000
+
+
 def get_symbol(network, depth, num_classes=10, widen=1):
     """Return a network for 32x32 RGB images.
 
@@ -53,9 +57,9 @@ def get_symbol(network, depth, num_classes=10, widen=1):
     if network not in NETWORKS:
         raise UserError('no network is called %r; there are %s' % (network, ', '.join(sorted(NETWORKS))))
     check_depth(network, depth)
-    for value, least, what in ((num_classes, 2, 'number of classes'), (widen, 1, 'widening factor')):
-        if value != int(value) or value < least:
-            raise UserError('the %s must be a whole number of at least %d, not %s' % (what, least, value))
+    for value, least, most, what in ((num_classes, 2, MOST_CLASSES, 'number of classes'), (widen, 1, MOST_WIDEN, 'widening factor')):
+        if value != int(value) or not least <= value <= most:
+            raise UserError('the %s must be a whole number from %d to %d, not %s' % (what, least, most, value))
     entry = NETWORKS[network]
     units = (depth - 2) // (3 * entry.layers_of_unit)
     return entry.build(units, num_classes, widen=widen)
@@ -64,6 +68,8 @@ def get_symbol(network, depth, num_classes=10, widen=1):
 def check_depth(network, depth):
     """Raise ``UserError``, naming the nearest valid depths, unless ``network`` can be ``depth`` deep."""
     step = NETWORKS[network].unit_depth
+    if depth > MOST_DEPTH:
+        raise UserError('a depth of %d is more than the %d layers that are allowed' % (depth, MOST_DEPTH))
     if depth == int(depth) and depth >= step + 2 and (depth - 2) % step == 0:
         return
     below = 2 + step * max(1, int((depth - 2) // step))

@@ -5,6 +5,10 @@ import sys
 
 import pytest
 
+# Two workers with as many threads as cores each would spend their time waiting for one another.
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

@@ -12,6 +12,7 @@ import archives as written
 import numpy
 import pytest
 from conftest import ROOT, run_script, user_error
+from runs import arguments, records_of, small_cifar
 
 import symbols
 from common import checkpoint, data, datasets, engine, evaluate, fit, log, recipe
@@ -23,17 +24,7 @@ from common.trainer import Trainer
 @pytest.fixture(scope='module')
 def place(tmp_path_factory, fashion):
     """A folder with data/cifar10 made from a small archive in the official format."""
-    folder = tmp_path_factory.mktemp('training')
-    written.cifar_binary(str(folder / 'cifar-10-binary.tar.gz'), fashion, train=300, test=64)
-    run_script('data/prepare.py', 'cifar10', '--source', folder, '--out', folder / 'data', '--no-checksum')
-    return folder
-
-
-def arguments(folder, *more):
-    """Options of a run of seconds on the small CIFAR-10, its files under ``folder``."""
-    return ('train_cifar.py', '--network', 'mr', '--depth', '8', '--epochs', '4', '--batch-size', '32',
-            '--data-dir', folder / 'data', '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints',
-            *more)
+    return small_cifar(tmp_path_factory.mktemp('training'), fashion, 300, 64)
 
 
 @pytest.fixture(scope='module')
@@ -161,13 +152,7 @@ def test_checkpoints_of_a_run(finished):
     assert set(arg) == set(arrays['momentum']) == set(symbol.list_arguments()) - {'data', 'softmax_label'}
     assert set(aux) == set(symbol.list_auxiliary_states())
     assert any(abs(array.asnumpy()).max() > 0 for array in arrays['momentum'].values())
-    assert sorted(p.name for p in run.iterdir() if p.suffix != '.params') == ['lock', 'model-symbol.json', 'state.json']
-
-
-def records_of(path):
-    """The records without what the clock decides."""
-    return [{key: value for key, value in record.items() if key not in ('seconds', 'images_per_second')}
-            for record in log.read(str(path))[1]]
+    assert sorted(p.name for p in run.iterdir() if p.suffix != '.params') == ['lock', 'model-symbol.json', 'state-before.json', 'state.json']
 
 
 @pytest.mark.parametrize('number,devices', [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGKILL, ()),
@@ -193,7 +178,7 @@ def test_interrupted_and_resumed_run_is_the_same_run(finished, tmp_path, number,
     stopped_name = os.path.splitext(os.path.basename(stopped))[0]
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
     assert number == signal.SIGKILL or '--resume %s --data-dir' % stopped_name in said
-    assert 1 <= len(json.load(open(str(tmp_path / 'checkpoints' / stopped_name / 'state.json')))['records']) < 4
+    assert 1 <= checkpoint.load_state(str(tmp_path / 'checkpoints' / stopped_name))['epoch'] < 4
     run_script('train_cifar.py', '--resume', stopped_name, '--data-dir', place / 'data', *files)
     assert records_of(stopped) == records_of(path)
     ends = [checkpoint.load_arrays(str(folder / 'model-0004.params')) for folder in (whole, tmp_path / 'checkpoints' / stopped_name)]

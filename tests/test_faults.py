@@ -1,0 +1,340 @@
+"""Runs that are killed, disks that fail, files that are damaged: nothing is lost but the epoch at hand."""
+import glob
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, run_script, user_error
+from runs import arguments, arrays_of, name_of, records_of, small_cifar, start
+
+import symbols
+from common import checkpoint, data, datasets, fit, log
+from common.engine import mx
+from common.errors import UserError
+from train_cifar import parser
+
+EPOCHS = 4
+# Runs the script of its arguments and kills itself at the Nth of these calls: before it, or right behind it.
+SUICIDE = '''
+import builtins, os, runpy, signal, sys
+where, count = sys.argv[1], int(sys.argv[2])
+def watch(module, name, wanted):
+    original = getattr(module, name)
+    def call(*args, **kwargs):
+        global count
+        if wanted(*args):
+            count -= 1
+            if not count and where == 'before':
+                os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **kwargs)
+        if wanted(*args) and not count and where == 'behind':
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(module, name, call)
+for name in ('fsync', 'replace', 'remove'):
+    watch(os, name, lambda *args: True)
+watch(builtins, 'open', lambda path, *mode: mode[:1] in (('w',), ('wb',), ('a',)) and str(path).endswith(('.tmp', '.jsonl')))
+sys.argv = sys.argv[3:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+'''
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory, fashion):
+    """A folder with a small CIFAR-10, and a run of 4 epochs on it that nothing happened to."""
+    folder = tmp_path_factory.mktemp('faults')
+    small_cifar(folder, fashion, 96, 32)
+    run_script(*arguments(folder, '--threads', '1'))
+    return folder
+
+
+def same_as_undisturbed(place, folder, name):
+    undisturbed = name_of(place / 'checkpoints')
+    assert records_of(folder / 'logs' / (name + '.jsonl')) == records_of(place / 'logs' / (undisturbed + '.jsonl'))
+    assert arrays_of(folder / 'checkpoints' / name, EPOCHS) == arrays_of(place / 'checkpoints' / undisturbed, EPOCHS)
+    left = os.listdir(str(folder / 'checkpoints' / name))
+    assert not [file for file in left if file.endswith('.tmp')], left
+
+
+def command_for(place, folder):
+    """Return what begins the run of a folder, or goes on with it."""
+    options = arguments(place, '--threads', '1', '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints')
+    name = name_of(folder / 'checkpoints')
+    return options + (('--resume', name) if name else ())
+
+
+def killed_at_random(place, folder, kills, seed):
+    """Kill runs at ``kills`` moments between the first file and the end; each ends like the undisturbed one."""
+    moments, done = random.Random(seed), 0
+    while done < kills or name_of(folder / 'checkpoints'):
+        process = start(command_for(place, folder))
+        last = done >= kills
+        if not last:
+            logs = set(glob.glob(str(folder / 'logs' / '*')))
+            while not name_of(folder / 'checkpoints') and set(glob.glob(str(folder / 'logs' / '*'))) <= logs and process.poll() is None:
+                time.sleep(0.01)
+            try:
+                process.wait(moments.uniform(0, 1.2))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                done += 1
+        said = process.communicate()[1]
+        assert process.returncode in (0, -9), said
+        if process.returncode == 0:
+            same_as_undisturbed(place, folder, name_of(folder / 'checkpoints'))
+            shutil.rmtree(str(folder))
+            folder.mkdir()
+
+
+def test_killed_at_random_moments(place, tmp_path):
+    """SIGKILL while it loads, trains, evaluates or writes: the run that goes on gives the same bits."""
+    killed_at_random(place, tmp_path, 20, seed=1)
+
+
+@pytest.mark.slow
+def test_killed_at_many_random_moments(place, tmp_path):
+    killed_at_random(place, tmp_path, 200, seed=2)
+
+
+@pytest.mark.parametrize('where', ['behind', pytest.param('before', marks=pytest.mark.slow)])
+def test_killed_while_it_writes(place, tmp_path, where):
+    """SIGKILL at the first call of a resumed process that touches a file, then at the second, and so on."""
+    for number in range(1, 60):
+        command = [sys.executable, '-c', SUICIDE, where, str(number)] + [str(part) for part in command_for(place, tmp_path)]
+        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        assert process.returncode in (0, -9), process.stderr
+        assert 'damaged' not in process.stderr
+        if process.returncode == 0:
+            break
+    # A process that dies at its nth call has n - 1 behind it: the later ones save an epoch each.
+    assert process.returncode == 0 and number > 12
+    same_as_undisturbed(place, tmp_path, name_of(tmp_path / 'checkpoints'))
+
+
+# ---- damage ----
+
+@pytest.fixture
+def copy(place, tmp_path):
+    """A copy of the undisturbed run: its folder, the run's name, the folder of its checkpoints."""
+    for part in ('logs', 'checkpoints'):
+        shutil.copytree(str(place / part), str(tmp_path / part))
+    name = name_of(tmp_path / 'checkpoints')
+    return tmp_path, name, tmp_path / 'checkpoints' / name
+
+
+def flip(path, at):
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 0x40
+    path.write_bytes(bytes(content))
+
+
+def cut(path, at):
+    path.write_bytes(path.read_bytes()[:at % path.stat().st_size])
+
+
+def foreign(path, _):
+    mx.nd.save(str(path), {'arg:fc_weight': mx.nd.ones((3, 3))})
+
+
+@pytest.mark.parametrize('harm', (flip, cut, foreign))
+@pytest.mark.parametrize('at', (0, 20, 40000, -10))
+def test_a_damaged_checkpoint_is_not_used(copy, capsys, harm, at):
+    _, _, folder = copy
+    harm(folder / 'model-0004.params', at)
+    state = checkpoint.load_state(str(folder))
+    said = capsys.readouterr().err
+    assert state['epoch'] == 3 and len(state['records']) == 3 and 4 not in state['kept'] and state['best'] <= 3
+    assert 'model-0004.params is damaged' in said and 'epoch 3' in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize('harm', (flip, cut))
+@pytest.mark.parametrize('at', (0, 30, 80, 500, -3))
+def test_a_damaged_state_is_not_used(copy, capsys, harm, at):
+    _, _, folder = copy
+    harm(folder / 'state.json', at)
+    assert checkpoint.load_state(str(folder))['epoch'] == 3
+    assert 'state.json is damaged: the checkpoint of epoch 3' in capsys.readouterr().err
+
+
+def test_a_run_goes_on_from_the_checkpoint_before(place, copy):
+    """And it ends like the run that was never damaged."""
+    folder, name, run = copy
+    flip(run / 'model-0004.params', 5000)
+    process = start(command_for(place, folder))
+    said = process.communicate()[1]
+    assert process.returncode == 0 and 'damaged' in said
+    same_as_undisturbed(place, folder, name)
+
+
+def test_nothing_whole_is_left(place, copy):
+    folder, name, run = copy
+    for path in run.glob('*.params'):
+        flip(path, 77)
+    assert 'no checkpoint' in user_error(*command_for(place, folder))
+    for path in run.glob('state*.json'):
+        path.write_text('{"format": 1, "epoch": 4}')
+    assert 'another version' in user_error(*command_for(place, folder))
+
+
+def test_a_damaged_checkpoint_is_not_scored(place, copy):
+    folder, name, run = copy
+    command = ('score.py', '--run', run, '--data-dir', place / 'data')
+    flip(run / 'model-0002.params', 5000)
+    assert 'another epoch' in user_error(*command, '--checkpoint', '2')
+    assert 'epoch 4' in run_script(*command)
+    flip(run / 'model-symbol.json', 300)
+    assert 'damaged' in user_error(*command)
+
+
+def test_resume_says_that_other_threads_give_other_bits(place, copy):
+    folder, name, run = copy
+    for option, word in (('--threads', '2'), 'threads 2 instead of 1'), (('--threads', '1'), None):
+        process = start(command_for(place, folder) + option)
+        said = process.communicate()[1]
+        assert process.returncode == 0 and (word in said if word else said == '')
+
+
+# ---- disks ----
+
+def full_disk(folder, size):
+    """Mount a small file system, or skip where that is not allowed."""
+    folder.mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=%d' % size, 'tmpfs', str(folder)], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip('no file system of its own to be had here')
+
+
+def test_disk_full(place, tmp_path):
+    """The first checkpoint has room, the third has not; once there is room the run goes on."""
+    disk = tmp_path / 'disk'
+    full_disk(disk, 3 << 20)
+    try:
+        said = user_error(*command_for(place, disk))
+        assert 'No space left' in said and '--resume %s' % name_of(disk / 'checkpoints') in said
+        epoch = checkpoint.load_state(str(disk / 'checkpoints' / name_of(disk / 'checkpoints')))['epoch']
+        assert 1 <= epoch < EPOCHS and 'from epoch %d' % (epoch + 1) in said
+        subprocess.run(['mount', '-o', 'remount,size=64m', str(disk)], check=True)
+        run_script(*command_for(place, disk))
+        same_as_undisturbed(place, disk, name_of(disk / 'checkpoints'))
+        subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)
+        assert 'Read-only' in user_error(*arguments(place, '--log-dir', disk / 'new', '--checkpoint-dir', disk / 'new'))
+    finally:
+        subprocess.run(['umount', str(disk)], check=True)
+
+
+def test_file_size_limit(place, tmp_path):
+    """A quota in the middle of the second .params file."""
+    run_script(*arguments(place, '--epochs', '4', '--log-dir', tmp_path / 'logs', '--checkpoint-dir', tmp_path / 'checkpoints'))
+    name = name_of(tmp_path / 'checkpoints')
+    os.remove(str(tmp_path / 'checkpoints' / name / 'model-0004.params'))
+    process = start(command_for(place, tmp_path), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
+    said = process.communicate()[1]
+    assert process.returncode == 2 and 'epoch 4 could not be saved: File too large' in said and '--resume ' + name in said
+    run_script(*command_for(place, tmp_path))
+    assert checkpoint.load_state(str(tmp_path / 'checkpoints' / name))['epoch'] == 4
+
+
+def test_a_folder_that_somebody_removes(place, tmp_path):
+    """What was trained is in memory: the run makes its folder and its log again, and says so."""
+    process = start(command_for(place, tmp_path))
+    while not name_of(tmp_path / 'checkpoints'):
+        assert process.poll() is None
+        time.sleep(0.005)
+    name = name_of(tmp_path / 'checkpoints')
+    for part in ('checkpoints', 'logs'):
+        shutil.rmtree(str(tmp_path / part))
+    said = process.communicate()[1]
+    if process.returncode == 2:  # it was writing at that moment
+        assert 'could not be saved' in said
+        return
+    assert process.returncode == 0 and 'made again' in said
+    same_as_undisturbed(place, tmp_path, name)
+
+
+# ---- loss that is not finite ----
+
+def options_for(place, folder, *more):
+    args = parser().parse_args([str(part) for part in arguments(place, '--log-dir', folder, '--checkpoint-dir', folder, *more)[1:]])
+    return args, data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), args.batch_size, args.seed)
+
+
+def poison(monkeypatch, epoch, times):
+    """Make the parameters NaN before an epoch, the first ``times`` times."""
+    original, left = fit.Trainer.train, [times]
+
+    def train(self, number, stop):
+        if number == epoch and left[0]:
+            left[0] -= 1
+            arguments, auxiliary = self.module.get_params()
+            arguments['fc_weight'][:] = float('nan')
+            self.module.set_params(arguments, auxiliary)
+        return original(self, number, stop)
+    monkeypatch.setattr(fit.Trainer, 'train', train)
+
+
+def fitted(place, folder, *more):
+    args, batches = options_for(place, folder, *more)
+    return fit.fit(args, symbols.get_symbol('mr', 8), batches, [mx.cpu()], 'nan', {})
+
+
+def test_nan_stops_the_run(place, tmp_path, monkeypatch):
+    poison(monkeypatch, 3, 1)
+    with pytest.raises(UserError, match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; go on with --resume nan-.*epoch 3'):
+        fitted(place, tmp_path)
+    assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
+
+
+@pytest.mark.parametrize('epoch', (1, 3))
+def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
+    poison(monkeypatch, epoch, 1)
+    run = fitted(place, tmp_path, '--on-nan', 'rollback')
+    header, records = log.read(run.log)
+    assert 'back to epoch %d' % (epoch - 1) in capsys.readouterr().err
+    factors = [0.1 if number >= epoch else 1 for number in range(1, 5)]
+    assert [record['lr'] for record in records] == pytest.approx([lr * factor for lr, factor in zip((0.1, 0.1, 0.01, 0.001), factors)])
+    assert [record.get('rollbacks', 0) for record in records] == [int(factor < 1) for factor in factors]
+    # Another process goes on with the lower rate.
+    shutil.copy(run.log, run.log + '.before')
+    os.remove(checkpoint.params_path(run.folder, 4))
+    run_script(*arguments(place, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, '--resume', run.header['run']))
+    assert records_of(run.log) == records_of(run.log + '.before')
+
+
+def test_nan_again_and_again(place, tmp_path):
+    """A learning rate that no rollback helps."""
+    for more, word in ((), '--on-nan rollback'), (('--on-nan', 'rollback'), 'after 3 rollbacks'):
+        said = run_script(*arguments(place, '--lr', '1e30', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, *more), status=2)
+        assert word in said and 'epoch 1, batch' in said and 'Traceback' not in said
+        assert said.count('back to epoch 0') == (3 if more else 0)
+
+
+# ---- a long run ----
+
+def usage(process):
+    """Return the resident memory (MB), open files and threads of a process."""
+    with open('/proc/%d/status' % process.pid) as file:
+        status = dict(line.split(':', 1) for line in file)
+    return int(status['VmRSS'].split()[0]) / 1024, len(os.listdir('/proc/%d/fd' % process.pid)), int(status['Threads'])
+
+
+@pytest.mark.slow
+def test_memory_stays_flat(place, tmp_path):
+    """200 epochs: memory, open files and threads at every twentieth."""
+    process = start(arguments(place, '--epochs', '200', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path))
+    table, done = [], 0
+    while process.poll() is None:
+        time.sleep(0.02)
+        logs = glob.glob(str(tmp_path / '*.jsonl'))
+        with open(logs[0]) if logs else open(os.devnull) as file:
+            done = max(0, sum(1 for _ in file) - 1)
+        if done >= 20 * (len(table) + 1) and done < 200:
+            table.append((done, *usage(process)))
+            print('epoch %d: %.1f MB, %d files, %d threads' % table[-1])
+    assert process.returncode == 0, process.communicate()[1]
+    memory, files, threads = (list(column) for column in list(zip(*table))[1:])
+    assert len(table) == 9 and max(memory[2:]) - memory[1] < 8
+    assert max(files) <= files[0] + 2 and max(threads) == threads[0]
