@@ -15,11 +15,17 @@ from common.errors import run
 
 def parser():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults.")
-    number = options.number
     parse.add_argument('--network', choices=sorted(symbols.NETWORKS), default='mr', help='default: %(default)s')
     parse.add_argument('--depth', type=int, default=56,
                        help="the network's own depth: d1 for plain, resnet, fuse3, fuse6; d2 = d1/2 + 1 for il, "
                             'mr, side (default: %(default)s)')
+    add_recipe(parse)
+    return parse
+
+
+def add_recipe(parse):
+    """Add what every training on images of 32x32 has."""
+    number = options.number
     parse.add_argument('--widen', type=number(int, 1), default=1,
                        help='factor on the channels; 4 for DFN-MR2 and DFN-MR3 (default: %(default)s)')
     parse.add_argument('--dataset', choices=sorted(DATASETS), default='cifar10', help='default: %(default)s')
@@ -41,11 +47,10 @@ def parser():
     parse.add_argument('--resume', metavar='RUN', help='go on with this run from its last checkpoint')
     options.add_devices(parse)
     options.add_folders(parse)
-    return parse
 
 
-def main():
-    parse = parser()
+def train(parse, build):
+    """Train the network ``build(options, classes)``, its symbol and name, as the options that ``parse`` parses say."""
     args, state = parse.parse_args(), None
     engine.set_threads(args.threads)
     # MXNet is loaded from here on, when the options are known to be right.
@@ -56,15 +61,19 @@ def main():
         args = options.resumed(parse, sys.argv[1:], state['header']['options'])
     dataset = DATASETS[args.dataset]
     args.epochs = args.epochs or dataset.epochs
-    symbol = symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen)
+    symbol, title = build(args, dataset.classes)
     devices = engine.devices(args.gpus, args.cpus)
     batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size, args.seed, engine.cores())
-    name = '%s-%s%d' % (args.dataset, args.network, args.depth) + ('-w%d' % args.widen if args.widen > 1 else '')
+    name = '%s-%s' % (args.dataset, title) + ('-w%d' % args.widen if args.widen > 1 else '')
     from symbols.summary import parameters
     facts = {'parameters': parameters(symbol), 'devices': [str(device) for device in devices],
              'train_images': batches.train_images, 'test_images': batches.test_images}
     fit.fit(args, symbol, batches, devices, name, facts, state)
 
 
+def build(args, classes):
+    return symbols.get_symbol(args.network, args.depth, classes, args.widen), '%s%d' % (args.network, args.depth)
+
+
 if __name__ == '__main__':
-    run(main)
+    run(lambda: train(parser(), build))

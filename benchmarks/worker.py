@@ -81,7 +81,7 @@ class Ours:
             self.module.forward(batch, is_train=True)
             self.module.backward()
             self.module.update()
-            meter.add(self.module.get_outputs()[0], batch.label[0], batch.pad)
+            meter.add(self.module.get_outputs(), batch.label[0], batch.pad)
         meter.result()
         self.mx.nd.waitall()
 

@@ -13,7 +13,8 @@ Setting = namedtuple('Setting', 'network depth dataset widen runs epochs curves'
 Setting.title = property(lambda self: '%s-%d on %s' % (NAMES.get(self.network, self.network), self.depth, self.dataset))
 
 NAMES = {'plain': 'Plain', 'resnet': 'ResNet', 'il': 'DFN-IL', 'mr': 'DFN-MR', 'side': 'side',
-         'fuse3': 'N_f3', 'fuse6': 'N_f6'}
+         'fuse3': 'N_f3', 'fuse6': 'N_f6', 'ensemble8': 'Ensemble-8', 'ensemble7': 'Ensemble-7',
+         'separate8': 'Ensemble-8 without sharing'}
 
 
 def group(paths):
@@ -49,7 +50,7 @@ def _setting(key, runs):
     length = min(len(records) for records in runs)
     shared = set.intersection(*(set(record) for records in runs for record in records[:length]))
     curves = {}
-    for name in sorted(shared - {'type', 'epoch'}):
+    for name in sorted(shared - {'type', 'epoch', 'test_components', 'test_without'}):
         values = numpy.array([[record[name] for record in records[:length]] for records in runs], float)
         curves[name] = (values.mean(0), values.min(0), values.max(0))
     return Setting(*key, len(runs), numpy.arange(1, length + 1), curves)

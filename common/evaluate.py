@@ -4,46 +4,55 @@ from collections import deque, namedtuple
 import numpy
 
 from common.engine import mx
+from symbols import ensemble
 
-# loss: mean cross entropy in nats; error, top5: top-1 and top-5 error in %.
-Result = namedtuple('Result', 'loss error top5')
+# loss: mean cross entropy in nats; error, top5: top-1 and top-5 error in %. Of an ensemble they are those of
+# the mean of its softmax outputs; components and without: {name: top-1 error} of each component alone, and
+# of the ensemble without it (Tables 2 and 3).
+Result = namedtuple('Result', 'loss error top5 components without')
 
 LAG = 2  # batches the sums stay behind the computation, so that reading them waits for nothing
 LEAST_PROBABILITY = 1e-12  # inside the logarithm
 
 
 class Meter:
-    """Sums loss and errors over batches without making the computation wait."""
+    """Sums loss and errors over batches without making the computation wait.
 
-    def __init__(self):
-        self.images, self.batches = 0, 0
+    ``names`` are those of an ensemble's components, where their own errors are asked for.
+    """
+
+    def __init__(self, names=()):
+        self.images, self.batches, self.names = 0, 0, names
         self.sums, self.pending = numpy.zeros(3), deque()
+        self.own, self.without = numpy.zeros(len(names)), numpy.zeros(len(names))
 
-    def add(self, probability, label, pad=0):
+    def add(self, outputs, label, pad=0):
         """Count a batch but for its last ``pad`` images.
 
         Parameters
         ----------
-        probability : mx.nd.NDArray
-            (batch, classes), the softmax output.
+        outputs : list of mx.nd.NDArray
+            (batch, classes), the softmax output, or those of an ensemble's components.
         label : mx.nd.NDArray
             (batch,)
         """
         count = len(label) - pad
         # The label is a new batch's and ready; the output is copied, because the next batch overwrites it.
-        self.pending.append((probability.copy(), label.asnumpy()[:count].astype(int)))
+        self.pending.append(([output.copy() for output in outputs], label.asnumpy()[:count].astype(int)))
         if len(self.pending) > LAG:
             self._settle()
 
     def _settle(self):
-        copy, label = self.pending.popleft()
-        probability = copy.asnumpy()[:len(label)].astype(numpy.float64)
-        own = probability[numpy.arange(len(label)), label][:, None]
-        # How many classes are at least as likely as the right one. With NaN it is none, and wrong.
-        rank = (probability >= own).sum(axis=1)
+        copies, label = self.pending.popleft()
+        outputs = [copy.asnumpy()[:len(label)].astype(numpy.float64) for copy in copies]
+        mean = sum(outputs) / len(outputs)
+        own = mean[numpy.arange(len(label)), label]
         self.images += len(label)
         self.batches += 1
-        self.sums += (-numpy.log(own + LEAST_PROBABILITY).sum(), *(((rank >= 1) & (rank <= k)).sum() for k in (1, 5)))
+        self.sums += (-numpy.log(own + LEAST_PROBABILITY).sum(), _right(mean, label, 1), _right(mean, label, 5))
+        if self.names:
+            self.own += [_right(output, label, 1) for output in outputs]
+            self.without += [_right(mean * len(outputs) - output, label, 1) for output in outputs]
 
     @property
     def loss(self):
@@ -55,16 +64,28 @@ class Meter:
         while self.pending:
             self._settle()
         loss, right, right5 = self.sums
-        return Result(loss / self.images, 100 * (1 - right / self.images), 100 * (1 - right5 / self.images))
+        return Result(loss / self.images, self._error(right), self._error(right5),
+                      *({name: self._error(count) for name, count in zip(self.names, counts)} for counts in (self.own, self.without)))
+
+    def _error(self, right):
+        return 100 * (1 - right / self.images)
+
+
+def _right(scores, label, k):
+    """Return how many labels are among the k classes with the highest scores."""
+    own = scores[numpy.arange(len(label)), label][:, None]
+    # How many classes are at least as likely as the right one. With NaN it is none, and wrong.
+    rank = (scores >= own).sum(axis=1)
+    return ((rank >= 1) & (rank <= k)).sum()
 
 
 def evaluate(module, batches):
     """Return the ``Result`` of a bound ``mx.mod.Module`` on an iterator of ``mx.io.DataBatch``."""
     barrier()
-    meter = Meter()
+    meter = Meter(ensemble.names_of(module.output_names))
     for batch in batches:
         module.forward(batch, is_train=False)
-        meter.add(module.get_outputs()[0], batch.label[0], batch.pad)
+        meter.add(module.get_outputs(), batch.label[0], batch.pad)
     result = meter.result()
     barrier()
     return result

@@ -195,6 +195,9 @@ def one_epoch(trainer, epoch, classes, stop):
               'test_loss': round(test.loss, 6), 'test_error': round(test.error, 4)}
     if classes >= TOP5_FROM:
         record.update(train_top5=round(train.top5, 4), test_top5=round(test.top5, 4))
+    for name in ('components', 'without'):
+        if getattr(test, name):
+            record['test_' + name] = {component: round(error, 4) for component, error in getattr(test, name).items()}
     return dict(record, lr=trainer.lr(epoch), seconds=round(time.time() - began, 3),
                 images_per_second=round(speed, 1))
 

@@ -17,7 +17,7 @@ def initializer():
     """
     uniform = mx.init.Xavier(rnd_type='uniform', factor_type='in', magnitude=1)
     he_normal = mx.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2)
-    return mx.init.Mixed(['fc_.*', '.*'], [uniform, he_normal])
+    return mx.init.Mixed(['(.*_)?fc_.*', '.*'], [uniform, he_normal])
 
 
 class Schedule(mx.lr_scheduler.LRScheduler):

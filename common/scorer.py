@@ -63,7 +63,7 @@ class Scorer:
         """Return the class probabilities, shape (classes,), of a normalised image (3, 32, 32)."""
         data = mx.nd.array(numpy.broadcast_to(image, (self.batch,) + IMAGE))
         self.module.forward(mx.io.DataBatch([data], None), is_train=False)
-        return self.module.get_outputs()[0][0].asnumpy()
+        return numpy.mean([output[0].asnumpy() for output in self.module.get_outputs()], axis=0)
 
 
 def check_parameters(symbol, arrays):

@@ -82,7 +82,7 @@ class Trainer:
             self.module.forward(batch, is_train=True)
             self.module.backward()
             self.module.update()
-            meter.add(self.module.get_outputs()[0], batch.label[0], batch.pad)
+            meter.add(self.module.get_outputs(), batch.label[0], batch.pad)
             progress.add(self.batches.batch - batch.pad, meter.loss)
             self._check_finite(meter, epoch)
         barrier()

@@ -36,8 +36,9 @@ def load(text):
     try:
         graph = json.loads(text)
         nodes = [_node(number, node) for number, node in enumerate(graph['nodes'][:MOST_NODES])]
-        if graph['heads'] != [[len(nodes) - 1, 0, 0]] or nodes[-1]['op'] != 'SoftmaxOutput':
-            raise ValueError('it does not end in one softmax')
+        heads = graph['heads']
+        if not heads or any(head != [head[0], 0, 0] or nodes[head[0]]['op'] != 'SoftmaxOutput' for head in heads):
+            raise ValueError('it does not end in softmax')
     except (LookupError, TypeError, AttributeError, RecursionError):
         raise ValueError('it is no graph')
     names = [node['name'] for node in nodes]
@@ -47,7 +48,7 @@ def load(text):
     for number, node in enumerate(nodes):
         _check_inputs(number, node, set(variables))
     try:
-        return mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': variables, 'heads': graph['heads'],
+        return mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': variables, 'heads': heads,
                                             'attrs': {'mxnet_version': ['int', 10901]}}))
     except mx.MXNetError as error:
         raise ValueError(str(error).strip().split('\n')[-1])

@@ -17,7 +17,7 @@ def nodes(symbol):
 
 
 def histogram(symbol):
-    """Return {depth in weighted layers: number of paths} from ``data`` to the first output."""
+    """Return {depth in weighted layers: number of paths} from ``data`` to the outputs."""
     graph = json.loads(symbol.tojson())
     found = []
     for node in graph['nodes']:
@@ -29,7 +29,7 @@ def histogram(symbol):
         if node['op'] in WEIGHTED:
             counts = Counter({depth + 1: count for depth, count in counts.items()})
         found.append(counts)
-    return dict(sorted(found[graph['heads'][0][0]].items()))
+    return dict(sorted(sum((found[head] for head, _, _ in graph['heads']), Counter()).items()))
 
 
 def ensemble_size(symbol):

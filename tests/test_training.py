@@ -118,7 +118,7 @@ def test_every_test_image_counts_once(place, batch):
 
 def test_not_a_number_is_an_error_and_not_a_success():
     meter = evaluate.Meter()
-    meter.add(mx.nd.array([[numpy.nan] * 3, [0.7, 0.2, 0.1]]), mx.nd.array([0, 0]))
+    meter.add([mx.nd.array([[numpy.nan] * 3, [0.7, 0.2, 0.1]])], mx.nd.array([0, 0]))
     assert meter.result().error == 50 and numpy.isnan(meter.result().loss)
 
 

@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Train an ensemble of the networks inside N_f3, or one of them (sections 3 and 4, Tables 1 to 3).
+
+python train_ensemble.py --depth 26                      # Ensemble-8: eight networks that share their weights
+python train_ensemble.py --depth 26 --without RRR        # Ensemble-7
+python train_ensemble.py --depth 26 --no-sharing         # eight networks with weights of their own
+python train_ensemble.py --depth 26 --component LLR      # one of them alone
+"""
+import argparse
+
+import symbols
+from common.errors import run
+from symbols import ensemble
+from train_cifar import add_recipe, train
+
+
+def parser():
+    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog='The rest is as in train_cifar.py.')
+    parse.add_argument('--depth', type=int, default=26, help='d1, the depth of RRR, 3k + 2; the paper has 14 to 110 '
+                       '(default: %(default)s)')
+    which = parse.add_mutually_exclusive_group()
+    which.add_argument('--component', choices=ensemble.NAMES, help='train this network alone')
+    which.add_argument('--without', choices=ensemble.NAMES, help='leave this network out; RRR gives Ensemble-7')
+    parse.add_argument('--no-sharing', dest='sharing', action='store_false', help='networks have weights of their own')
+    add_recipe(parse)
+    return parse
+
+
+def build(args, classes):
+    symbols.check_depth('fuse3', args.depth)
+    units = (args.depth - 2) // 3
+    if args.component:
+        args.network = args.component
+        return ensemble.component(args.component, units, classes, args.widen), '%s-of-%d' % (args.component, args.depth)
+    names = [name for name in ensemble.NAMES if name != args.without]
+    args.network = ('ensemble%d' if args.sharing else 'separate%d') % len(names)
+    symbol = ensemble.get_symbol(units, classes, args.widen, names, args.sharing)
+    return symbol, '%s%s-%d' % (args.network, '-without-' + args.without if args.without else '', args.depth)
+
+
+if __name__ == '__main__':
+    run(lambda: train(parser(), build))
