@@ -1,4 +1,5 @@
 # make demo   install, convert the sample, train DFN-MR and ResNet on it, score both, draw Figure 12
+# make study  the experiments of sections 3 and 4 on the sample, in small: tables and figures in study/
 # make test   install and run the tests; make test-slow runs the long ones
 # Another interpreter: make demo PYTHON=/path/to/python3.10
 
@@ -10,7 +11,11 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2]
 RUN := $(VENV)/bin/python
 SMALL := --dataset sample --epochs $(EPOCHS) --cpus 1 --log-dir $(DEMO)/logs --checkpoint-dir $(DEMO)/checkpoints
 
-.PHONY: demo test test-slow clean
+STUDY := study
+STUDY_DEPTHS := 14 20
+STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --checkpoint-dir $(STUDY)/checkpoints
+
+.PHONY: demo study test test-slow clean
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
@@ -19,6 +24,16 @@ demo: $(VENV)/installed
 	$(RUN) train_cifar.py --network resnet --depth 26 $(SMALL)
 	for run in $(DEMO)/checkpoints/*; do $(RUN) score.py --cpus 1 --run $$run || exit 1; done
 	$(RUN) plot_curves.py $(DEMO)/logs/*.jsonl --figure 12 --out $(DEMO)/figure12.png
+
+study: $(VENV)/installed
+	rm -rf $(STUDY)
+	$(RUN) data/prepare.py sample
+	set -e; for depth in $(STUDY_DEPTHS); do \
+	  for network in plain fuse3 fuse6 resnet; do $(RUN) train_cifar.py --network $$network --depth $$depth $(STUDY_RUN); done; \
+	  for which in "" "--without RRR" "--no-sharing"; do $(RUN) train_ensemble.py --depth $$depth $$which $(STUDY_RUN); done; \
+	done
+	$(RUN) make_tables.py $(STUDY)/logs/*.jsonl --stand-in sample --out $(STUDY)
+	for figure in 2 4 5 11; do $(RUN) plot_study.py $(STUDY)/logs/*.jsonl --figure $$figure --stand-in sample --out $(STUDY)/figure$$figure.png || exit 1; done
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest
@@ -45,4 +60,4 @@ $(VENV)/bin/python:
 	echo "no Python 3.8 to 3.11 with the modules venv and ensurepip was found: install one (on Debian 12: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 2
 
 clean:
-	rm -rf $(VENV) $(DEMO) native/build
+	rm -rf $(VENV) $(DEMO) $(STUDY) native/build

@@ -34,8 +34,9 @@ def build(args, classes):
         return ensemble.component(args.component, units, classes, args.widen), '%s-of-%d' % (args.component, args.depth)
     names = [name for name in ensemble.NAMES if name != args.without]
     args.network = ('ensemble%d' if args.sharing else 'separate%d') % len(names)
-    symbol = ensemble.get_symbol(units, classes, args.widen, names, args.sharing)
-    return symbol, '%s%s-%d' % (args.network, '-without-' + args.without if args.without else '', args.depth)
+    if args.without not in (None, ensemble.DEEPEST):
+        args.network += '-without-' + args.without
+    return ensemble.get_symbol(units, classes, args.widen, names, args.sharing), '%s-%d' % (args.network, args.depth)
 
 
 if __name__ == '__main__':

@@ -26,6 +26,6 @@ def write_atomically(path, write):
 def write_text(path, text):
     """Write a text file atomically."""
     def write(temporary):
-        with open(temporary, 'w') as file:
+        with open(temporary, 'w', encoding='utf-8') as file:
             file.write(text)
     write_atomically(path, write)

@@ -1,9 +1,9 @@
-"""Print what a network consists of: python -m symbols --network mr --depth 56."""
+"""Print what a network consists of, or draw it: python -m symbols --network mr --depth 56."""
 import argparse
 
 import symbols
-from common.errors import run
-from symbols import paths, summary
+from common.errors import UserError, run
+from symbols import diagrams, draw, paths, summary
 
 
 def options():
@@ -16,6 +16,8 @@ def options():
     parser.add_argument('--widen', type=int, default=1, help='factor on the channels (default: %(default)s)')
     parser.add_argument('--plot', metavar='FILE',
                         help="draw the network as Figures 3 and 7 do, .pdf, .png or .svg; needs graphviz's dot")
+    parser.add_argument('--figure', type=int, choices=sorted(diagrams.FIGURES), metavar='N',
+                        help='draw this figure of the paper to --plot instead: %s' % ', '.join(map(str, sorted(diagrams.FIGURES))))
     return parser.parse_args()
 
 
@@ -47,13 +49,18 @@ def print_paths(symbol):
 
 def main():
     args = options()
+    if args.figure:
+        if not args.plot:
+            raise UserError('--figure %d: name the file with --plot' % args.figure)
+        draw.save(draw.side_by_side(diagrams.panels(args.figure)), args.plot)
+        print('drawn to %s' % args.plot)
+        return
     symbol = symbols.get_symbol(args.network, args.depth, args.classes, args.widen)
     print_layers(symbol)
     print_totals(symbol)
     print_paths(symbol)
     if args.plot:
-        from symbols import draw
-        draw.save(symbol, args.plot, '%s, depth %d' % (symbols.NETWORKS[args.network].title, args.depth))
+        draw.save(draw.graph(symbol, '%s, depth %d' % (symbols.NETWORKS[args.network].title, args.depth)), args.plot)
         print('\ndrawn to %s' % args.plot)
 
 

@@ -1,4 +1,4 @@
-"""A network drawn as Figures 3 and 7 draw it: convolutions and sums, nothing else.
+"""Networks drawn as Figures 1, 3, 6 and 7 draw them: convolutions and sums, nothing else.
 
 A trapezoid is a layer with stride 2, a dashed arrow leads through a projection, and + is a sum.
 """
@@ -7,28 +7,48 @@ import os
 from common.errors import UserError
 from symbols.paths import WEIGHTED, nodes
 
+INPUTS = {'data': 'image', 'data0': 'x', 'data1': 'x1', 'data2': 'x2'}
 SUMS = ('add_n', 'elemwise_add', '_plus', 'broadcast_add')
 
 
 def graph(symbol, title=''):
-    """Return the drawing as a ``graphviz.Digraph``."""
+    """Return the drawing of one network as a ``graphviz.Digraph``."""
+    drawing = _empty(title)
+    _fill(drawing, symbol)
+    return drawing
+
+
+def side_by_side(panels):
+    """Return the drawing of several, [(title, symbol)]."""
+    drawing = _empty('')
+    for number, (title, symbol) in enumerate(panels):
+        with drawing.subgraph(name='cluster_%d' % number) as part:
+            part.attr(label=title, color='white', fontname='Helvetica')
+            _fill(part, symbol, 'panel%d_' % number)
+    return drawing
+
+
+def _empty(title):
     import graphviz
-    drawing = graphviz.Digraph(graph_attr={'label': title, 'labelloc': 't', 'ranksep': '0.25'},
-                               node_attr={'fontname': 'Helvetica', 'fontsize': '10'},
-                               edge_attr={'arrowsize': '0.6'})
-    drawing.node('data', 'image', shape='plaintext')
+    return graphviz.Digraph(graph_attr={'label': title, 'labelloc': 't', 'ranksep': '0.25'},
+                            node_attr={'fontname': 'Helvetica', 'fontsize': '10'}, edge_attr={'arrowsize': '0.6'})
+
+
+def _fill(drawing, symbol, prefix=''):
     # For each node of the symbol: the drawn nodes its value comes from, and the style of the arrow.
     origins = []
     for node in nodes(symbol):
         sources = [origin for source, _, _ in node['inputs'] for origin in origins[source]]
-        origins.append(_place(drawing, node, sources))
-    return drawing
+        origins.append(_place(drawing, node, sources, prefix))
 
 
-def _place(drawing, node, sources):
-    name = node['name']
+def _place(drawing, node, sources, prefix):
+    name = prefix + node['name']
     if node['op'] == 'null':
-        return [('data', 'solid')] if name == 'data' else []
+        if not node['name'].startswith('data'):
+            return []
+        drawing.node(name, INPUTS.get(node['name'], node['name']), shape='plaintext')
+        return [(name, 'solid')]
     if _is_projection(node):
         return [(origin, 'dashed') for origin, _ in sources]
     if node['op'] in WEIGHTED:
@@ -59,8 +79,8 @@ def _label(node):
                             node['attrs']['num_filter'])
 
 
-def save(symbol, path, title=''):
-    """Write the drawing to ``path``; its ending (.pdf, .png, .svg) names the format.
+def save(drawing, path):
+    """Write a drawing to ``path``; its ending (.pdf, .png, .svg) names the format.
 
     Raises
     ------
@@ -71,7 +91,6 @@ def save(symbol, path, title=''):
     stem, ending = os.path.splitext(path)
     if ending not in ('.pdf', '.png', '.svg'):
         raise UserError('%s: end the name of the drawing in .pdf, .png or .svg' % path)
-    drawing = graph(symbol, title)
     drawing.format = ending[1:]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     try:

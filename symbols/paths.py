@@ -7,6 +7,7 @@ paths of its terms. Numbers are Python integers, so that 2**96 paths are counted
 import json
 import math
 from collections import Counter
+from fractions import Fraction
 
 WEIGHTED = ('Convolution', 'FullyConnected')
 
@@ -45,6 +46,7 @@ def depth(symbol):
 def mean_and_deviation(counts):
     """Return the mean and the standard deviation of the depth over the paths of a histogram."""
     size = sum(counts.values())
-    mean = sum(depth * count for depth, count in counts.items()) / size
-    variance = sum((depth - mean) ** 2 * count for depth, count in counts.items()) / size
-    return mean, math.sqrt(variance)
+    first = sum(depth * count for depth, count in counts.items())
+    second = sum(depth * depth * count for depth, count in counts.items())
+    # In whole numbers up to the last step: the counts may be beyond what a float holds.
+    return float(Fraction(first, size)), math.sqrt(Fraction(second * size - first * first, size * size))
