@@ -2,7 +2,7 @@
 """Draw the figures of the ensemble study: 2, 4 and 5 from logs, 11 from the networks themselves.
 
 python plot_study.py logs/*.jsonl --figure 2 --out figures/figure2.pdf
-python plot_study.py --figure 11 --depth 26 --out figures/figure11.pdf
+python plot_study.py --figure 11 --out figures/figure11.pdf
 """
 import argparse
 import sys
@@ -15,7 +15,8 @@ def parse_args():
     parse.add_argument('logs', nargs='*', metavar='LOG', help='logs of finished runs; Figure 11 needs none')
     parse.add_argument('--figure', type=int, choices=(2, 4, 5, 11), required=True,
                        help='2: plain, fused and ensemble; 4: ensemble sizes; 5: Ensemble-8 and Ensemble-7; 11: depths of the components')
-    parse.add_argument('--depth', type=int, default=26, help='Figure 11: d1 of the ResNet; the others have its size (default: %(default)s)')
+    parse.add_argument('--depth', type=int, help="Figure 11: a ResNet of this depth for CIFAR, DFN-IL and DFN-MR of its size, instead of the paper's "
+                       'networks for ImageNet')
     parse.add_argument('--stand-in', metavar='DATASET', default='cifar10', help='runs on this data set instead of CIFAR-10')
     parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
     return parse.parse_args()
@@ -25,7 +26,7 @@ def main():
     args = parse_args()
     from common import figures, study, tables
     if args.figure == 11:
-        figure = study.component_depths(study.cifar_networks(args.depth))
+        figure = study.component_depths(study.cifar_networks(args.depth) if args.depth else study.imagenet_networks())
     else:
         runs, others = tables.finished(args.logs)
         for path in others:

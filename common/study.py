@@ -8,7 +8,7 @@ import symbols
 from common import tables
 from common.errors import UserError
 from common.figures import COLUMN, STYLE, pyplot
-from symbols import ensemble, paths
+from symbols import ensemble, imagenet, paths
 
 # network: of the runs, None where the figure has no such runs; field: where in a record the error is; table and column:
 # where the paper prints it, if anywhere.
@@ -116,6 +116,11 @@ def component_depths(networks):
 
 def _short(size):
     return format(size, ',') if size < 10 ** 7 else '%.2e' % size
+
+
+def imagenet_networks():
+    """Return ResNet-50, DFN1 and DFN2, those of the paper's Figure 11."""
+    return [(title, imagenet.get_symbol(network, 50)) for title, network in (('ResNet-50', 'resnet'), ('DFN1', 'dfn1'), ('DFN2', 'dfn2'))]
 
 
 def cifar_networks(depth):

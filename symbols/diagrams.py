@@ -1,7 +1,7 @@
-"""The networks of the paper's diagrams, for draw.py: Figures 1, 3, 6 and 7."""
+"""The networks of the paper's diagrams, for draw.py: Figures 1, 3, 6, 7, 9 and 10."""
 import symbols
 from common import engine
-from symbols import ensemble, il, layers, mr, resnet
+from symbols import ensemble, il, imagenet, layers, mr, resnet
 
 
 def architecture_resemblance():
@@ -36,7 +36,18 @@ def networks_of_one_size():
             (('(a) ResNet', 'resnet', 26), ('(b) DFN-IL', 'il', 14), ('(c) DFN-MR', 'mr', 14))]
 
 
-FIGURES = {1: architecture_resemblance, 3: fusions, 6: units, 7: networks_of_one_size}
+def imagenet_networks():
+    """Figure 9: ResNet-101 and DFN-MR for ImageNet."""
+    return [('(a) ResNet-101', imagenet.get_symbol('resnet', 101)), ('(b) DFN-MR', imagenet.get_symbol('mr', 44))]
+
+
+def resnet50_and_variants():
+    """Figure 10: ResNet-50, DFN1 and DFN2, the latter two as reconstructed in imagenet.py."""
+    return [('(a) ResNet-50', imagenet.get_symbol('resnet', 50)), ('(b) DFN1', imagenet.get_symbol('dfn1', 50)),
+            ('(c) DFN2', imagenet.get_symbol('dfn2', 50))]
+
+
+FIGURES = {1: architecture_resemblance, 3: fusions, 6: units, 7: networks_of_one_size, 9: imagenet_networks, 10: resnet50_and_variants}
 
 
 def panels(number):

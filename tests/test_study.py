@@ -149,6 +149,7 @@ def test_bars_are_the_means(tmp_path):
 
 
 def test_depths_of_components():
+    assert [axis.get_title().split(' (')[0] for axis in study.component_depths(study.imagenet_networks()).axes] == ['ResNet-50', 'DFN1', 'DFN2']
     figure = study.component_depths(study.cifar_networks(26))
     for axis, (network, depth) in zip(figure.axes, (('resnet', 26), ('il', 14), ('mr', 14))):
         counts = paths.histogram(symbols.get_symbol(network, depth))
@@ -187,14 +188,15 @@ def test_the_study_in_small(tmp_path):
 
 # ---- diagrams ----
 
-@pytest.mark.parametrize('number,panels,convolutions,sums', [(1, 2, 10 + 8 + 3 * 4 * 2 + 3 * 4 * 1, 3), (3, 3, 13 + 16 + 16, 9), (6, 3, 12, 6), (7, 3, 75, 12 + 6 + 6 + 11)])
+@pytest.mark.parametrize('number,panels,convolutions,sums', [(1, 2, 10 + 8 + 3 * 4 * 2 + 3 * 4 * 1, 3), (3, 3, 13 + 16 + 16, 9), (6, 3, 12, 6), (7, 3, 75, 12 + 6 + 6 + 11),
+    (9, 2, 100 + 1 + 14 * 6, 33 + 14 * 3 + 1), (10, 3, 3 * 49, 16 + 16 + 9)])
 def test_diagrams(number, panels, convolutions, sums):
     """They come from the symbols: every convolution that is no projection is a box, every sum a circle."""
     drawn = diagrams.panels(number)
     source = draw.side_by_side(drawn).source
     assert len(drawn) == panels == source.count('subgraph')
     assert source.count(' conv, ') == convolutions and source.count('shape=circle') == sums
-    assert ('dashed' in source) == (number == 7) and ('invtrapezium' in source) == (number != 6)
+    assert ('dashed' in source) == (number in (7, 9, 10)) and ('invtrapezium' in source) == (number != 6)
 
 
 @pytest.mark.skipif(not shutil.which('dot'), reason="graphviz's dot is not installed")

@@ -1,0 +1,78 @@
+"""The networks for ImageNet: sizes, depths, components, and one pass at full size."""
+import numpy
+import pytest
+
+from common.engine import mx
+from common.errors import UserError
+from symbols import imagenet, paths, summary
+
+IMAGE = (3, 224, 224)
+
+
+@pytest.mark.parametrize('network,depth,parameters,printed', [
+    ('resnet', 50, 25557032, '25.6'), ('resnet', 101, 44549160, '44.5'), ('resnet', 152, 60192808, '60.2'), ('mr', 44, 43338024, '43.3'),
+    ('dfn1', 50, 40128552, '40.1'), ('dfn2', 50, 25557032, '25.6')])
+def test_sizes_and_depths(network, depth, parameters, printed):
+    """44.5M and 43.3M are Table 6's; 25.6M and 60.2M are those of every published ResNet-50 and 152."""
+    symbol = imagenet.get_symbol(network, depth)
+    found = summary.parameters(symbol, IMAGE)
+    assert found == parameters and '%.1f' % (found / 10 ** 6) == printed
+    assert paths.depth(symbol) == depth
+    assert symbol.infer_shape(data=(2,) + IMAGE)[1] == [(2, 1000)]
+
+
+def test_what_appendix_a1_says():
+    """Ensemble sizes (equation 1), and the three observations on Figure 11."""
+    resnet, dfn1, dfn2 = (paths.histogram(imagenet.get_symbol(network, 50)) for network in ('resnet', 'dfn1', 'dfn2'))
+    assert sum(resnet.values()) == sum(dfn1.values()) == 2 ** 16 > sum(dfn2.values())
+    assert min(dfn1) > min(resnet) and paths.mean_and_deviation(dfn1)[0] > paths.mean_and_deviation(resnet)[0] + 5
+    assert paths.mean_and_deviation(resnet)[1] > paths.mean_and_deviation(dfn1)[1]  # ResNet-50's are more diverse
+    assert all(count <= resnet[depth] for depth, count in dfn2.items())
+
+
+def test_the_networks_of_dfn2_are_some_of_resnet_50s():
+    """A path is the blocks that it goes through; by place in the group, those of DFN2 are paths of ResNet-50."""
+    everything = {blocks for blocks in _choices([1] * 16)}
+    assert set(_choices([blocks for group in imagenet.PAIRS for blocks in group])) < everything
+    assert [sum(group) for group in imagenet.PAIRS] == list(imagenet.RESNET[50])
+
+
+def _choices(branches):
+    """Yield for every path which of the bottlenecks it has, where each branch is taken whole or not at all."""
+    for number in range(2 ** len(branches)):
+        yield tuple(bool(number >> place & 1) for place, blocks in enumerate(branches) for _ in range(blocks))
+
+
+def test_merge_and_run_by_numpy():
+    """The state after the first unit, from MXNet's own outputs of the branches: 0.5 * (line1 + line2) + branch, ReLU."""
+    inner = imagenet.get_symbol('mr', 44).get_internals()
+    names = ['group1_unit1_line1_projection_bn_output', 'group1_unit1_line2_projection_bn_output', 'group1_unit1_branch1_layer3_bn_output',
+             'group1_unit1_branch2_layer3_bn_output', 'group1_unit1_run1_relu_output', 'group1_unit1_run2_relu_output']
+    executor = mx.sym.Group([inner[name] * 1 for name in names]).simple_bind(mx.cpu(), data=(1, 3, 32, 32))
+    random = numpy.random.RandomState(0)
+    for array in list(executor.arg_arrays) + list(executor.aux_arrays):
+        array[:] = abs(random.randn(*array.shape)) * 0.1 + 0.01 if array.ndim == 1 else random.randn(*array.shape) * 0.1
+    line1, line2, branch1, branch2, run1, run2 = (output.asnumpy() for output in executor.forward(is_train=True))
+    for found, branch in ((run1, branch1), (run2, branch2)):
+        numpy.testing.assert_allclose(found, numpy.maximum((line1 + line2) / 2 + branch, 0), rtol=1e-4, atol=1e-5)
+    assert abs(run1 - run2).max() > 1e-3
+
+
+@pytest.mark.parametrize('network,depth', [('resnet', 50), ('mr', 44), ('dfn1', 50), ('dfn2', 50)])
+def test_forward_and_backward_at_full_size(network, depth):
+    symbol = imagenet.get_symbol(network, depth)
+    module = mx.mod.Module(symbol)
+    module.bind([('data', (2,) + IMAGE)], [('softmax_label', (2,))])
+    mx.random.seed(1)
+    module.init_params(mx.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2))
+    module.forward_backward(mx.io.DataBatch([mx.nd.random.normal(shape=(2,) + IMAGE)], [mx.nd.array([3, 999])]))
+    output = module.get_outputs()[0].asnumpy()
+    assert output.shape == (2, 1000) and numpy.isfinite(output).all() and output.sum(axis=1) == pytest.approx(1, abs=1e-4)
+    gradients = {name: array[0].asnumpy() for name, array in zip(module._exec_group.param_names, module._exec_group.grad_arrays)}
+    assert all(numpy.isfinite(array).all() and array.any() for name, array in gradients.items() if name.endswith('weight'))
+
+
+def test_unknown_networks():
+    for network, depth, word in (('il', 50, 'dfn1, dfn2, mr, resnet'), ('resnet', 34, '50, 101, 152'), ('mr', 56, '44')):
+        with pytest.raises(UserError, match=word):
+            imagenet.get_symbol(network, depth)
