@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 SMALL := --dataset sample --epochs $(EPOCHS) --cpus 1 --log-dir $(DEMO)/logs --checkpoint-dir $(DEMO)/checkpoints
 
 STUDY := study
-STUDY_DEPTHS := 14 20
+STUDY_DEPTHS := 14 26
 STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --checkpoint-dir $(STUDY)/checkpoints
 
 .PHONY: demo study test test-slow clean

@@ -10,7 +10,7 @@ import sys
 import symbols
 from common import engine, options
 from common.datasets import DATASETS
-from common.errors import run
+from common.errors import UserError, run
 
 
 def parser():
@@ -51,13 +51,15 @@ def add_recipe(parse):
 
 def train(parse, build):
     """Train the network ``build(options, classes)``, its symbol and name, as the options that ``parse`` parses say."""
-    args, state = parse.parse_args(), None
+    args, state, script = parse.parse_args(), None, os.path.basename(sys.argv[0])
     engine.set_threads(args.threads)
     # MXNet is loaded from here on, when the options are known to be right.
     from common import checkpoint, fit
     from common.data import Batches
     if args.resume:
-        state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume))
+        state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume), warn=False)  # it is loaded again behind a lock
+        if state['header'].get('script', script) != script:
+            raise UserError('%s is a run of %s: go on with it there' % (args.resume, state['header']['script']))
         args = options.resumed(parse, sys.argv[1:], state['header']['options'])
     dataset = DATASETS[args.dataset]
     args.epochs = args.epochs or dataset.epochs
@@ -66,7 +68,7 @@ def train(parse, build):
     batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size, args.seed, engine.cores())
     name = '%s-%s' % (args.dataset, title) + ('-w%d' % args.widen if args.widen > 1 else '')
     from symbols.summary import parameters
-    facts = {'parameters': parameters(symbol), 'devices': [str(device) for device in devices],
+    facts = {'script': script, 'parameters': parameters(symbol), 'devices': [str(device) for device in devices],
              'train_images': batches.train_images, 'test_images': batches.test_images}
     fit.fit(args, symbol, batches, devices, name, facts, state)
 

@@ -105,10 +105,11 @@ def whole(folder, name, state):
     return _digest(os.path.join(folder, name)) == state['files'].get(name, '')
 
 
-def load_state(folder):
+def load_state(folder, warn=True):
     """Return the state of the newest whole checkpoint in ``folder``.
 
-    Where damage makes that an older one, it is the state of that time, and a line on stderr says so.
+    Where damage makes that an older one, it is the state of that time, and unless ``warn`` is false a line on
+    stderr says so.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def load_state(folder):
     for state in filter(None, states):
         for epoch in sorted(state['kept'], reverse=True):
             if whole(folder, os.path.basename(params_path(folder, epoch)), state):
-                if state is not states[0] or epoch != state['epoch']:
+                if warn and (state is not states[0] or epoch != state['epoch']):
                     _warn(folder, states[0], epoch)
                 return _as_of(state, epoch)
     raise UserError('no checkpoint in %s is whole (their checksums are wrong): start the run anew' % folder)

@@ -174,6 +174,9 @@ def test_train_score_and_resume(place, tmp_path):
     os.remove(str(folder / 'model-0002.params'))
     run_script(*command(place, tmp_path, '--resume', name))
     assert records_of(tmp_path / 'logs' / (name + '.jsonl')) == before and arrays_of(folder, 2) == ends
+    said = user_error('train_cifar.py', '--resume', name, '--data-dir', place / 'data', '--log-dir', tmp_path / 'logs',
+                      '--checkpoint-dir', tmp_path / 'checkpoints')
+    assert 'is a run of train_ensemble.py' in said
 
 
 @pytest.mark.parametrize('more,network,outputs', [
