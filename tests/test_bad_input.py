@@ -10,6 +10,7 @@ import pickle
 import random
 import shutil
 import struct
+import tarfile
 import zlib
 
 import cv2
@@ -24,7 +25,7 @@ import symbols
 from common import checkpoint, data, datasets, images, log, params, records, scorer
 from common.engine import mx
 from common.errors import UserError
-from data import cifar, fashion_mnist, svhn
+from data import archives, cifar, fashion_mnist, svhn
 from symbols import check
 
 CIFAR = datasets.get('cifar10')
@@ -368,6 +369,30 @@ def test_idx_files(tmp_path, draw):
         assert fashion_mnist.read_idx(str(tmp_path / 'a.gz'), 3).ndim == 3
     except UserError as error:
         assert 'a.gz' in str(error)
+
+
+@FUZZ
+@given(st.data())
+def test_tar_archives(tmp_path, draw):
+    """Whatever the bytes, the wanted files and no others come out, within their sizes, and nothing is written."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode='w:gz' if draw.draw(st.booleans()) else 'w') as archive:
+        for name, size in (('folder/a.bin', 700), ('folder/b.bin', 20)):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            archive.addfile(member, io.BytesIO(bytes(size)))
+    content = bytearray(packed.getvalue())
+    for _ in range(draw.draw(st.integers(1, 3))):
+        at = draw.draw(st.integers(0, min(600, len(content) - 1)))
+        content[at:at + draw.draw(st.integers(0, 8))] = draw.draw(st.binary(max_size=8) | st.sampled_from((b'../../x', b'/etc/x', b'77777777777')))
+    path = tmp_path / 'archive.tar'
+    path.write_bytes(bytes(content))
+    try:
+        found = archives.members(str(path), {'a.bin': 700, 'b.bin': 20})
+        assert sorted(found) == ['a.bin', 'b.bin'] and len(found['a.bin']) <= 700
+    except UserError as error:
+        assert 'archive.tar' in str(error)
+    assert os.listdir(str(tmp_path)) == ['archive.tar']
 
 
 def test_a_gzip_bomb(tmp_path):

@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -114,6 +115,14 @@ def test_killed_while_it_writes(place, tmp_path, where):
     # A process that dies at its nth call has n - 1 behind it: the later ones save an epoch each.
     assert process.returncode == 0 and number > 12
     same_as_undisturbed(place, tmp_path, name_of(tmp_path / 'checkpoints'))
+
+
+@pytest.mark.parametrize('number', ('SIGINT', 'SIGTERM'))
+def test_a_second_signal_ends_at_once(number):
+    code = ('import os, signal, time\nfrom common.signals import Stop\nwith Stop() as stop:\n    os.kill(os.getpid(), signal.%s)\n'
+            '    time.sleep(0.1)\n    print("noted", flush=True)\n    os.kill(os.getpid(), signal.%s)\n    time.sleep(9)\n    print("here")' % (number, number))
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, universal_newlines=True)
+    assert (done.returncode, done.stdout) == (-getattr(signal, number), 'noted\n')
 
 
 # ---- damage ----
