@@ -1,17 +1,37 @@
 """The networks of the paper's diagrams, for draw.py: Figures 1, 3, 6, 7, 9 and 10."""
 import symbols
 from common import engine
-from symbols import ensemble, il, imagenet, layers, mr, resnet
+from symbols import ensemble, fuse, il, imagenet, layers, mr, resnet
 
 
 def architecture_resemblance():
-    """Figure 1: the fused net with three fusions of two layers each, and the ensemble of its components.
-
-    The tandem ensemble of Figure 1b is the fused net written in another way, and no other symbol.
-    """
+    """Figure 1: the fused net with three fusions of two layers each, the same expanded, and the ensemble of its components."""
     units = 2
-    return [('(a) fused net', symbols.get_symbol('fuse3', 3 * units + 2)),
+    return [('(a) fused net', symbols.get_symbol('fuse3', 3 * units + 2)), ('(b) tandem ensemble', tandem(units, 10)),
             ('(c) ensemble of the same components', ensemble.get_symbol(units, 10, sharing=False))]
+
+
+def tandem(units, num_classes):
+    """Return the tandem ensemble: the components side by side, and after each block sums across them (section 3.1).
+
+    A component adds to its block's output that of the one which chose the other block and is the same else. With
+    the weights of the fused net each output is the fused net's.
+    """
+    image = engine.mx.sym.Variable('data')
+    columns = {name: layers.basic(image, name + '_stem', layers.STEM_CHANNELS) for name in ensemble.NAMES}
+    for number, place in enumerate(layers.plan(1)):
+        blocks = {}
+        for name, data in columns.items():
+            own = place._replace(name='%s_%s' % (name, place.name))
+            deep = name[number] == 'R'
+            blocks[name] = layers.chain(data, own.name + '_deep', own.channels, own.stride, units) if deep else fuse.shallow(data, own)
+        columns = {name: layers.relu(layers.add('%s_%s' % (name, place.name), *(blocks[name[:number] + letter + name[number + 1:]]
+                                                                               for letter in 'LR')), '%s_%s' % (name, place.name)) for name in blocks}
+    scores = []
+    for name, data in columns.items():
+        pool = engine.mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
+        scores.append(engine.mx.sym.FullyConnected(pool, num_hidden=num_classes, name=name + '_fc'))
+    return engine.mx.sym.Group(scores)
 
 
 def fusions():

@@ -11,7 +11,7 @@ import symbols
 from common import data, datasets, evaluate, log, scorer
 from common.engine import mx
 from common.errors import UserError
-from symbols import ensemble, fast, paths, summary
+from symbols import diagrams, ensemble, fast, paths, summary
 from symbols.fold import fold
 
 # Table 1: depth of the plain network, then those of LLL, RLL, LRL, LLR, RRL, RLR, LRR, RRR.
@@ -106,6 +106,19 @@ def test_a_component_is_the_network_alone(rewrite):
     for key, array in total.items():
         # A ReLU that rounding turns over changes the gradients a little.
         numpy.testing.assert_allclose(gradients[key], array, atol=2e-3 * abs(array).max(), err_msg=key)
+
+
+def test_the_tandem_ensemble_is_the_fused_net():
+    """Figures 1a and 1b: each column of the expanded form computes what the fused net computes."""
+    fused, expanded = symbols.get_symbol('fuse3', 8).get_internals()['fc_output'] * 1, diagrams.tandem(2, 10)
+    values = values_of(fused)
+    given = {name: values[name.split('_', 1)[1] if name.split('_')[0] in ensemble.NAMES else name]
+             for name in expanded.list_arguments() + expanded.list_auxiliary_states()}
+    expected, = passed(fused, values, training=False)[0].values()
+    outputs = passed(expanded, given, training=False)[0]
+    assert len(outputs) == 8
+    for output in outputs.values():
+        numpy.testing.assert_allclose(output, expected, rtol=1e-3, atol=1e-3 * abs(expected).max())
 
 
 def test_inference_graphs_of_an_ensemble():

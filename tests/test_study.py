@@ -188,7 +188,7 @@ def test_the_study_in_small(tmp_path):
 
 # ---- diagrams ----
 
-@pytest.mark.parametrize('number,panels,convolutions,sums', [(1, 2, 10 + 8 + 3 * 4 * 2 + 3 * 4 * 1, 3), (3, 3, 13 + 16 + 16, 9), (6, 3, 12, 6), (7, 3, 75, 12 + 6 + 6 + 11),
+@pytest.mark.parametrize('number,panels,convolutions,sums', [(1, 3, 10 + 2 * (8 + 3 * 4 * 2 + 3 * 4 * 1), 3 + 3 * 8), (3, 3, 13 + 16 + 16, 9), (6, 3, 12, 6), (7, 3, 75, 12 + 6 + 6 + 11),
     (9, 2, 100 + 1 + 14 * 6, 33 + 14 * 3 + 1), (10, 3, 3 * 49, 16 + 16 + 9)])
 def test_diagrams(number, panels, convolutions, sums):
     """They come from the symbols: every convolution that is no projection is a box, every sum a circle."""
