@@ -29,7 +29,7 @@ from data import archives, cifar, fashion_mnist, svhn
 from symbols import check
 
 CIFAR = datasets.get('cifar10')
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 
 
 @pytest.fixture(scope='module')

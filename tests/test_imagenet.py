@@ -58,7 +58,7 @@ def test_merge_and_run_by_numpy():
     assert abs(run1 - run2).max() > 1e-3
 
 
-@pytest.mark.parametrize('network,depth', [('resnet', 50), ('mr', 44), ('dfn1', 50), ('dfn2', 50)])
+@pytest.mark.parametrize('network,depth', [('mr', 44)] + [pytest.param(network, 50, marks=pytest.mark.slow) for network in ('resnet', 'dfn1', 'dfn2')])
 def test_forward_and_backward_at_full_size(network, depth):
     symbol = imagenet.get_symbol(network, depth)
     module = mx.mod.Module(symbol)

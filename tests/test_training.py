@@ -213,11 +213,11 @@ def test_a_run_in_progress_is_not_resumed(finished):
 
 
 def test_it_learns(sample, tmp_path):
-    """A small network on the sample, two epochs: chance is 90 % error."""
-    run_script('train_cifar.py', '--dataset', 'sample', '--network', 'mr', '--depth', '8', '--epochs', '2',
+    """A small network on the sample, one epoch: chance is 90 % error."""
+    run_script('train_cifar.py', '--dataset', 'sample', '--network', 'mr', '--depth', '8', '--epochs', '1',
                '--cpus', '1', '--data-dir', sample, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)
-    records = log.read(glob.glob(str(tmp_path / '*.jsonl'))[0])[1]
-    assert records[-1]['test_error'] < 35 and records[-1]['train_loss'] < records[0]['train_loss']
+    record, = log.read(glob.glob(str(tmp_path / '*.jsonl'))[0])[1]
+    assert record['test_error'] < 45 and record['test_loss'] < record['train_loss']
 
 
 def test_top5_with_100_classes(tmp_path, fashion):
