@@ -90,14 +90,10 @@ def _read_state(path):
 
 def _digest(path):
     """Return the SHA-256 of a file, or None if there is none."""
-    digest = hashlib.sha256()
     try:
-        with open(path, 'rb') as file:
-            for block in iter(lambda: file.read(1 << 20), b''):
-                digest.update(block)
+        return files.digest_of(path, hashlib.sha256())
     except FileNotFoundError:
         return None
-    return digest.hexdigest()
 
 
 def whole(folder, name, state):

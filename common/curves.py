@@ -34,9 +34,7 @@ def group(paths):
         header, records = log.read(path)
         if not records:
             raise UserError('%s has no finished epoch yet: wait for one, or leave the log out' % path)
-        options = header['options']
-        key = tuple(options.get(name) for name in ('network', 'depth', 'dataset', 'widen'))
-        found.setdefault(key, []).append(records)
+        found.setdefault(log.setting(header), []).append(records)
     return [_setting(key, runs) for key, runs in sorted(found.items(), key=_order)]
 
 

@@ -1,6 +1,8 @@
 """Files that are there whole or not at all."""
 import os
 
+BLOCK = 1 << 20  # bytes read at a time
+
 
 def write_atomically(path, write):
     """Call ``write(temporary_path)`` and give the result the name ``path``, once it is on the disk.
@@ -29,3 +31,11 @@ def write_text(path, text):
         with open(temporary, 'w', encoding='utf-8') as file:
             file.write(text)
     write_atomically(path, write)
+
+
+def digest_of(path, digest):
+    """Return what a ``hashlib`` object makes of a file, as hexadecimal digits."""
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(BLOCK), b''):
+            digest.update(block)
+    return digest.hexdigest()

@@ -76,6 +76,11 @@ def read(path):
     return entries[0], entries[1:]
 
 
+def setting(header):
+    """Return (network, depth, dataset, widen): runs that share it are repetitions of one another."""
+    return tuple(header['options'].get(name) for name in ('network', 'depth', 'dataset', 'widen'))
+
+
 def _check(path, entries):
     header = entries[0] if entries and isinstance(entries[0], dict) else {}
     if header.get('type') != 'header':

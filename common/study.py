@@ -10,8 +10,7 @@ from common.errors import UserError
 from common.figures import COLUMN, STYLE, pyplot
 from symbols import ensemble, imagenet, paths
 
-# network: of the runs, None where the figure has no such runs; field: where in a record the error is; table and column:
-# where the paper prints it, if anywhere.
+# network: of the runs; field: where in a record the error is; table and column: where the paper prints it, if anywhere.
 Series = namedtuple('Series', 'name network field table column colour')
 ERROR = ('test_error',)
 FIGURES = {

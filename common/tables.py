@@ -89,12 +89,10 @@ def finished(paths):
     runs, others = [], []
     for path in paths:
         header, records = log.read(path)
-        options = header['options']
-        if len(records) < options.get('epochs', 1):
+        if len(records) < header['options'].get('epochs', 1):
             others.append(path)
-            continue
-        setting = tuple(options.get(name) for name in ('network', 'depth', 'dataset', 'widen'))
-        runs.append((setting, records[-1], len(records)))
+        else:
+            runs.append((log.setting(header), records[-1], len(records)))
     return runs, others
 
 

@@ -10,6 +10,7 @@ from collections import namedtuple
 
 from tqdm import tqdm
 
+from common import files
 from common.errors import UserError
 
 # md5: every published checksum of this file; Fashion-MNIST has two, its authors' and that of
@@ -50,15 +51,7 @@ def verify(archive, path):
 
 def md5(path):
     """Return the MD5 of a file as hexadecimal digits."""
-    return digest_of(path, hashlib.md5())
-
-
-def digest_of(path, digest):
-    """Return what a ``hashlib`` object makes of a file, as hexadecimal digits."""
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(BLOCK), b''):
-            digest.update(block)
-    return digest.hexdigest()
+    return files.digest_of(path, hashlib.md5())
 
 
 def download(archive, folder):

@@ -12,10 +12,9 @@ import tempfile
 import numpy
 from tqdm import tqdm
 
-from common import engine
+from common import engine, files
 from common.errors import UserError
 from common.images import cv2
-from data import archives
 
 MANIFEST = 'manifest.json'
 FORMAT = 1
@@ -128,7 +127,7 @@ def _check_records(split, folder):
 
 def fingerprint(path):
     """Return the size and the SHA-256 of a file, as the manifest has them."""
-    return {'bytes': os.path.getsize(path), 'sha256': archives.digest_of(path, hashlib.sha256())}
+    return {'bytes': os.path.getsize(path), 'sha256': files.digest_of(path, hashlib.sha256())}
 
 
 def publish(folder, target):

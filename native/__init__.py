@@ -3,8 +3,9 @@
 ``prepare()`` compiles, ``load()`` makes the operators known to MXNet. The sources: ``winograd.h`` and
 ``direct.h`` convolve, ``combine.h`` is what stands between convolutions (BatchNorm, ReLU, sums), ``pool.h`` the
 global average, ``update.h`` the optimiser's step; ``ops.cc`` makes MXNet operators of them, and ``vec.h`` and
-``threads.h`` are what they are written in. A compiler is needed: that of the system, or Zig's from PyPI (requirements-compiler.txt), which
-``make`` installs where the system has none. Without one, MXNet's own operators do the work.
+``threads.h`` are what they are written in. A compiler is needed: that of the system, or Zig's from PyPI
+(requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's own
+operators do the work.
 """
 import ctypes
 import functools
