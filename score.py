@@ -8,7 +8,7 @@ import argparse
 import os
 
 from common import engine, options
-from common.datasets import DATASETS, TOP5_FROM, get
+from common.datasets import get
 from common.errors import UserError, run
 
 
@@ -19,8 +19,10 @@ def parse_args():
                        help='last, best, or an epoch that the run keeps (default: %(default)s)')
     parse.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
     parse.add_argument('--params', metavar='FILE', help='and with it the .params file')
-    parse.add_argument('--dataset', choices=sorted(DATASETS),
+    parse.add_argument('--dataset', metavar='NAME',
                        help='whose normalisation, classes and test.rec to use (default: those of the run)')
+    parse.add_argument('--image-size', type=options.number(int, 32, 1024), metavar='PIXELS',
+                       help='of the central crop of photographs (default: that of the run, or 224)')
     parse.add_argument('--rec', metavar='FILE', help='score this file (default: test.rec of the data set)')
     parse.add_argument('--image', metavar='FILE', help='print the class probabilities of this image instead')
     parse.add_argument('--batch-size', type=options.number(int, 1), default=100, metavar='N',
@@ -34,52 +36,51 @@ def parse_args():
 
 
 def load(args):
-    """Return symbol, arrays, name of the data set and a title."""
+    """Return symbol, arrays, title, and the name and ``Dataset`` of the data set."""
     from common import checkpoint, scorer
     if args.run:
         folder = scorer.find_run(args.run, args.checkpoint_dir)
         symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
-        dataset = args.dataset or state['header']['options']['dataset']
-        return symbol, arrays, dataset, '%s, epoch %d' % (state['header']['run'], epoch)
+        known = state['header']['options']
+        name, size = args.dataset or known['dataset'], args.image_size or known.get('image_size')
+        return symbol, arrays, '%s, epoch %d' % (state['header']['run'], epoch), name, get(name, args.data_dir, size)
     if not (args.symbol and args.params and args.dataset):
         raise UserError('say which network: --run RUN, or --symbol FILE --params FILE --dataset NAME')
-    return (checkpoint.load_symbol(args.symbol), checkpoint.load_arrays(args.params), args.dataset, args.params)
+    dataset = get(args.dataset, args.data_dir, args.image_size)
+    return checkpoint.load_symbol(args.symbol), checkpoint.load_arrays(args.params), args.params, args.dataset, dataset
 
 
-def scorer_for(symbol, arrays, device, batch, args, name):
-    from common import records
-    from common.data import Records
+def scorer_for(symbol, arrays, device, batch, args, name, dataset):
+    from common.data import Records, count
     from common.scorer import Scorer
     calibration = None
     if args.fast == 'int8':
         if device.device_type != 'cpu':
             raise UserError('--fast int8 is for the CPU: leave int8 out, or add --cpus 1')
-        path, dataset = os.path.join(args.data_dir, name, 'train.rec'), get(name)
-        batch = min(batch, records.check(path, dataset.classes))
+        path = os.path.join(args.data_dir, name, 'train.rec')
+        batch = min(batch, count(path, dataset))
         calibration = Records(path, dataset, batch, engine.cores()).batches()
-    return Scorer(symbol, arrays, device, batch, args.fast, calibration)
+    return Scorer(symbol, arrays, device, batch, dataset.shape, args.fast, calibration)
 
 
-def print_error(symbol, arrays, device, args, name, title):
-    from common import records
-    from common.data import Records
-    dataset = get(name)
+def print_error(symbol, arrays, device, args, title, name, dataset):
+    from common.data import Records, count
     path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
-    images = records.check(path, dataset.classes)
+    images = count(path, dataset)
     batch = min(args.batch_size, images)
-    result = scorer_for(symbol, arrays, device, batch, args, name).score(Records(path, dataset, batch, engine.cores()).batches())
-    top5 = ', top-5 error %.2f%%' % result.top5 if dataset.classes >= TOP5_FROM else ''
+    scorer = scorer_for(symbol, arrays, device, batch, args, name, dataset)
+    result = scorer.score(Records(path, dataset, batch, engine.cores()).batches())
+    top5 = ', top-5 error %.2f%%' % result.top5 if dataset.top5 else ''
     print('%s: top-1 error %.2f%%%s, loss %.4f on the %d images of %s' % (
         title, result.error, top5, result.loss, images, path))
 
 
-def print_probabilities(symbol, arrays, device, args, name):
+def print_probabilities(symbol, arrays, device, args, name, dataset):
     from common.scorer import read_image
-    dataset = get(name)
     image, size = read_image(args.image, dataset)
-    if size != (32, 32):
-        print('%s is %dx%d and was scaled to 32x32' % ((args.image,) + size))
-    probabilities = scorer_for(symbol, arrays, device, 1, args, name).probabilities(image)
+    if size != (dataset.size,) * 2:
+        print('%s is %dx%d and was %s to %dx%d' % ((args.image,) + size + (('cropped' if dataset.short else 'scaled'),) + dataset.shape[1:]))
+    probabilities = scorer_for(symbol, arrays, device, 1, args, name, dataset).probabilities(image)
     for label in probabilities.argsort()[::-1][:10]:
         print('%6.2f%%  %s' % (100 * probabilities[label], dataset.names[label] if dataset.names else label))
 
@@ -87,12 +88,12 @@ def print_probabilities(symbol, arrays, device, args, name):
 def main():
     args = parse_args()
     engine.set_threads(args.threads)
-    symbol, arrays, name, title = load(args)
+    symbol, arrays, title, name, dataset = load(args)
     device = engine.devices(args.gpus, args.cpus)[0]
     if args.image:
-        print_probabilities(symbol, arrays, device, args, name)
+        print_probabilities(symbol, arrays, device, args, name, dataset)
     else:
-        print_error(symbol, arrays, device, args, name, title)
+        print_error(symbol, arrays, device, args, title, name, dataset)
 
 
 if __name__ == '__main__':

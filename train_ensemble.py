@@ -9,9 +9,10 @@ python train_ensemble.py --depth 26 --component LLR      # one of them alone
 import argparse
 
 import symbols
+from common import training
 from common.errors import run
 from symbols import ensemble
-from train_cifar import add_recipe, train
+from train_cifar import add_small, small_plan
 
 
 def parser():
@@ -22,22 +23,22 @@ def parser():
     which.add_argument('--component', choices=ensemble.NAMES, help='train this network alone')
     which.add_argument('--without', choices=ensemble.NAMES, help='leave this network out; RRR gives Ensemble-7')
     parse.add_argument('--no-sharing', dest='sharing', action='store_false', help='networks have weights of their own')
-    add_recipe(parse)
+    add_small(parse)
     return parse
 
 
-def build(args, classes):
+def plan(args, dataset):
     symbols.check_depth('fuse3', args.depth)
     units = (args.depth - 2) // 3
     if args.component:
         args.network = args.component
-        return ensemble.component(args.component, units, classes, args.widen), '%s-of-%d' % (args.component, args.depth)
+        return small_plan(args, ensemble.component(args.component, units, dataset.classes, args.widen), '%s-of-%d' % (args.component, args.depth))
     names = [name for name in ensemble.NAMES if name != args.without]
     args.network = ('ensemble%d' if args.sharing else 'separate%d') % len(names)
     if args.without not in (None, ensemble.DEEPEST):
         args.network += '-without-' + args.without
-    return ensemble.get_symbol(units, classes, args.widen, names, args.sharing), '%s-%d' % (args.network, args.depth)
+    return small_plan(args, ensemble.get_symbol(units, dataset.classes, args.widen, names, args.sharing), '%s-%d' % (args.network, args.depth))
 
 
 if __name__ == '__main__':
-    run(lambda: train(parser(), build))
+    run(lambda: training.train(parser(), plan))

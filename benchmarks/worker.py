@@ -70,7 +70,7 @@ class Ours:
 
     def _bind(self, symbol, devices):
         from common.trainer import Trainer
-        per_epoch = type('Synthetic', (), {'batch': self.batch, 'per_epoch': 1 << 20})
+        per_epoch = type('Synthetic', (), {'batch': self.batch, 'shape': (3, 32, 32), 'per_epoch': 1 << 20})
         return Trainer(symbol, devices, per_epoch, epochs=1, lr=0.01)
 
     def train(self, steps):

@@ -3,11 +3,10 @@ import os
 
 import numpy
 
-from common import records
+from common import photographs, records
 from common.engine import mx
 from common.errors import UserError
 
-IMAGE = (3, 32, 32)
 PAD = 4  # pixels on each side before the random crop (section 6.1)
 
 
@@ -22,9 +21,11 @@ class Batches:
     batch : int
         Images in a batch.
     seed : int
-        Together with the epoch it decides the order of the images, the crops and the mirroring.
+        Together with the epoch it decides the order of the images, and of small images the crops and the mirroring.
     threads : int
-        Threads that decode.
+        Threads that decode; MXNet starts at most half of the processors less one.
+    part : tuple of int
+        (rank, size): give the images of one worker of several. Together they give each image once.
 
     Raises
     ------
@@ -32,28 +33,30 @@ class Batches:
         A file is missing or damaged, or holds fewer images than one batch.
     """
 
-    def __init__(self, folder, dataset, batch, seed=0, threads=1):
-        self.dataset, self.batch, self.seed = dataset, batch, seed
-        self._train = Records(os.path.join(folder, 'train.rec'), dataset, batch, threads, shuffle_seed=seed)
-        self._test = Records(os.path.join(folder, 'test.rec'), dataset, batch, threads)
-        self.train_images, self.test_images = self._train.images, self._test.images
+    def __init__(self, folder, dataset, batch, seed=0, threads=1, part=(0, 1)):
+        self.dataset, self.batch, self.seed, self.part = dataset, batch, seed, part
+        self.shape = dataset.shape
+        self._train = Records(os.path.join(folder, 'train.rec'), dataset, batch, threads, part, shuffle_seed=seed)
+        self._test = Records(os.path.join(folder, 'test.rec'), dataset, batch, threads, part)
+        self.train_images, self.test_images = self._train.total, self._test.total
 
     @property
     def per_epoch(self):
-        """Batches in an epoch. The last one is filled up with images from the epoch's beginning."""
-        return -(-self.train_images // self.batch)
+        """Batches in an epoch, of each worker. The last one is filled up with images from the epoch's beginning."""
+        return self._train.passes
 
     def train(self, epoch):
         """Yield the training batches of an epoch (from 1) as ``mx.io.DataBatch``.
 
         Images are normalised, and where the data set asks for it padded with zeros, cropped and
-        mirrored. The last ``batch.pad`` images of a batch are there a second time. The iterator fills
+        mirrored; photographs see photographs.py. The last ``batch.pad`` images of a batch are there a second time. The iterator fills
         the arrays of a batch anew a few batches later: work that is queued on them is waited for, but
         whoever keeps a batch must copy it.
         """
-        random = numpy.random.RandomState(numpy.random.SeedSequence([self.seed, epoch]).generate_state(4))
+        words = [self.seed, epoch] + [self.part[0]] * (self.part[0] > 0)
+        random = numpy.random.RandomState(numpy.random.SeedSequence(words).generate_state(4))
         for batch in self._train.batches(epoch):
-            if self.dataset.augment:
+            if self.dataset.augment and not self.dataset.short:
                 batch.data = [mx.nd.array(crop_and_mirror(batch.data[0].asnumpy(), random))]
             yield batch
 
@@ -73,22 +76,32 @@ class Records:
     ----------
     path : str
         The .rec file; the .idx file lies beside it.
+    part : tuple of int
+        (rank, size), see ``Batches``. Every worker gives the same number of batches.
     shuffle_seed : int, optional
         Passes come in an order of their own each, a permutation of the whole file, decided by this seed
         and the number of the pass. Without it, in the order of the file.
     """
 
-    def __init__(self, path, dataset, batch, threads, shuffle_seed=None):
-        self.images = records.check(path, dataset.classes)
+    def __init__(self, path, dataset, batch, threads, part=(0, 1), shuffle_seed=None):
+        self.total = count(path, dataset)
+        rank, size = part
+        most = -(-self.total // size)  # MXNet gives so many to each worker, and the last what remains
+        self.images, self.passes = min(most, max(0, self.total - rank * most)), -(-most // batch)
         if batch > self.images:
-            raise UserError('--batch-size %d: %s has %d images; take a smaller batch' % (batch, path, self.images))
+            raise UserError('--batch-size %d: %s has %d images%s; take a smaller batch' % (
+                batch * size, path, self.total, '' if size == 1 else ', %d for worker %d of %d' % (self.images, rank, size)))
         self.batch, self.number = batch, 0
         self.options = dict(
-            path_imgrec=path, data_shape=IMAGE, batch_size=batch, preprocess_threads=threads, verbose=False,
+            path_imgrec=path, data_shape=dataset.shape, batch_size=batch, preprocess_threads=threads, verbose=False,
             label_name='softmax_label', round_batch=False, **_statistics(dataset))
+        if size > 1 or shuffle_seed is not None:
+            self.options.update(path_imgidx=os.path.splitext(path)[0] + '.idx', num_parts=size, part_index=rank)
         if shuffle_seed is not None:
-            seed = int(numpy.random.SeedSequence(shuffle_seed).generate_state(1)[0] >> 1)  # an int32 for MXNet
-            self.options.update(path_imgidx=os.path.splitext(path)[0] + '.idx', shuffle=True, seed=seed)
+            self.options.update(shuffle=True)
+        elif dataset.short:
+            self.options.update(photographs.for_scoring(dataset))
+        self.dataset, self.rank, self.seed = dataset, rank, shuffle_seed
 
     def batches(self, number=None):
         """Yield the batches of a pass, by default the next; the first is number 1."""
@@ -98,11 +111,14 @@ class Records:
             seen += self.batch
             batch.pad = max(0, seen - self.images)
             if head is None:
-                head = [array[:short].copy() for array in batch.data + batch.label] if short else []
+                # Here lies the filling; it is kept only where it will be needed.
+                head = [array.copy() for array in batch.data + batch.label] if self.passes * self.batch > self.images else []
             if batch.pad:
                 for array, filling in zip(batch.data + batch.label, head):
-                    array[-short:] = filling
+                    array[-short:] = filling[:short]
             yield batch
+        for _ in range(self.passes - seen // self.batch):  # a worker with fewer images than the others
+            yield mx.io.DataBatch(head[:1], head[1:], pad=self.batch)
 
     def _decoded(self, number):
         try:
@@ -115,11 +131,32 @@ class Records:
     def _begin(self, number):
         # Each reset shuffles anew, from what the shuffle before has left of the generator.
         if number <= self.number or not self.number:
-            self.iterator = mx.io.ImageRecordIter(**self.options)
-            self.number = 1
+            self.number = number if self.dataset.short else 1
+            self.iterator = mx.io.ImageRecordIter(**self.options, **self._seeds(self.number))
         while self.number < number:
             self.iterator.reset()
             self.number += 1
+
+
+    def _seeds(self, number):
+        """Return what decides the order of a first pass, and how photographs are cropped from then on.
+
+        Their crops are ImageRecordIter's own, and it cannot be told to skip those of earlier passes.
+        """
+        if self.seed is None:
+            return {}
+        if not self.dataset.short:
+            return {'seed': _int32(self.seed)}
+        return dict(photographs.for_training(self.dataset, _int32(self.seed, number, self.rank)), seed=_int32(self.seed, number))
+
+
+def _int32(*words):
+    return int(numpy.random.SeedSequence(words).generate_state(1)[0] >> 1)
+
+
+def count(path, dataset):
+    """Return how many images a .rec file has, see ``records.check``."""
+    return records.check(path, dataset.classes, None if dataset.short else records.SHAPE)
 
 
 def _statistics(dataset):

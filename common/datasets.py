@@ -1,13 +1,20 @@
 """The data sets: their classes, normalisation, and how the paper trains on each (sections 6.1, 6.2)."""
+import json
+import os
 from collections import namedtuple
 
 from common.errors import UserError
 
 # mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror.
 # epochs: the paper's. names: the classes in the order of their labels, empty where they are many.
-Dataset = namedtuple('Dataset', 'classes mean std augment epochs names')
+# size: height and width that a network sees, in pixels. short: of photographs, which have all sizes, the shorter
+# side of what is packed; None where the images are packed as the networks see them.
+Dataset = namedtuple('Dataset', 'classes mean std augment epochs names size short', defaults=(32, None))
+Dataset.shape = property(lambda self: (3, self.size, self.size))
+# With few classes the top-5 error of small images says nothing and is not reported.
+Dataset.top5 = property(lambda self: self.classes >= 100 or self.short is not None)
 
-TOP5_FROM = 100  # classes: with fewer, the top-5 error says nothing and is not reported
+MANIFEST = 'manifest.json'  # in the folder of a prepared data set
 
 _CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'
 _FASHION = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag',
@@ -25,8 +32,35 @@ DATASETS = {
 }
 
 
-def get(name):
-    """Return the ``Dataset`` of that name, or raise ``UserError``."""
-    if name not in DATASETS:
-        raise UserError('no data set is called %r; there are %s' % (name, ', '.join(sorted(DATASETS))))
-    return DATASETS[name]
+# Photographs (section 6.5): the statistics of ImageNet's, with their shorter side at 480.
+PHOTOGRAPHS = Dataset(None, (123.370, 112.757, 99.406), (68.998, 66.093, 68.292), True, 100, (), 224, 480)
+
+
+def get(name, data_dir='data', size=None):
+    """Return the ``Dataset`` of that name.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``DATASETS``, or that of photographs that data/prepare.py has packed.
+    data_dir : str
+        Where their folder is.
+    size : int, optional
+        Height and width that a network sees of them; default 224.
+
+    Raises
+    ------
+    UserError
+        There is no such data set.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    folder = os.path.join(data_dir, name)
+    try:
+        with open(os.path.join(folder, MANIFEST)) as file:
+            manifest = json.load(file)
+        names, short = manifest['classes'], int(manifest['short_side'])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError('no data set is called %r: there are %s, and those of photographs that "python data/prepare.py imagenet" '
+                        'or "folder" has written to %s' % (name, ', '.join(sorted(DATASETS)), data_dir))
+    return PHOTOGRAPHS._replace(classes=len(names), names=names, size=size or PHOTOGRAPHS.size, short=short)

@@ -6,7 +6,6 @@ import time
 from datetime import datetime
 
 from common import checkpoint, engine, log, recipe
-from common.datasets import TOP5_FROM
 from common.errors import UserError, describe
 from common.options import FOLDERS
 from common.signals import Stop, Stopped
@@ -23,8 +22,8 @@ class Run:
     torn is restored when the run goes on. ``arrays`` are those to go on from, None at the beginning.
     """
 
-    def __init__(self, options, header):
-        self.options, self.header, self.records, self.arrays = options, header, [], None
+    def __init__(self, options, header, decay):
+        self.options, self.header, self.decay, self.records, self.arrays = options, header, decay, [], None
         self.folder = os.path.join(options.checkpoint_dir, header['run'])
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
         self.lock = checkpoint.Lock(self.folder)
@@ -52,7 +51,7 @@ class Run:
         """Write the checkpoint of an epoch, then its log record. Raises ``UserError`` where the disk is at fault."""
         records = self.records + [record]
         epoch, best = len(records), checkpoint.best(records)
-        steps = [step for step in recipe.drop_epochs(self.options.epochs) if step <= epoch]
+        steps = [step for step in recipe.drop_epochs(self.decay) if step <= epoch]
         state = {'header': self.header, 'epoch': epoch, 'best': best, 'records': records,
                  'kept': sorted({epoch, best, *steps} | {epoch - 1} - {0})}
         try:
@@ -89,18 +88,18 @@ class Run:
         return self.records[-1].get('rollbacks', 0) if self.records else 0
 
 
-def start(options, name, facts):
+def start(options, name, facts, decay):
     """Return a new ``Run``; its log, under a name nobody has, begins with the options and ``facts``."""
     header = dict(facts, options=vars(options), versions=engine.versions(), threads=engine.threads(),
                   started=datetime.now().astimezone().isoformat(timespec='seconds'))
     name = '%s-%s' % (name, datetime.now().strftime('%Y%m%d-%H%M%S'))
     path, _ = log.create(options.log_dir, name, header)
-    return Run(options, log.read(path)[0])
+    return Run(options, log.read(path)[0], decay)
 
 
-def resume(options, header):
+def resume(options, header, decay):
     """Return the ``Run`` that has this header, with its last checkpoint."""
-    run = Run(options, header)
+    run = Run(options, header, decay)
     run.load()  # behind the lock: another process may have written until now
     now = dict(engine.versions(), threads=engine.threads())
     before = dict(run.header['versions'], threads=run.header['threads'])
@@ -111,7 +110,7 @@ def resume(options, header):
     return run
 
 
-def fit(options, symbol, batches, devices, name, facts, state=None):
+def fit(options, symbol, batches, devices, name, facts, state=None, decay=None):
     """Train ``symbol`` up to ``options.epochs`` and return the ``Run``.
 
     Parameters
@@ -126,6 +125,8 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
         More for the header of the log.
     state : dict, optional
         The state of a checkpoint of the run to go on with.
+    decay : recipe.Decay, optional
+        How the learning rate drops; default: as in section 6.2.
 
     SIGINT and SIGTERM end the process after the current batch with status 130 or 143; the last
     checkpoint is that of the epoch before. Loss that is not finite ends it with ``UserError``, or with
@@ -133,7 +134,8 @@ def fit(options, symbol, batches, devices, name, facts, state=None):
     ``ROLLBACK_FACTOR`` of the learning rate.
     """
     check_devices(devices, batches.batch, options.kv_store, options.dtype)
-    run = resume(options, state['header']) if state else start(options, name, facts)
+    decay = decay or recipe.cifar_decay(options.epochs)
+    run = resume(options, state['header'], decay) if state else start(options, name, facts, decay)
     try:
         with Stop() as stop:
             print('run %s, log %s' % (run.header['run'], run.log), flush=True)
@@ -153,10 +155,10 @@ def _train(run, symbol, batches, devices, stop, rollbacks):
     """Train from the last checkpoint; return whether the run is finished, and False where it must go back."""
     options, lr = run.options, run.options.lr * ROLLBACK_FACTOR ** rollbacks
     trainer = Trainer(symbol, devices, batches, options.epochs, lr, options.seed, options.kv_store, run.arrays, run.epoch,
-                      options.dtype, lr_before=run.lr)
+                      options.dtype, lr_before=run.lr, decay=run.decay)
     try:
         while run.epoch < options.epochs:
-            record = one_epoch(trainer, run.epoch + 1, batches.dataset.classes, stop)
+            record = one_epoch(trainer, run.epoch + 1, batches.dataset.top5, stop)
             run.save(symbol, trainer, dict(record, rollbacks=rollbacks) if rollbacks else record)
             print(line(run.records[-1], options.epochs), flush=True)
     except Diverged as error:
@@ -184,7 +186,7 @@ def check_devices(devices, batch, kvstore, dtype='float32'):
                         'out, or name --gpus')
 
 
-def one_epoch(trainer, epoch, classes, stop):
+def one_epoch(trainer, epoch, top5, stop):
     """Train and evaluate once; return the record for the log. Raises ``Stopped`` and ``Diverged``."""
     began = time.time()
     train, speed = trainer.train(epoch, stop)
@@ -193,7 +195,7 @@ def one_epoch(trainer, epoch, classes, stop):
         raise Diverged('the test loss after epoch %d, learning rate %g, is not finite' % (epoch, trainer.lr(epoch)))
     record = {'epoch': epoch, 'train_loss': round(train.loss, 6), 'train_error': round(train.error, 4),
               'test_loss': round(test.loss, 6), 'test_error': round(test.error, 4)}
-    if classes >= TOP5_FROM:
+    if top5:
         record.update(train_top5=round(train.top5, 4), test_top5=round(test.top5, 4))
     for name in ('components', 'without'):
         if getattr(test, name):

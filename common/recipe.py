@@ -1,4 +1,6 @@
-"""The paper's training recipe (section 6.2): initialisation, learning rate, Nesterov momentum."""
+"""The paper's training recipe (sections 6.2 and 6.5): initialisation, learning rate, Nesterov momentum."""
+from collections import namedtuple
+
 import numpy
 
 import native
@@ -6,7 +8,8 @@ from common import engine
 from common.engine import mx
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
-DROPS, DROP_FACTOR = (1 / 2, 3 / 4, 7 / 8), 10
+# drops: after so many epochs, which may be broken numbers, the learning rate becomes a factor-th.
+Decay = namedtuple('Decay', 'drops factor')
 MOST = 60  # tensors in one call of MXNet's multi-tensor operators
 
 
@@ -21,23 +24,40 @@ def initializer():
 
 
 class Schedule(mx.lr_scheduler.LRScheduler):
-    """The learning rate of the n-th update, n from 1: a tenth after each of 1/2, 3/4 and 7/8 of the updates.
+    """The learning rate of the n-th update, n from 1.
 
     It depends on n alone, so that a resumed run, or a server of a distributed one, needs no history.
+
+    Parameters
+    ----------
+    lr : float
+        The first.
+    decay : Decay
+    per_epoch : int
+        Updates in an epoch.
     """
 
-    def __init__(self, lr, updates):
+    def __init__(self, lr, decay, per_epoch):
         super().__init__(base_lr=lr)
-        self.updates = updates
-        self.drops = [round(updates * drop) for drop in DROPS]
+        self.drops, self.factor = [round(per_epoch * drop) for drop in decay.drops], decay.factor
 
     def __call__(self, update):
-        return self.base_lr / DROP_FACTOR ** sum(update > drop for drop in self.drops)
+        return self.base_lr / self.factor ** sum(update > drop for drop in self.drops)
 
 
-def drop_epochs(epochs):
+def cifar_decay(epochs):
+    """Return the ``Decay`` of section 6.2: a tenth after each of 1/2, 3/4 and 7/8 of the epochs."""
+    return Decay(tuple(epochs * part for part in (1 / 2, 3 / 4, 7 / 8)), 10)
+
+
+def stepwise_decay(epochs, step, factor):
+    """Return the ``Decay`` of section 6.5 (a tenth every 30 epochs) and of appendix A.1 (half every 10)."""
+    return Decay(tuple(range(step, epochs, step)), factor)
+
+
+def drop_epochs(decay):
     """Return the epochs at whose end, or in the course of the next, the learning rate drops."""
-    return sorted({int(epochs * drop) for drop in DROPS} - {0})
+    return sorted({int(drop) for drop in decay.drops} - {0})
 
 
 @mx.optimizer.register

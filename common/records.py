@@ -10,10 +10,11 @@ from common.errors import UserError
 MAGIC = 0xced7230a
 FRAME, LEAST = 8, 24  # bytes: magic and length; the header of an image, flag, label and two numbers
 SHAPE = (32, 32, 3)
+MOST_BYTES = 2 << 30  # of a larger file records of so many are looked at, evenly spread: ImageNet's has 150 GB
 AGAIN = 'make it again with "python data/prepare.py NAME --force"'
 
 
-def check(path, classes=None, shape=SHAPE):
+def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
     """Return the number of images of a .rec file that training can read.
 
     Every record named by the .idx file is looked at: its magic number and length, that it ends where
@@ -28,6 +29,8 @@ def check(path, classes=None, shape=SHAPE):
         Labels must be whole numbers from 0 to classes - 1.
     shape : tuple of int, optional
         Height, width and channels that every image must have; None: any.
+    most : int
+        Of a file with more bytes only so many are looked at, in records spread evenly over it.
 
     Raises
     ------
@@ -35,18 +38,24 @@ def check(path, classes=None, shape=SHAPE):
         A file is missing, empty, truncated or damaged, or has another label or image.
     """
     offsets = _offsets(path)
-    content = numpy.memmap(path, numpy.uint8, 'r')
-    _check_frames(path, content, offsets)
+    content, total = numpy.memmap(path, numpy.uint8, 'r'), len(offsets)
+    if offsets[0] != 0 or offsets[-1] + FRAME + LEAST > len(content) or (offsets % 4).any():
+        _damaged(path)
+    ends = numpy.append(offsets[1:], len(content))
+    share = min(1, most / len(content))
+    chosen = numpy.unique(numpy.linspace(0, total - 1, max(2, int(total * share))).round().astype(int))
+    offsets, ends = offsets[chosen], ends[chosen]
+    _check_frames(path, content, offsets, ends)
     _check_labels(path, _words(content, offsets + FRAME, '<u4'), _words(content, offsets + FRAME + 4, '<f4'), classes)
-    for number, (_, image) in enumerate(_images(content, offsets)):
+    for number, (_, image) in zip(chosen, _images(content, offsets)):
         try:
             found = images.shape_of(image)
         except ValueError as error:
-            raise UserError('%s: image %d of %d cannot be read (%s): %s' % (path, number + 1, len(offsets), error, AGAIN))
+            raise UserError('%s: image %d of %d cannot be read (%s): %s' % (path, number + 1, total, error, AGAIN))
         if shape and found != shape:
             raise UserError('%s: image %d of %d has height, width and channels %s and must have %s: convert the images first, '
-                            'see data/README.md' % (path, number + 1, len(offsets), found, shape))
-    return len(offsets)
+                            'see data/README.md' % (path, number + 1, total, found, shape))
+    return total
 
 
 def labelled_images(path):
@@ -61,6 +70,19 @@ def _images(content, offsets):
         end = offset + FRAME + (word & (1 << 29) - 1)
         whole = content[offset + FRAME:end] if not word >> 29 else _joined(content, offset)
         yield struct.unpack_from('<f', whole, 4)[0], whole[LEAST:]
+
+
+def write(file, number, label, image):
+    """Append an image to a .rec file, as MXNet's im2rec does: a payload is cut where it has the magic number inside."""
+    payload, magic = struct.pack('<IfQQ', 0, label, number, 0) + image, struct.pack('<I', MAGIC)
+    cuts, at = [], payload.find(magic)
+    while at >= 0:
+        cuts += [at] * (at % 4 == 0)  # readers look at whole words only
+        at = payload.find(magic, at + (4 if at % 4 == 0 else 1))
+    starts = [0] + [cut + len(magic) for cut in cuts]
+    for number, (start, end) in enumerate(zip(starts, cuts + [len(payload)])):
+        kind = 0 if not cuts else 1 if not number else 3 if number == len(cuts) else 2
+        file.write(magic + struct.pack('<I', kind << 29 | end - start) + payload[start:end] + bytes(-(end - start) % 4))
 
 
 def _joined(content, offset):
@@ -94,10 +116,7 @@ def _offsets(path):
     return numpy.sort(offsets[:, 1])
 
 
-def _check_frames(path, content, offsets):
-    if offsets[0] != 0 or offsets[-1] + FRAME + LEAST > len(content) or (offsets % 4).any():
-        _damaged(path)
-    ends = numpy.append(offsets[1:], len(content))
+def _check_frames(path, content, offsets, ends):
     magic, length = (_words(content, offsets + shift, '<u4') for shift in (0, 4))
     parted = length >> 29  # a payload that contains the magic number is stored in several parts
     length &= (1 << 29) - 1

@@ -3,8 +3,7 @@ import os
 
 import numpy
 
-from common import checkpoint
-from common.data import IMAGE
+from common import checkpoint, photographs
 from common.engine import mx
 from common.errors import UserError
 from common.evaluate import evaluate
@@ -28,6 +27,8 @@ class Scorer:
     device : mx.Context
     batch : int
         Images in a batch.
+    shape : tuple of int
+        Of an image: channels, height, width.
     fast : str, optional
         ``float32`` folds BatchNorm into the convolutions: outputs are equal up to rounding. ``int8`` also
         computes in 8-bit integers, which changes them.
@@ -40,9 +41,9 @@ class Scorer:
         The arrays are those of another network.
     """
 
-    def __init__(self, symbol, arrays, device, batch, fast=None, calibration=None):
-        self.batch = batch
-        check_parameters(symbol, arrays)
+    def __init__(self, symbol, arrays, device, batch, shape=(3, 32, 32), fast=None, calibration=None):
+        self.batch, self.shape = batch, shape
+        check_parameters(symbol, arrays, shape)
         arg, aux = arrays['arg'], arrays['aux']
         if fast:
             symbol, arg, aux = fold(symbol, arg, aux)
@@ -51,7 +52,7 @@ class Scorer:
         elif device.device_type == 'cpu':
             symbol = for_inference(symbol)
         self.module = mx.mod.Module(symbol, context=device)
-        self.module.bind(data_shapes=[('data', (batch,) + IMAGE)], for_training=False,
+        self.module.bind(data_shapes=[('data', (batch,) + shape)], for_training=False,
                          label_shapes=[('softmax_label', (batch,))])
         self.module.set_params(arg, aux)
 
@@ -60,18 +61,18 @@ class Scorer:
         return evaluate(self.module, batches)
 
     def probabilities(self, image):
-        """Return the class probabilities, shape (classes,), of a normalised image (3, 32, 32)."""
-        data = mx.nd.array(numpy.broadcast_to(image, (self.batch,) + IMAGE))
+        """Return the class probabilities, shape (classes,), of a normalised image, see ``read_image``."""
+        data = mx.nd.array(numpy.broadcast_to(image, (self.batch,) + self.shape))
         self.module.forward(mx.io.DataBatch([data], None), is_train=False)
         return numpy.mean([output[0].asnumpy() for output in self.module.get_outputs()], axis=0)
 
 
-def check_parameters(symbol, arrays):
+def check_parameters(symbol, arrays, shape):
     """Raise ``UserError`` for arrays of other names or shapes than a symbol's parameters."""
     try:
-        arguments, _, auxiliary = symbol.infer_shape(data=(1,) + IMAGE)
+        arguments, _, auxiliary = symbol.infer_shape(data=(1,) + shape)
     except (mx.MXNetError, ValueError):
-        raise UserError('the network does not take images of 32x32 in RGB: name the model-symbol.json of a run')
+        raise UserError('the network does not take images of %dx%d in RGB: name the model-symbol.json of a run' % shape[1:])
     expected = {'arg': dict(zip(symbol.list_arguments(), arguments)),
                 'aux': dict(zip(symbol.list_auxiliary_states(), auxiliary))}
     for name in INPUTS:
@@ -111,10 +112,19 @@ def load_run(folder, which):
             checkpoint.load_arrays(checkpoint.params_path(folder, epoch)), state, epoch)
 
 
-def read_image(path, dataset):
-    """Return an image file as the networks take it, (3, 32, 32) normalised, and its own size (w, h).
+def centre(image, size):
+    """Return the middle, ``size`` x ``size``, of an image whose shorter side is scaled to 256 / 224 of that."""
+    scale = photographs.short_side(size) / min(image.shape[:2])
+    shape = tuple(max(size, round(side * scale)) for side in image.shape[1::-1])
+    image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    top, left = ((side - size) // 2 for side in image.shape[:2])
+    return image[top:top + size, left:left + size]
 
-    An image of another size is scaled to 32x32.
+
+def read_image(path, dataset):
+    """Return an image file as the networks take it, ``dataset.shape`` and normalised, and its own size (w, h).
+
+    An image of another size is scaled to 32x32; of a photograph the middle is taken, as at an evaluation.
     """
     if not os.path.isfile(path):
         raise UserError('%s is not there: name an image file' % path)
@@ -124,9 +134,11 @@ def read_image(path, dataset):
         raise UserError('%s is too large an image: scale it down first' % path)
     if image is None:
         raise UserError('%s is not an image that OpenCV reads: convert it to PNG or JPEG' % path)
-    size = image.shape[1::-1]
-    if size != IMAGE[:0:-1]:
-        image = cv2.resize(image, IMAGE[:0:-1], interpolation=cv2.INTER_AREA)
+    size, wanted = image.shape[1::-1], dataset.shape[:0:-1]
+    if dataset.short:
+        image = centre(image, dataset.size)
+    elif size != wanted:
+        image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
     rgb = image[..., ::-1].astype(numpy.float32)
     normalised = (rgb - numpy.float32(dataset.mean)) / numpy.float32(dataset.std)
     return normalised.transpose(2, 0, 1), size

@@ -3,7 +3,6 @@ import math
 import time
 
 from common import recipe
-from common.data import IMAGE
 from common.engine import mx
 from common.evaluate import Meter, barrier, evaluate
 from common.progress import Progress
@@ -24,7 +23,7 @@ class Trainer:
         A batch is split over them evenly.
     batches : common.data.Batches
     epochs, lr : int, float
-        Length of the run and first learning rate; both shape the schedule.
+        Length of the run and first learning rate.
     seed : int
         Of the initial weights.
     kvstore : str
@@ -37,13 +36,16 @@ class Trainer:
         ``float16`` computes feature maps in half precision, on GPUs (symbols/half.py).
     lr_before : float, optional
         The first learning rate that the arrays were trained with, if not ``lr``.
+    decay : recipe.Decay, optional
+        How the learning rate drops; default: as in section 6.2.
     """
 
     def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0, dtype='float32',
-                 lr_before=None):
+                 lr_before=None, decay=None):
         self.batches = batches
         self.loss_scale = half.LOSS_SCALE if dtype == 'float16' else 1
-        self.schedule = recipe.Schedule(lr, epochs * batches.per_epoch)
+        self.decay = decay or recipe.cifar_decay(epochs)
+        self.schedule = recipe.Schedule(lr, self.decay, batches.per_epoch)
         # The faster graphs are for the CPU.
         on_cpu = all(device.device_type == 'cpu' for device in devices)
         if dtype == 'float16':
@@ -62,12 +64,12 @@ class Trainer:
 
     def _bind(self, symbol, devices, **options):
         module = mx.mod.Module(symbol, context=devices)
-        module.bind(data_shapes=[('data', (self.batches.batch,) + IMAGE)],
+        module.bind(data_shapes=[('data', (self.batches.batch,) + self.batches.shape)],
                     label_shapes=[('softmax_label', (self.batches.batch,))], **options)
         return module
 
     def _init_optimizer(self, kvstore, lr, updates, lr_before):
-        before = recipe.Schedule(lr_before, self.schedule.updates)(updates) if updates else None
+        before = recipe.Schedule(lr_before, self.decay, self.batches.per_epoch)(updates) if updates else None
         self.optimizer = recipe.Nesterov(
             learning_rate=lr, lr_scheduler=self.schedule, wd=recipe.WEIGHT_DECAY, begin_num_update=updates,
             rescale_grad=1 / (self.batches.batch * self.loss_scale), velocity_lr=before)

@@ -1,7 +1,10 @@
 """Official archives: where they are, how they are fetched, and whether they are what they should be."""
+import contextlib
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import urllib.error
 import urllib.request
@@ -107,23 +110,47 @@ def members(path, wanted):
         The archive is damaged, lacks a file, or holds a name that leads out of its folder.
     """
     found = {}
+    with opened(path) as archive:
+        for member in files_of(path, archive):
+            base = os.path.basename(member.name)
+            if base in wanted:
+                _check_length(path, member, wanted[base])
+                found[base] = archive.extractfile(member).read()
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise UserError('%s holds no %s: it is not the official archive' % (path, ', '.join(missing)))
+    return found
+
+
+@contextlib.contextmanager
+def opened(path):
+    """Give the open tar; what is wrong with it becomes a ``UserError``."""
     try:
         with tarfile.open(path) as archive:
-            for member in archive:
-                _check_member(path, member)
-                base = os.path.basename(member.name)
-                if base in wanted and member.isfile():
-                    _check_length(path, member, wanted[base])
-                    found[base] = archive.extractfile(member).read()
+            yield archive
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.filename:
             raise
         raise UserError('%s cannot be read as a tar archive (%s): it is damaged or another file; '
                         'fetch it again' % (path, str(error).split('\n')[0]))
-    missing = sorted(set(wanted) - set(found))
-    if missing:
-        raise UserError('%s holds no %s: it is not the official archive' % (path, ', '.join(missing)))
-    return found
+
+
+def files_of(path, archive):
+    """Yield the members of an open tar that are files; raises ``UserError`` for a name that leads out of its folder."""
+    for member in archive:
+        _check_member(path, member)
+        if member.isfile():
+            yield member
+
+
+def check_matlab(path):
+    """Raise ``UserError`` for a MATLAB file at which SciPy's reader crashes, which damaged ones can make it do.
+
+    Another process tries first. A file with the published checksum needs no trial.
+    """
+    code = 'import sys, scipy.io; scipy.io.loadmat(sys.argv[1])'
+    if subprocess.run([sys.executable, '-c', code, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode < 0:
+        raise UserError('%s cannot be read as a MATLAB file: it is damaged; fetch it again' % path)
 
 
 def _check_member(path, member):

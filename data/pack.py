@@ -13,10 +13,10 @@ import numpy
 from tqdm import tqdm
 
 from common import engine, files
+from common.datasets import MANIFEST
 from common.errors import UserError
 from common.images import cv2
 
-MANIFEST = 'manifest.json'
 FORMAT = 1
 # 9 packs PNGs of this size no better than 6, and the bytes depend on it.
 PNG = [cv2.IMWRITE_PNG_COMPRESSION, 6]
@@ -24,10 +24,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @contextlib.contextmanager
-def workplace(out, dataset):
-    """Give a new folder inside ``out`` to build ``dataset`` in, and remove it at the end.
+def workplace(out, dataset, keep=False):
+    """Give a folder inside ``out`` to build ``dataset`` in, and remove it at the end.
 
-    What a killed run left there is removed first. Raises ``UserError`` where another run is at work.
+    It is a new one, and what a killed run left is removed first; with ``keep`` it is that of the last run, and stays
+    if this one fails. Raises ``UserError`` where another run is at work.
     """
     os.makedirs(out, exist_ok=True)
     with open(os.path.join(out, '.%s.lock' % dataset), 'w') as lock:
@@ -35,6 +36,11 @@ def workplace(out, dataset):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError('another run is preparing %s in %s: wait for it to end' % (dataset, out))
+        if keep:
+            folder = os.path.join(out, '.%s.part' % dataset)
+            os.makedirs(folder, exist_ok=True)
+            yield folder
+            return
         prefix = '.%s-' % dataset
         for name in os.listdir(out):
             if name.startswith(prefix):

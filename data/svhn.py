@@ -1,7 +1,5 @@
 """SVHN, cropped digits: three MATLAB files (section 6.1)."""
 import os
-import subprocess
-import sys
 
 import numpy
 import scipy.io
@@ -52,7 +50,7 @@ def splits(source, cache, checksum=True, held_out=None):
              else archives.download(archive, cache) for name, archive in ARCHIVES.items()}
     if not checksum:
         for path in paths.values():
-            _check_readable(path)
+            archives.check_matlab(path)
     random = numpy.random.RandomState(SPLIT_SEED)
     kept, held = [], []
     for name in ('train', 'extra'):
@@ -80,16 +78,6 @@ def _choose(labels, count, random, path):
                             'official file' % (path, len(own), label, count))
         mask[random.permutation(own)[:count]] = True
     return mask
-
-
-def _check_readable(path):
-    """Raise ``UserError`` for a file at which SciPy's reader crashes, which damaged ones can make it do.
-
-    Another process tries first. A file with the published checksum needs no trial.
-    """
-    code = 'import sys, scipy.io; scipy.io.loadmat(sys.argv[1], variable_names=("X", "y"))'
-    if subprocess.run([sys.executable, '-c', code, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode < 0:
-        raise UserError('%s cannot be read as a MATLAB file: it is damaged; fetch it again' % path)
 
 
 def _read(path):

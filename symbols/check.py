@@ -12,6 +12,7 @@ OPERATORS = {
     'Convolution': ((2,), {'kernel': PAIR, 'stride': PAIR, 'pad': PAIR, 'num_filter': SIZE, 'no_bias': 'True'}),
     'BatchNorm': ((5,), {'eps': REAL, 'momentum': REAL, 'fix_gamma': 'False'}),
     'Activation': ((1,), {'act_type': 'relu'}),
+    'Pooling': ((1,), {'kernel': PAIR, 'stride': PAIR, 'pad': PAIR, 'pool_type': 'max'}),
     'add_n': (range(2, 65), {'num_args': SIZE}),
     '_mul_scalar': ((1,), {'scalar': REAL}),
     'mean': ((1,), {'axis': r'\(2, 3\)'}),

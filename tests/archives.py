@@ -8,6 +8,8 @@ import tarfile
 import numpy
 import scipy.io
 
+from common.images import cv2
+
 # Where Python 2 put NumPy's reconstructor, and where the official pickles look for it.
 OLD_NUMPY = (b'numpy._core.multiarray', b'numpy.core.multiarray')
 
@@ -98,3 +100,60 @@ def idx(path, array):
     header = bytes([0, 0, 8, array.ndim]) + struct.pack('>%dI' % array.ndim, *array.shape)
     with gzip.open(path, 'wb') as file:
         file.write(header + array.astype('uint8').tobytes())
+
+
+def photograph():
+    """A real photograph, (768, 1024, 3) in BGR: the raccoon that SciPy brings."""
+    import warnings
+
+    import scipy.misc
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return scipy.misc.face()[..., ::-1]
+
+
+def crops(count, seed=0):
+    """``count`` parts of a photograph, of several sizes and shapes."""
+    image, random = photograph(), numpy.random.RandomState(seed)
+    for _ in range(count):
+        height, width = random.randint(40, 200, 2)
+        top, left = random.randint(0, 768 - height), random.randint(0, 1024 - width)
+        yield numpy.ascontiguousarray(image[top:top + height, left:left + width])
+
+
+def jpeg(image, quality=90):
+    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def plain_tar(files):
+    """Return a tar, not compressed, of {name: bytes}."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w') as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+SYNSETS = ['n02084071', 'n01440764', 'n07697537']  # not in the order of their labels, as in the devkit
+
+
+def imagenet(folder, train, val, devkit=True):
+    """Write ImageNet's tars of {synset: [bytes]} and [(synset, bytes)], and the devkit or the list of labels."""
+    inner = {synset + '.tar': plain_tar({'%s_%d.JPEG' % (synset, number): content for number, content in enumerate(contents)})
+             for synset, contents in train.items()}
+    (folder / 'ILSVRC2012_img_train.tar').write_bytes(plain_tar(inner))
+    (folder / 'ILSVRC2012_img_val.tar').write_bytes(plain_tar(
+        {'ILSVRC2012_val_%08d.JPEG' % (number + 1): content for number, (_, content) in enumerate(val)}))
+    if not devkit:
+        (folder / 'imagenet_2012_validation_synset_labels.txt').write_text(''.join(synset + '\n' for synset, _ in val))
+        return folder
+    table = numpy.array([(number + 1, synset, 'words') for number, synset in enumerate(SYNSETS)],
+                        dtype=[('ILSVRC2012_ID', float), ('WNID', object), ('words', object)])
+    meta = io.BytesIO()
+    scipy.io.savemat(meta, {'synsets': table[:, None]})
+    truth = ''.join('%d\n' % (SYNSETS.index(synset) + 1) for synset, _ in val)
+    tar(str(folder / 'ILSVRC2012_devkit_t12.tar.gz'), 'ILSVRC2012_devkit_t12/data',
+        {'meta.mat': meta.getvalue(), 'ILSVRC2012_validation_ground_truth.txt': truth.encode()})
+    return folder

@@ -267,7 +267,7 @@ def test_symbol_files(draw):
     try:
         symbol = check.load(json.dumps(graph))
         with pytest.raises(UserError):
-            scorer.check_parameters(symbol, arrays)
+            scorer.check_parameters(symbol, arrays, (3, 32, 32))
     except ValueError as error:
         assert str(error)
 

@@ -47,18 +47,18 @@ def test_initial_weights_follow_the_seed():
 
 @pytest.mark.parametrize('epochs,per_epoch', [(400, 782), (40, 9350), (8, 5)])
 def test_learning_rate_at_every_epoch_boundary(epochs, per_epoch):
-    schedule = recipe.Schedule(0.1, epochs * per_epoch)
+    schedule = recipe.Schedule(0.1, recipe.cifar_decay(epochs), per_epoch)
     for epoch in range(1, epochs + 1):
         done = epoch - 1
         expected = 0.1 / 10 ** sum(done >= drop * epochs for drop in (1 / 2, 3 / 4, 7 / 8))
         first, last = (epoch - 1) * per_epoch + 1, epoch * per_epoch
         assert schedule(first) == pytest.approx(expected, rel=1e-12)
         assert schedule(last) == pytest.approx(expected, rel=1e-12)
-    assert recipe.drop_epochs(epochs) == [epochs // 2, epochs * 3 // 4, epochs * 7 // 8]
+    assert recipe.drop_epochs(recipe.cifar_decay(epochs)) == [epochs // 2, epochs * 3 // 4, epochs * 7 // 8]
 
 
 def test_learning_rate_of_a_length_that_eight_does_not_divide():
-    schedule = recipe.Schedule(1.0, 3 * 10)
+    schedule = recipe.Schedule(1.0, recipe.cifar_decay(3), 10)
     rates = [schedule(update) for update in range(1, 31)]
     assert [rates.index(rate) for rate in (0.1, 0.01, 0.001)] == [15, 22, 26]
 
@@ -97,7 +97,7 @@ def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
     for name, array in arguments.items():  # gamma 1 and beta 0 would hide a missing decay
         arguments[name] = array + mx.nd.array(0.1 * random.randn(*array.shape))
     module.set_params(arguments, auxiliary)
-    schedule = recipe.Schedule(0.1, 8)
+    schedule = recipe.Schedule(0.1, recipe.cifar_decay(8), 1)
     module.init_optimizer('device', recipe.Nesterov(learning_rate=0.1, lr_scheduler=schedule, wd=decay,
                                                     rescale_grad=1 / batch))
     twin = NumpyNesterov({name: array.asnumpy() for name, array in arguments.items()}, decay=decay)

@@ -268,7 +268,7 @@ def test_names_never_collide(tmp_path):
 
 class Random:
     """As much of ``Batches`` as a trainer asks for, and fixed batches of noise."""
-    batch, per_epoch = 32, 1 << 20
+    batch, shape, per_epoch = 32, (3, 32, 32), 1 << 20
 
     def __init__(self):
         random = numpy.random.RandomState(0)
@@ -335,7 +335,7 @@ def test_fast_probabilities(finished, fast, tolerance):
     dataset, folder = datasets.get('cifar10'), str(place / 'data' / 'cifar10')
     calibration = data.Records(os.path.join(folder, 'train.rec'), dataset, 32, 1).batches()
     batch = next(data.Records(os.path.join(folder, 'test.rec'), dataset, 32, 1).batches())
-    plain, quick = Scorer(symbol, arrays, mx.cpu(), 32), Scorer(symbol, arrays, mx.cpu(), 32, fast, calibration)
+    plain, quick = Scorer(symbol, arrays, mx.cpu(), 32), Scorer(symbol, arrays, mx.cpu(), 32, fast=fast, calibration=calibration)
     for scorer in (plain, quick):
         scorer.module.forward(batch, is_train=False)
     expected, found = (scorer.module.get_outputs()[0].asnumpy() for scorer in (plain, quick))
@@ -410,4 +410,4 @@ def test_first_and_best_epoch():
                      'images_per_second': 5}, 9).startswith('epoch 1/9')
     with pytest.raises(UserError):
         datasets.get('mnist')
-    assert recipe.drop_epochs(1) == []
+    assert recipe.drop_epochs(recipe.cifar_decay(1)) == []

@@ -1,0 +1,57 @@
+"""What the training scripts share: options of every run, and the way from them to ``fit``."""
+import os
+import sys
+from collections import namedtuple
+
+from common import engine, options
+from common.errors import UserError
+from common.options import number
+
+# symbol: what is trained; title: of it, in the name of the run; decay: recipe.Decay of the learning rate.
+Plan = namedtuple('Plan', 'symbol title decay')
+
+
+def add_recipe(parse, epochs, lr, batch):
+    """Add what every training has: recipe, kvstore, what to do about NaN, devices and folders.
+
+    ``epochs`` says how many there are by default, ``lr`` how the learning rate goes down.
+    """
+    parse.add_argument('--epochs', type=number(int, 1), metavar='N', help='default: ' + epochs)
+    parse.add_argument('--batch-size', type=number(int, 1), default=batch, metavar='N',
+                       help='images in a batch, over all devices (default: %(default)s)')
+    parse.add_argument('--lr', type=number(float, 0), default=0.1, help='first learning rate; ' + lr + ' (default: %(default)s)')
+    parse.add_argument('--seed', type=number(int, 0), default=1,
+                       help='of the initial weights, the order of the images and the crops (default: %(default)s)')
+    parse.add_argument('--dtype', choices=('float32', 'float16'), default='float32',
+                       help='float16: half precision with loss scaling, on GPUs, not verified there (default: %(default)s)')
+    parse.add_argument('--kv-store', choices=('device', 'local', 'nccl'), default='device',
+                       help='how several devices sum their gradients (default: %(default)s)')
+    parse.add_argument('--on-nan', choices=('stop', 'rollback'), default='stop',
+                       help='when the loss is not finite: stop, or go back to the last checkpoint with a tenth of the learning '
+                            'rate, three times at most (default: %(default)s)')
+    parse.add_argument('--resume', metavar='RUN', help='go on with this run from its last checkpoint')
+    options.add_devices(parse)
+    options.add_folders(parse)
+
+
+def train(parse, plan):
+    """Train as the options that ``parse`` parses say; ``plan(options, dataset)`` returns the ``Plan``."""
+    args, state, script = parse.parse_args(), None, os.path.basename(sys.argv[0])
+    engine.set_threads(args.threads)
+    # MXNet is loaded from here on, when the options are known to be right.
+    from common import checkpoint, datasets, fit
+    from common.data import Batches
+    if args.resume:
+        state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume), warn=False)  # it is loaded again behind a lock
+        if state['header'].get('script', script) != script:
+            raise UserError('%s is a run of %s: go on with it there' % (args.resume, state['header']['script']))
+        args = options.resumed(parse, sys.argv[1:], state['header']['options'])
+    dataset = datasets.get(args.dataset, args.data_dir, getattr(args, 'image_size', None))
+    args.epochs = args.epochs or dataset.epochs
+    symbol, title, decay = plan(args, dataset)
+    devices = engine.devices(args.gpus, args.cpus)
+    batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size, args.seed, engine.cores())
+    from symbols.summary import parameters
+    facts = {'script': script, 'parameters': parameters(symbol, dataset.shape), 'devices': [str(device) for device in devices],
+             'train_images': batches.train_images, 'test_images': batches.test_images}
+    fit.fit(args, symbol, batches, devices, '%s-%s' % (args.dataset, title), facts, state, decay)

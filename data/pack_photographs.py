@@ -1,0 +1,201 @@
+"""Photographs scaled and packed: several processes decode and encode, one writes, and an interrupted one goes on."""
+import hashlib
+import json
+import os
+from collections import Counter, deque
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy
+from tqdm import tqdm
+
+from common import files, images, records
+from common.errors import UserError
+from common.images import cv2
+from common.processes import die_with_parent
+from data import pack
+
+QUALITY = 95
+BYTES_PER_PIXEL = 0.6  # of a JPEG of this quality, on average; a generous guess for the disk check
+SHUFFLE_SEED = 0
+CHUNK, AHEAD = 8, 4  # images that a process takes at a time; how many times that may wait to be written, for each process
+EVERY = 2000  # images between two notes of how far the work is
+LONGEST = 65000  # pixels; a JPEG has at most 65,535
+PROGRESS, ENDINGS = '.progress', ('.rec', '.idx', '.lst', '.reported')
+
+
+def pack_photographs(classes, splits, folder, short_side, processes):
+    """Write NAME.rec, .idx, .lst and .reported for each split into ``folder``, and the manifest.
+
+    Training images come in a random order, always the same, the others in that of their names. ``.reported``
+    names each image that was not a whole JPEG in RGB or grey, and says what became of it.
+
+    Parameters
+    ----------
+    classes : list of str
+        In the order of the labels.
+    splits : list of data.split.Photographs
+    short_side : int
+        Pixels of the shorter side.
+    processes : int
+        That decode and encode.
+
+    Returns
+    -------
+    dict
+        The manifest, as of ``data.pack.pack``; ``left_out`` is the number of images that could not be read.
+    """
+    manifest = {'format': pack.FORMAT, 'splits': {}, 'files': {}, 'classes': classes, 'short_side': short_side,
+                'quality': QUALITY, 'left_out': {}}
+    with ProcessPoolExecutor(processes, initializer=_begin_process) as pool:
+        for split in splits:
+            entries = split.entries
+            if split.name == 'train':
+                order = numpy.random.RandomState(SHUFFLE_SEED).permutation(len(entries))
+                entries = [entries[place] for place in order]
+            counts = _pack_split(split.name, entries, folder, short_side, pool, processes)
+            manifest['splits'][split.name] = {str(label): counts[label] for label in range(len(classes))}
+            manifest['left_out'][split.name] = len(entries) - sum(counts.values())
+    for split in splits:
+        for ending in ENDINGS:
+            manifest['files'][split.name + ending] = pack.fingerprint(os.path.join(folder, split.name + ending))
+        os.remove(os.path.join(folder, split.name + PROGRESS))
+    files.write_text(os.path.join(folder, pack.MANIFEST), json.dumps(manifest, indent=1))
+    return manifest
+
+
+def _begin_process():
+    import signal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that writes stops, and these with it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
+    cv2.setNumThreads(1)
+
+
+def _pack_split(name, entries, folder, short_side, pool, processes):
+    """Return how many images of each label were written."""
+    output = Output(os.path.join(folder, name), _identity(entries, short_side))
+    try:
+        with tqdm(total=len(entries), initial=output.taken, unit=' images', desc=name, disable=None) as bar:
+            for entry, (jpeg, note) in _converted(entries[output.taken:], short_side, pool, processes):
+                output.add(entry, jpeg, note)
+                bar.update()
+        output.note()
+    finally:
+        output.close()
+    return Counter(entry.label for entry in entries) - output.missing
+
+
+def _identity(entries, short_side):
+    digest = hashlib.sha256(b'%d' % short_side)
+    for entry in entries:
+        digest.update(('%d %d %d %s\n' % (entry.offset, entry.bytes, entry.label, entry.name)).encode('utf-8', 'surrogateescape'))
+    return digest.hexdigest()
+
+
+def _converted(entries, short_side, pool, processes):
+    """Yield entries in order, each with what ``convert`` made of it; little more than needed is in memory."""
+    waiting = deque()
+    try:
+        for start in range(0, len(entries), CHUNK):
+            chunk = entries[start:start + CHUNK]
+            waiting.append((chunk, pool.submit(convert, chunk, short_side)))
+            if len(waiting) >= AHEAD * processes:
+                chunk, future = waiting.popleft()
+                yield from zip(chunk, future.result())
+        while waiting:
+            chunk, future = waiting.popleft()
+            yield from zip(chunk, future.result())
+    except BrokenProcessPool:
+        raise UserError('a process that converts was killed, perhaps for want of memory: run this again with a smaller --processes')
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def convert(entries, short_side):
+    """Return ``scaled`` of each entry."""
+    results = []
+    for entry in entries:
+        with open(entry.path, 'rb') as file:
+            file.seek(entry.offset)
+            results.append(scaled(file.read(entry.bytes), short_side))
+    return results
+
+
+def scaled(data, short_side):
+    """Return an image file as a JPEG whose shorter side is ``short_side``, and a note on it, if any.
+
+    None instead of the JPEG where it cannot be read.
+    """
+    note = ''
+    try:
+        *_, channels = images.shape_of(data)
+        if data[:2] != b'\xff\xd8':
+            note = 'a PNG'
+        elif channels == 4:
+            note = 'a JPEG in CMYK'
+    except (ValueError, LookupError) as error:
+        note = str(error)
+    try:
+        image = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:  # more than 64 megapixels, see common/images.py
+        return None, 'left out: more than 64 megapixels'
+    if image is None:
+        return None, 'left out: ' + (note or 'it does not decode')
+    scale = short_side / min(image.shape[:2])
+    size = tuple(max(short_side, round(side * scale)) for side in image.shape[1::-1])
+    if max(size) > LONGEST:
+        return None, 'left out: its sides are %d and %d' % image.shape[1::-1]
+    if size != image.shape[1::-1]:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes(), note and 'converted: ' + note
+
+
+class Output:
+    """The four files of a split, and a note of how far they have come, from which the next process goes on."""
+
+    def __init__(self, prefix, identity):
+        self.path = prefix + PROGRESS
+        self.taken, self.written, self.missing, lengths = 0, 0, Counter(), [0] * len(ENDINGS)
+        try:
+            with open(self.path) as file:
+                progress = json.load(file)
+            whole = all(os.path.getsize(prefix + ending) >= length for ending, length in zip(ENDINGS, progress['lengths']))
+            if whole and progress['identity'] == identity:
+                self.taken, self.written, lengths = (progress[key] for key in ('taken', 'written', 'lengths'))
+                self.missing.update({int(label): count for label, count in progress['missing'].items()})
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self.identity = identity
+        self.files = [open(prefix + ending, 'ab') for ending in ENDINGS]
+        for file, length in zip(self.files, lengths):
+            file.truncate(length)
+            file.seek(length)  # for tell; writing is at the end in any case
+
+    def add(self, entry, jpeg, note):
+        rec, idx, lst, reported = self.files
+        if note:
+            reported.write(('%s\t%s\n' % (entry.name, note)).encode('utf-8', 'surrogateescape'))
+        if jpeg is None:
+            self.missing[entry.label] += 1
+        else:
+            idx.write(b'%d\t%d\n' % (self.written, rec.tell()))
+            lst.write(('%d\t%f\t%s\n' % (self.written, entry.label, entry.name)).encode('utf-8', 'surrogateescape'))
+            records.write(rec, self.written, entry.label, jpeg)
+            self.written += 1
+        self.taken += 1
+        if self.taken % EVERY == 0:
+            self.note()
+
+    def note(self):
+        """Write down how far the files have come, once that is on the disk."""
+        for file in self.files:
+            file.flush()
+            os.fsync(file.fileno())
+        files.write_text(self.path, json.dumps({'identity': self.identity, 'taken': self.taken, 'written': self.written,
+                                                'missing': self.missing, 'lengths': [file.tell() for file in self.files]}))
+
+    def close(self):
+        for file in self.files:
+            file.close()
