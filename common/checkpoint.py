@@ -147,16 +147,21 @@ def best(records):
 
 def load_arrays(path):
     """Return {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...} of a .params file."""
-    arrays = {kind: {} for kind in KINDS}
     try:
-        for key, array in params.read(path).items():
-            kind, name = key.split(':', 1)
-            arrays[kind][name] = mx.nd.array(array, dtype=array.dtype)
+        return by_kind(params.read(path))
     except FileNotFoundError:
         raise UserError('%s is not there: name a .params file that a run has written' % path)
     except (ValueError, KeyError) as error:
         raise UserError('%s is not a checkpoint of a network, or is damaged (%s): use another epoch of the '
                         'run' % (path, error))
+
+
+def by_kind(flat):
+    """Return {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...} of {'arg:NAME': NumPy array, ...}."""
+    arrays = {kind: {} for kind in KINDS}
+    for key, array in flat.items():
+        kind, name = key.split(':', 1)
+        arrays[kind][name] = mx.nd.array(array, dtype=array.dtype)
     return arrays
 
 

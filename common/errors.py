@@ -1,6 +1,7 @@
 """Mistakes a user can make, and how every script reports them."""
 import os
 import sys
+import traceback
 
 STATUS = 2  # exit status of a run that ended on a UserError, the one argparse uses too
 
@@ -27,6 +28,25 @@ def describe(error):
 
 def run(main):
     """Call ``main()`` and turn the errors a user can make into one line and status 2."""
+    try:
+        _run(main)
+    except BaseException as error:
+        if 'DMLC_ROLE' in os.environ:
+            _leave_the_job(error)
+        raise
+
+
+def _leave_the_job(error):
+    """End at once: MXNet's parameter server would wait for the other parts of the job at an ordinary exit."""
+    if not isinstance(error, SystemExit):
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    status = error.code if isinstance(error, SystemExit) else 1
+    os._exit(status if isinstance(status, int) else int(bool(status)))
+
+
+def _run(main):
     try:
         main()
         sys.stdout.flush()

@@ -3,6 +3,7 @@ from collections import deque, namedtuple
 
 import numpy
 
+from common.cluster import ALONE
 from common.engine import mx
 from symbols import ensemble
 
@@ -59,10 +60,12 @@ class Meter:
         """The mean loss of the batches summed so far, for a progress bar; nan before the first."""
         return self.sums[0] / self.images if self.images else float('nan')
 
-    def result(self):
-        """Return the ``Result`` of all that was added; waits for it."""
+    def result(self, cluster=ALONE):
+        """Return the ``Result`` of all that was added, by every worker; waits for it."""
         while self.pending:
             self._settle()
+        sums = cluster.sum(numpy.concatenate([[self.images], self.sums, self.own, self.without]))
+        self.images, self.sums, (self.own, self.without) = int(sums[0]), sums[1:4], sums[4:].reshape(2, -1)
         loss, right, right5 = self.sums
         return Result(loss / self.images, self._error(right), self._error(right5),
                       *({name: self._error(count) for name, count in zip(self.names, counts)} for counts in (self.own, self.without)))
@@ -79,14 +82,14 @@ def _right(scores, label, k):
     return ((rank >= 1) & (rank <= k)).sum()
 
 
-def evaluate(module, batches):
-    """Return the ``Result`` of a bound ``mx.mod.Module`` on an iterator of ``mx.io.DataBatch``."""
+def evaluate(module, batches, cluster=ALONE):
+    """Return the ``Result`` of a bound ``mx.mod.Module`` on an iterator of ``mx.io.DataBatch``, every worker's on its part."""
     barrier()
     meter = Meter(ensemble.names_of(module.output_names))
     for batch in batches:
         module.forward(batch, is_train=False)
         meter.add(module.get_outputs(), batch.label[0], batch.pad)
-    result = meter.result()
+    result = meter.result(cluster)
     barrier()
     return result
 

@@ -1,116 +1,16 @@
 """A run from its first epoch to its last: train, evaluate, save, log; or go on from a checkpoint."""
 import math
-import os
 import sys
 import time
-from datetime import datetime
 
-from common import checkpoint, engine, log, recipe
-from common.errors import UserError, describe
-from common.options import FOLDERS
+from common import recipe
+from common.cluster import ALONE
+from common.errors import UserError
+from common.run import MOST_ROLLBACKS, ROLLBACK_FACTOR, joined
 from common.signals import Stop, Stopped
 from common.trainer import Diverged, Trainer
 
-
-ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
-
-
-class Run:
-    """The files of one run: its log, its checkpoints, and what they say.
-
-    ``records`` are those of the log, and every checkpoint has them too, so that a log that was lost or
-    torn is restored when the run goes on. ``arrays`` are those to go on from, None at the beginning.
-    """
-
-    def __init__(self, options, header, decay):
-        self.options, self.header, self.decay, self.records, self.arrays = options, header, decay, [], None
-        self.folder = os.path.join(options.checkpoint_dir, header['run'])
-        self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
-        self.lock = checkpoint.Lock(self.folder)
-
-    def load(self):
-        """Take over the last checkpoint, and write the log as it was then."""
-        state = checkpoint.load_state(self.folder)
-        self.header, self.records = state['header'], state['records']
-        self.arrays = checkpoint.load_arrays(checkpoint.params_path(self.folder, self.epoch))
-        log.restore(self.log, self.header, self.records)
-
-    @property
-    def epoch(self):
-        """Epochs that are done."""
-        return len(self.records)
-
-    @property
-    def name(self):
-        """The name, followed by the options that lead to its files where those are not the usual."""
-        folders = ''.join(' --%s %s' % (key.replace('_', '-'), getattr(self.options, key))
-                          for key in FOLDERS if getattr(self.options, key) != FOLDERS[key])
-        return self.header['run'] + folders
-
-    def save(self, symbol, trainer, record):
-        """Write the checkpoint of an epoch, then its log record. Raises ``UserError`` where the disk is at fault."""
-        records = self.records + [record]
-        epoch, best = len(records), checkpoint.best(records)
-        steps = [step for step in recipe.drop_epochs(self.decay) if step <= epoch]
-        state = {'header': self.header, 'epoch': epoch, 'best': best, 'records': records,
-                 'kept': sorted({epoch, best, *steps} | {epoch - 1} - {0})}
-        try:
-            if not os.path.isdir(self.folder):
-                self._make_again()
-            checkpoint.save(self.folder, symbol, trainer.state(), state)
-            self.records = records
-            if os.path.exists(self.log):
-                log.append(self.log, record)
-            else:
-                log.restore(self.log, self.header, records)
-        except OSError as error:
-            raise UserError('epoch %d could not be saved: %s; %s' % (epoch, describe(error), self.advice))
-
-    def _make_again(self):
-        """What was trained is in memory: a folder that somebody has removed costs only the older checkpoints."""
-        sys.stderr.write('%s is gone: it is made again, with the checkpoints from now on\n' % self.folder)
-        self.lock.release()
-        self.lock = checkpoint.Lock(self.folder)
-
-    @property
-    def advice(self):
-        """How to go on after this process has ended."""
-        return 'go on with --resume %s, from epoch %d' % (self.name, self.epoch + 1) if self.epoch else 'there is no checkpoint yet: start again'
-
-    @property
-    def lr(self):
-        """The first learning rate, after rollbacks, of the last epoch that is done."""
-        return self.options.lr * ROLLBACK_FACTOR ** self.rollbacks
-
-    @property
-    def rollbacks(self):
-        """How often the run has gone back, by its records."""
-        return self.records[-1].get('rollbacks', 0) if self.records else 0
-
-
-def start(options, name, facts, decay):
-    """Return a new ``Run``; its log, under a name nobody has, begins with the options and ``facts``."""
-    header = dict(facts, options=vars(options), versions=engine.versions(), threads=engine.threads(),
-                  started=datetime.now().astimezone().isoformat(timespec='seconds'))
-    name = '%s-%s' % (name, datetime.now().strftime('%Y%m%d-%H%M%S'))
-    path, _ = log.create(options.log_dir, name, header)
-    return Run(options, log.read(path)[0], decay)
-
-
-def resume(options, header, decay):
-    """Return the ``Run`` that has this header, with its last checkpoint."""
-    run = Run(options, header, decay)
-    run.load()  # behind the lock: another process may have written until now
-    now = dict(engine.versions(), threads=engine.threads())
-    before = dict(run.header['versions'], threads=run.header['threads'])
-    changed = ['%s %s instead of %s' % (name, now[name], before[name]) for name in now if now[name] != before.get(name)]
-    if changed:
-        sys.stderr.write('the run goes on with %s: its results will differ from those of a run that was never stopped, '
-                         'as those of another seed do\n' % ', '.join(changed))
-    return run
-
-
-def fit(options, symbol, batches, devices, name, facts, state=None, decay=None):
+def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, cluster=ALONE):
     """Train ``symbol`` up to ``options.epochs`` and return the ``Run``.
 
     Parameters
@@ -127,6 +27,8 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None):
         The state of a checkpoint of the run to go on with.
     decay : recipe.Decay, optional
         How the learning rate drops; default: as in section 6.2.
+    cluster : cluster.Cluster
+        The workers that train together. The first has the files and speaks.
 
     SIGINT and SIGTERM end the process after the current batch with status 130 or 143; the last
     checkpoint is that of the epoch before. Loss that is not finite ends it with ``UserError``, or with
@@ -134,33 +36,36 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None):
     ``ROLLBACK_FACTOR`` of the learning rate.
     """
     check_devices(devices, batches.batch, options.kv_store, options.dtype)
-    decay = decay or recipe.cifar_decay(options.epochs)
-    run = resume(options, state['header'], decay) if state else start(options, name, facts, decay)
+    run = joined(options, name, facts, state, decay or recipe.cifar_decay(options.epochs), cluster)
     try:
         with Stop() as stop:
-            print('run %s, log %s' % (run.header['run'], run.log), flush=True)
+            if not cluster.rank:
+                print('run %s, log %s' % (run.header['run'], run.log), flush=True)
             rollbacks = run.rollbacks
-            while not _train(run, symbol, batches, devices, stop, rollbacks):
+            while not _train(run, symbol, batches, devices, stop, rollbacks, cluster):
                 rollbacks += 1
-            print('finished; score it with: python score.py --run %s' % run.name)
+            if not cluster.rank:
+                print('finished; score it with: python score.py --run %s' % run.name)
     except Stopped as signal:
         sys.stderr.write('stopped by %s after epoch %d; %s\n' % (signal, run.epoch, run.advice))
         raise SystemExit(128 + signal.number)
     finally:
-        run.lock.release()
+        run.release()
     return run
 
 
-def _train(run, symbol, batches, devices, stop, rollbacks):
+def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
     """Train from the last checkpoint; return whether the run is finished, and False where it must go back."""
     options, lr = run.options, run.options.lr * ROLLBACK_FACTOR ** rollbacks
     trainer = Trainer(symbol, devices, batches, options.epochs, lr, options.seed, options.kv_store, run.arrays, run.epoch,
-                      options.dtype, lr_before=run.lr, decay=run.decay)
+                      options.dtype, lr_before=run.lr, decay=run.decay, cluster=cluster,
+                      compression=compression(options))
     try:
         while run.epoch < options.epochs:
             record = one_epoch(trainer, run.epoch + 1, batches.dataset.top5, stop)
             run.save(symbol, trainer, dict(record, rollbacks=rollbacks) if rollbacks else record)
-            print(line(run.records[-1], options.epochs), flush=True)
+            if not cluster.rank:
+                print(line(run.records[-1], options.epochs), flush=True)
     except Diverged as error:
         if options.on_nan == 'stop':
             raise UserError('%s: lower --lr or add --on-nan rollback; %s' % (error, run.advice))
@@ -172,6 +77,13 @@ def _train(run, symbol, batches, devices, stop, rollbacks):
             run.load()
         return False
     return True
+
+
+def compression(options):
+    """Return MXNet's parameters of gradient compression, or None."""
+    if getattr(options, 'gradient_compression', 'none') == 'none':
+        return None
+    return {'type': options.gradient_compression, 'threshold': options.compression_threshold}
 
 
 def check_devices(devices, batch, kvstore, dtype='float32'):

@@ -4,8 +4,8 @@ import argparse
 from common.errors import UserError
 
 FOLDERS = {'data_dir': 'data', 'log_dir': 'logs', 'checkpoint_dir': 'checkpoints'}
-# What a run may change when it goes on: where it computes, where its files are, what it does about NaN.
-FREE = ('gpus', 'cpus', 'threads', 'resume', 'kv_store', 'on_nan', *FOLDERS)
+# What a run may change when it goes on: where and how it computes, where its files are, what it does about NaN.
+FREE = ('gpus', 'cpus', 'threads', 'resume', 'kv_store', 'on_nan', 'gradient_compression', 'compression_threshold', *FOLDERS)
 
 
 def number(kind, least, most=float('inf')):

@@ -15,12 +15,15 @@ class Progress:
     title : str
     total : int
         Images in the pass.
+    quiet : bool
+        Show nothing.
     """
 
-    def __init__(self, title, total):
+    def __init__(self, title, total, quiet=False):
         self.title, self.total, self.done = title, total, 0
         self.start = self.told = time.time()
-        self.bar = tqdm(total=total, desc=title, unit=' images', leave=False, disable=not sys.stderr.isatty())
+        self.bar = tqdm(total=total, desc=title, unit=' images', leave=False, disable=quiet or not sys.stderr.isatty())
+        self.quiet = quiet
 
     def add(self, images, loss):
         """Count ``images`` more, with the mean loss so far."""
@@ -28,7 +31,7 @@ class Progress:
         if loss == loss:  # nan until the first batch is summed
             self.bar.set_postfix(loss='%.3f' % loss, refresh=False)
         self.bar.update(images)
-        if self.bar.disable and time.time() - self.told >= EVERY:
+        if self.bar.disable and not self.quiet and time.time() - self.told >= EVERY:
             self.told = time.time()
             print('%s: %d of %d images, loss %.3f, %.0f images/s' % (
                 self.title, self.done, self.total, loss, self.done / (self.told - self.start)), flush=True)

@@ -1,12 +1,20 @@
 """A network bound to its devices: one training pass, one evaluation, and its whole state."""
 import math
+import os
 import time
+import warnings
+
+import numpy
 
 from common import recipe
+from common.cluster import ALONE
 from common.engine import mx
 from common.evaluate import Meter, barrier, evaluate
 from common.progress import Progress
 from symbols import fast, half
+
+
+TOGETHER = 100  # batches between two looks of several workers at their loss
 
 
 class Diverged(Exception):
@@ -38,14 +46,21 @@ class Trainer:
         The first learning rate that the arrays were trained with, if not ``lr``.
     decay : recipe.Decay, optional
         How the learning rate drops; default: as in section 6.2.
+    cluster : cluster.Cluster
+        The workers that train together; ``batches`` are this one's.
+    compression : dict, optional
+        MXNet's parameters of gradient compression.
     """
 
     def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0, dtype='float32',
-                 lr_before=None, decay=None):
-        self.batches = batches
+                 lr_before=None, decay=None, cluster=ALONE, compression=None):
+        self.batches, self.cluster, self.compression = batches, cluster, compression
+        self.asynchronous = kvstore == 'dist_async'
+        # Of the servers' optimiser each worker's batch is an update.
+        self.per_epoch = batches.per_epoch * (cluster.size if self.asynchronous else 1)
         self.loss_scale = half.LOSS_SCALE if dtype == 'float16' else 1
         self.decay = decay or recipe.cifar_decay(epochs)
-        self.schedule = recipe.Schedule(lr, self.decay, batches.per_epoch)
+        self.schedule = recipe.Schedule(lr, self.decay, self.per_epoch)
         # The faster graphs are for the CPU.
         on_cpu = all(device.device_type == 'cpu' for device in devices)
         if dtype == 'float16':
@@ -54,7 +69,7 @@ class Trainer:
         arrays = arrays or {'arg': None, 'aux': None, 'momentum': {}}
         mx.random.seed(seed)
         self.module.init_params(recipe.initializer(), arg_params=arrays['arg'], aux_params=arrays['aux'])
-        self._init_optimizer(kvstore, lr, epoch * batches.per_epoch, lr_before or lr)
+        self._init_optimizer(kvstore, lr, epoch * self.per_epoch, lr_before or lr)
         self._set_momentum(arrays['momentum'])
         # A second graph over the same parameters, where training's has no way to run as evaluation.
         self.tester = self.module
@@ -63,70 +78,111 @@ class Trainer:
             self.tester = self._bind(inference, devices, for_training=False, shared_module=self.module)
 
     def _bind(self, symbol, devices, **options):
-        module = mx.mod.Module(symbol, context=devices)
+        module = mx.mod.Module(symbol, context=devices, compression_params=self.compression)
         module.bind(data_shapes=[('data', (self.batches.batch,) + self.batches.shape)],
                     label_shapes=[('softmax_label', (self.batches.batch,))], **options)
         return module
 
     def _init_optimizer(self, kvstore, lr, updates, lr_before):
-        before = recipe.Schedule(lr_before, self.decay, self.batches.per_epoch)(updates) if updates else None
+        before = recipe.Schedule(lr_before, self.decay, self.per_epoch)(updates) if updates else None
         self.optimizer = recipe.Nesterov(
             learning_rate=lr, lr_scheduler=self.schedule, wd=recipe.WEIGHT_DECAY, begin_num_update=updates,
-            rescale_grad=1 / (self.batches.batch * self.loss_scale), velocity_lr=before)
-        self.module.init_optimizer(kvstore=kvstore, optimizer=self.optimizer)
+            rescale_grad=1 / (self.batches.batch * self.cluster.size * self.loss_scale), velocity_lr=before)
+        if kvstore.startswith('dist'):
+            # The servers only sum, and every worker makes the same update: so momentum is here, where checkpoints are
+            # made. Without a common step (dist_async) the update is the servers'.
+            os.environ['MXNET_UPDATE_ON_KVSTORE'] = str(int(self.asynchronous))
+            kvstore = _distributed(kvstore)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # with dist_async MXNet would divide by the images of one worker
+            self.module.init_optimizer(kvstore=kvstore, optimizer=self.optimizer)
 
     def train(self, epoch, stop):
         """Train for one epoch; return its ``Result`` and images/s. Raises ``Stopped`` and ``Diverged``."""
         meter, start = Meter(), time.time()
-        progress = Progress('epoch %d' % epoch, self.batches.train_images)
+        progress = Progress('epoch %d' % epoch, self.batches.train_images, quiet=self.cluster.rank > 0)
         for batch in self.batches.train(epoch):
             stop.check()
             self.module.forward(batch, is_train=True)
             self.module.backward()
             self.module.update()
             meter.add(self.module.get_outputs(), batch.label[0], batch.pad)
-            progress.add(self.batches.batch - batch.pad, meter.loss)
+            progress.add((self.batches.batch - batch.pad) * self.cluster.size, meter.loss)
             self._check_finite(meter, epoch)
         barrier()
         progress.close()
-        self._share_statistics()
-        result = meter.result()
-        self._check_finite(meter, epoch)
+        self._share()
+        result = meter.result(self.cluster)
+        self._check_finite(meter, epoch, result.loss)
         return result, self.batches.train_images / (time.time() - start)
 
-    def _check_finite(self, meter, epoch):
-        # The sum of the losses stays what it is once it is not finite, and it is looked at after every batch.
-        if meter.images and not math.isfinite(meter.loss):
+    def _check_finite(self, meter, epoch, loss=None):
+        # The sum of the losses stays what it is once it is not finite, and it is looked at after every batch; several
+        # workers look at it together, now and then, since they must agree.
+        if loss is None:
+            if self.cluster.size > 1 and (not meter.batches or meter.batches % TOGETHER):
+                return
+            loss = self.cluster.sum([meter.sums[0]])[0] if meter.images else 0
+        if not math.isfinite(loss):
             update = (epoch - 1) * self.batches.per_epoch + meter.batches
             raise Diverged('the training loss is not finite in epoch %d, batch %d, learning rate %g' % (
                 epoch, meter.batches, self.schedule(update)))
 
-    def _share_statistics(self):
-        """Give every device the mean of their BatchNorm statistics, which a checkpoint has.
+    def _share(self):
+        """Give every device and worker the mean of their BatchNorm statistics, which a checkpoint has.
 
         Each device moves its own. Without this the error in the log would be that of a network that no
-        checkpoint holds, and a resumed run would not be the one that was stopped.
+        checkpoint holds, and a resumed run would not be the one that was stopped. Workers also take over the
+        first one's parameters, which differ where updates are not in step, or processors round otherwise.
         """
-        if len(self.module._context) > 1:
-            self.module.set_params(*self.module.get_params())
+        if self.asynchronous:
+            self._pull()
+        if len(self.module._context) > 1 or self.cluster.size > 1:
+            arguments, auxiliary = self.module.get_params()
+            if self.cluster.size > 1:
+                arguments, auxiliary = self._agreed(arguments, auxiliary)
+            self.module.set_params(arguments, auxiliary)
+
+    def _pull(self):
+        """Get the servers' parameters when every worker's last update is in them."""
+        self.cluster.barrier()
+        for name, arrays in zip(self.module._param_names, self.module._exec_group.param_arrays):
+            self.module._kvstore.pull(name, out=arrays)
+        self.module._params_dirty = True
+        barrier()
+
+    def _agreed(self, arguments, auxiliary):
+        first = self.cluster.first_arrays({name: array.asnumpy() for name, array in arguments.items()})
+        numbers = [array.asnumpy().ravel() for array in auxiliary.values()]
+        means = self.cluster.sum(numpy.concatenate(numbers)) / self.cluster.size
+        parts = numpy.split(means, numpy.cumsum([part.size for part in numbers])[:-1])
+        return ({name: mx.nd.array(array) for name, array in first.items()},
+                {name: mx.nd.array(part.reshape(array.shape)) for (name, array), part in zip(auxiliary.items(), parts)})
 
     def test(self):
         """Return the ``Result`` on the test images."""
-        return evaluate(self.tester, self.batches.test())
+        return evaluate(self.tester, self.batches.test(), self.cluster)
 
     def lr(self, epoch):
         """Return the learning rate of the first update of an epoch."""
-        return self.schedule((epoch - 1) * self.batches.per_epoch + 1)
+        return self.schedule((epoch - 1) * self.per_epoch + 1)
 
     def state(self):
-        """Return {'arg': parameters, 'aux': BatchNorm's moving statistics, 'momentum': velocities}."""
+        """Return {'arg': parameters, 'aux': BatchNorm's moving statistics, 'momentum': velocities}.
+
+        With ``dist_async`` the velocities are the servers' and stay there.
+        """
         arguments, auxiliary = self.module.get_params()
+        if self.asynchronous:
+            return {'arg': arguments, 'aux': auxiliary, 'momentum': {}}
         updater, indices = self._updater()
         return {'arg': arguments, 'aux': auxiliary,
                 'momentum': {name: updater.states[index[0]] for name, index in indices.items()
                              if index[0] in updater.states}}
 
     def _set_momentum(self, momentum):
+        if self.asynchronous:
+            return
         updater, indices = self._updater()
         for name, array in momentum.items():
             for index in indices[name]:
@@ -144,3 +200,14 @@ class Trainer:
             return self.module._kvstore._updater, {name: [name] for name in names}
         return self.module._updater, {name: [number * devices + device for device in range(devices)]
                                       for number, name in enumerate(names)}
+
+
+def _distributed(name):
+    """Return MXNet's kvstore of several workers, whose ``pushpull`` takes compressed gradients too."""
+    store = mx.kv.create(name)
+
+    def pushpull(key, value, out=None, priority=0):
+        store.push(key, value, priority)
+        store.pull(key, value if out is None else out, priority)
+    store.pushpull = pushpull
+    return store

@@ -1,4 +1,5 @@
 """What the training scripts share: options of every run, and the way from them to ``fit``."""
+import json
 import os
 import sys
 from collections import namedtuple
@@ -9,6 +10,7 @@ from common.options import number
 
 # symbol: what is trained; title: of it, in the name of the run; decay: recipe.Decay of the learning rate.
 Plan = namedtuple('Plan', 'symbol title decay')
+KVSTORES = ('device', 'local', 'nccl', 'dist_sync', 'dist_device_sync', 'dist_async')
 
 
 def add_recipe(parse, epochs, lr, batch):
@@ -18,14 +20,19 @@ def add_recipe(parse, epochs, lr, batch):
     """
     parse.add_argument('--epochs', type=number(int, 1), metavar='N', help='default: ' + epochs)
     parse.add_argument('--batch-size', type=number(int, 1), default=batch, metavar='N',
-                       help='images in a batch, over all devices (default: %(default)s)')
+                       help='images in a batch, over all devices and workers (default: %(default)s)')
     parse.add_argument('--lr', type=number(float, 0), default=0.1, help='first learning rate; ' + lr + ' (default: %(default)s)')
     parse.add_argument('--seed', type=number(int, 0), default=1,
                        help='of the initial weights, the order of the images and the crops (default: %(default)s)')
     parse.add_argument('--dtype', choices=('float32', 'float16'), default='float32',
                        help='float16: half precision with loss scaling, on GPUs, not verified there (default: %(default)s)')
-    parse.add_argument('--kv-store', choices=('device', 'local', 'nccl'), default='device',
-                       help='how several devices sum their gradients (default: %(default)s)')
+    parse.add_argument('--kv-store', choices=KVSTORES, default='device',
+                       help='how several devices sum their gradients; dist_...: and several workers, see launch.py (default: %(default)s)')
+    parse.add_argument('--gradient-compression', choices=('none', '2bit'), default='none',
+                       help='between workers and servers: 2bit sends -T, 0 or T for each number and keeps the rest for the next '
+                            'update (default: %(default)s)')
+    parse.add_argument('--compression-threshold', type=number(float, 1e-6), default=0.5, metavar='T',
+                       help='of the gradients of a worker, summed over its images (default: %(default)s)')
     parse.add_argument('--on-nan', choices=('stop', 'rollback'), default='stop',
                        help='when the loss is not finite: stop, or go back to the last checkpoint with a tenth of the learning '
                             'rate, three times at most (default: %(default)s)')
@@ -38,20 +45,44 @@ def train(parse, plan):
     """Train as the options that ``parse`` parses say; ``plan(options, dataset)`` returns the ``Plan``."""
     args, state, script = parse.parse_args(), None, os.path.basename(sys.argv[0])
     engine.set_threads(args.threads)
+    from common import cluster
+    workers = cluster.join(args.kv_store)
     # MXNet is loaded from here on, when the options are known to be right.
-    from common import checkpoint, datasets, fit
+    from common import datasets, fit
     from common.data import Batches
     if args.resume:
-        state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume), warn=False)  # it is loaded again behind a lock
+        state = _state(args, workers)
         if state['header'].get('script', script) != script:
             raise UserError('%s is a run of %s: go on with it there' % (args.resume, state['header']['script']))
         args = options.resumed(parse, sys.argv[1:], state['header']['options'])
+    check_workers(args, workers)
     dataset = datasets.get(args.dataset, args.data_dir, getattr(args, 'image_size', None))
     args.epochs = args.epochs or dataset.epochs
     symbol, title, decay = plan(args, dataset)
     devices = engine.devices(args.gpus, args.cpus)
-    batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size, args.seed, engine.cores())
+    batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size // workers.size, args.seed, engine.cores(),
+                      part=(workers.rank, workers.size))
     from symbols.summary import parameters
     facts = {'script': script, 'parameters': parameters(symbol, dataset.shape), 'devices': [str(device) for device in devices],
-             'train_images': batches.train_images, 'test_images': batches.test_images}
-    fit.fit(args, symbol, batches, devices, '%s-%s' % (args.dataset, title), facts, state, decay)
+             'workers': workers.size, 'train_images': batches.train_images, 'test_images': batches.test_images}
+    fit.fit(args, symbol, batches, devices, '%s-%s' % (args.dataset, title), facts, state, decay, workers)
+
+
+def _state(args, workers):
+    """Return the state of the run to go on with, which only the first worker needs to have at hand."""
+    from common import checkpoint
+    state = None
+    if not workers.rank:
+        state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume), warn=False)  # it is loaded again behind a lock
+    return json.loads(workers.first(json.dumps(state).encode()))
+
+
+def check_workers(args, workers):
+    """Raise ``UserError`` for what several workers cannot do, or one alone."""
+    if args.batch_size % workers.size:
+        raise UserError('--batch-size %d cannot be split over %d workers evenly: choose a multiple of %d' % (
+            args.batch_size, workers.size, workers.size))
+    if workers.size > 1 and args.on_nan == 'rollback':
+        raise UserError('--on-nan rollback is for one process: leave it out')
+    if args.gradient_compression != 'none' and not args.kv_store.startswith('dist'):
+        raise UserError('--gradient-compression is for several workers: add --kv-store dist_sync, or leave it out')

@@ -415,7 +415,7 @@ def test_mat_files(tmp_path, draw):
         content[at:at + draw.draw(st.integers(0, 4))] = draw.draw(st.binary(max_size=5))
     (tmp_path / 'train_32x32.mat').write_bytes(bytes(content))
     try:
-        svhn._check_readable(str(tmp_path / 'train_32x32.mat'))
+        archives.check_matlab(str(tmp_path / 'train_32x32.mat'))
         labels, images = svhn._read(str(tmp_path / 'train_32x32.mat'))
         assert images.shape[-1] == len(labels)
     except UserError as error:

@@ -29,6 +29,7 @@ def test_against_pytorch():
     assert re.search(r'ours / torch n(chw|hwc): [\d.]+', run_script('benchmark.py', *SHORT, '--compare', 'torch'))
 
 
+@pytest.mark.slow
 def test_other_comparisons_of_the_project_with_itself(sample):
     said = run_script('benchmark.py', *SHORT, '--task', 'train', '--compare', 'synthetic', '--data', sample / 'sample')
     assert rates(said, 'train', 'synthetic') > 10 and 'ours / synthetic' in said

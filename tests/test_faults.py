@@ -102,10 +102,10 @@ def test_killed_at_many_random_moments(place, tmp_path):
     killed_at_random(place, tmp_path, 200, seed=2)
 
 
-@pytest.mark.parametrize('where,step', [('behind', 2), pytest.param('behind', 1, marks=pytest.mark.slow),
+@pytest.mark.parametrize('where,step', [('behind', 4), pytest.param('behind', 1, marks=pytest.mark.slow),
                                         pytest.param('before', 1, marks=pytest.mark.slow)])
 def test_killed_while_it_writes(place, tmp_path, where, step):
-    """SIGKILL at the first call of a resumed process that touches a file, then at the third or second, and so on."""
+    """SIGKILL at the first call of a resumed process that touches a file, then ``step`` calls later, and so on."""
     for number in range(1, 60, step):
         command = [sys.executable, '-c', SUICIDE, where, str(number)] + [str(part) for part in command_for(place, tmp_path)]
         process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)

@@ -149,7 +149,7 @@ def test_a_killed_conversion_leaves_no_process_and_goes_on(tmp_path):
     for split in ('train', 'val'):
         for name in ('a', 'b'):
             os.makedirs(str(tmp_path / 'tree' / split / name), exist_ok=True)
-            entries_of(tmp_path / 'tree' / split / name, 100 if split == 'train' else 2)
+            entries_of(tmp_path / 'tree' / split / name, 60 if split == 'train' else 2)
     command = [str(part) for part in prepare(tmp_path / 'tree', tmp_path / 'data', '--name', 'x', '--short-side', '800', dataset='folder')]
     process = subprocess.Popen([sys.executable] + command, cwd=ROOT, stderr=subprocess.DEVNULL)
     part = tmp_path / 'data' / '.x.part' / 'train.rec'
@@ -163,7 +163,7 @@ def test_a_killed_conversion_leaves_no_process_and_goes_on(tmp_path):
         assert time.time() < deadline, 'a process was left behind'
         time.sleep(0.1)
     run_script(*command)
-    assert len(read(str(tmp_path / 'data' / 'x' / 'train.rec'))) == 200 and not part.parent.exists()
+    assert len(read(str(tmp_path / 'data' / 'x' / 'train.rec'))) == 120 and not part.parent.exists()
 
 
 def test_sigterm_ends_it_in_one_line(tmp_path):
@@ -361,8 +361,7 @@ def test_train_score_and_resume(small):
     said = run_script('score.py', '--run', name, *folders)
     assert 'top-1 error %.2f%%, top-5 error %.2f%%, loss %.4f on the 24 images' % (
         epochs[-1]['test_error'], epochs[-1]['test_top5'], epochs[-1]['test_loss']) in said
-    assert '%.2f%%, top-5' % epochs[-1]['test_error'] in run_script('score.py', '--run', name, '--fast', *folders)
-    said = run_script('score.py', '--run', name, '--image', small / 'left.png', *folders)
+    said = run_script('score.py', '--run', name, '--fast', '--image', small / 'left.png', *folders)
     assert 'was cropped to 32x32' in said and re.search(r'%  (left|right)\n', said)
     assert 'cannot go on with' in user_error('train_imagenet.py', '--resume', name, '--schedule', '6.5', *folders)
     assert 'train_imagenet.py' in user_error('train_cifar.py', '--resume', name, *folders)
@@ -370,6 +369,7 @@ def test_train_score_and_resume(small):
     assert (small / 'figure8.png').stat().st_size > 10000
 
 
+@pytest.mark.slow
 def test_resumed_training_of_photographs(small, tmp_path):
     """It stops after an epoch, goes on, and ends with a log of all."""
     folders = ['--data-dir', small / 'data', '--log-dir', tmp_path / 'logs', '--checkpoint-dir', tmp_path / 'checkpoints', '--cpus', '1']

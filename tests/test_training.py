@@ -155,7 +155,7 @@ def test_checkpoints_of_a_run(finished):
     assert sorted(p.name for p in run.iterdir() if p.suffix != '.params') == ['lock', 'model-symbol.json', 'state-before.json', 'state.json']
 
 
-@pytest.mark.parametrize('number,devices', [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGKILL, ()),
+@pytest.mark.parametrize('number,devices', [pytest.param(signal.SIGINT, (), marks=pytest.mark.slow), (signal.SIGTERM, ()), (signal.SIGKILL, ()),
                                             (signal.SIGTERM, ('--cpus', '2'))])
 def test_interrupted_and_resumed_run_is_the_same_run(finished, tmp_path, number, devices):
     place, name, path = finished

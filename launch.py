@@ -1,0 +1,108 @@
+#!/usr/bin/env python
+"""Train with several workers, on this machine or on others through ssh, by MXNet's parameter server.
+
+python launch.py --workers 2 train_cifar.py --network mr --depth 56 --kv-store dist_sync
+python launch.py --workers 4 --hosts hosts.txt train_imagenet.py --network mr --depth 44 --gpus 0,1,2,3,4,5,6,7 --kv-store dist_device_sync
+
+Each worker is one process with all the devices that it is given, so one for each machine. The others need this repository,
+its environment and the data under the same paths, or those of --directory and --python. When one part of the job fails, all
+are ended.
+"""
+import argparse
+import os
+import secrets
+import socket
+import sys
+
+from common import engine, options
+from common.errors import UserError, run
+from common.job import Job, Part
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PORT = 9091  # of the scheduler on the first host; the next one joins the workers
+
+
+def parse_args():
+    lines = __doc__.split('\n')
+    parse = argparse.ArgumentParser(description=lines[0], epilog=' '.join(lines[5:]))
+    parse.add_argument('--workers', type=options.number(int, 1, 1024), required=True, metavar='N', help='processes that train')
+    parse.add_argument('--servers', type=options.number(int, 1, 1024), metavar='N', help='processes that sum gradients (default: as many as workers)')
+    parse.add_argument('--hosts', metavar='FILE', help='a file with the name of a machine in each line (default: this machine alone)')
+    parse.add_argument('--port', type=options.number(int, 1024, 65534), help='this and the next one are used on the first host '
+                       '(default: %d, and on this machine alone any that are free)' % PORT)
+    parse.add_argument('--ssh', default='ssh -o BatchMode=yes', help='default: %(default)s')
+    parse.add_argument('--directory', default=HERE, help='of this repository on the hosts (default: as here)')
+    parse.add_argument('--python', default=sys.executable, help='interpreter on the hosts (default: as here)')
+    parse.add_argument('command', nargs=argparse.REMAINDER, metavar='SCRIPT ...', help='a training script and its options')
+    args = parse.parse_args()
+    if not args.command:
+        parse.error('name a training script, such as train_cifar.py, and its options')
+    return args
+
+
+def hosts(path):
+    """Return the machines that a file names, or [None], this one."""
+    if path is None:
+        return [None]
+    if not os.path.isfile(path):
+        raise UserError('--hosts %s: there is no such file' % path)
+    with open(path) as file:
+        names = [line.split('#')[0].strip() for line in file]
+    if not any(names):
+        raise UserError('--hosts %s names no machine: write one into each line' % path)
+    return [name for name in names if name]
+
+
+def address(host):
+    """Return the address by which the other parts reach a host."""
+    if host is None:
+        return '127.0.0.1'
+    try:
+        return socket.gethostbyname(host.split('@')[-1])
+    except OSError as error:
+        raise UserError('the host %s cannot be found (%s)' % (host, error))
+
+
+def free_ports(count):
+    """Return ports that nobody uses at the moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(('127.0.0.1', 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def parts(args):
+    """Return the ``Part`` list of a job: its scheduler, servers and workers."""
+    machines, servers = hosts(args.hosts), args.servers or args.workers
+    local = args.hosts is None
+    port, link = free_ports(2) if local and args.port is None else (args.port or PORT, (args.port or PORT) + 1)
+    root = address(machines[0])
+    shared = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': port, 'DMLC_NUM_WORKER': args.workers, 'DMLC_NUM_SERVER': servers,
+              'DFN_LINK': '%s:%d' % (root, link), 'DFN_KEY': secrets.token_hex(16)}
+    if local:  # they share the cores
+        shared['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', max(1, engine.cores() // args.workers))
+    found = []
+    for role, count in (('scheduler', 1), ('server', servers), ('worker', args.workers)):
+        for number in range(count):
+            host = machines[number % len(machines)]
+            own = {'DMLC_ROLE': role, 'DMLC_NODE_HOST': address(host)}
+            command = ['-u'] + args.command if role == 'worker' else ['-m', 'common.server']
+            if role == 'worker':
+                own['DFN_WORKER'] = number
+            else:
+                own['PYTHONPATH'] = args.directory
+            found.append(Part(role, number, host, [args.python] + command, {key: str(value) for key, value in dict(shared, **own).items()}))
+    return found
+
+
+def main():
+    args = parse_args()
+    directory = args.directory if args.hosts else os.getcwd()
+    raise SystemExit(Job(parts(args), directory, args.directory, args.python, args.ssh.split()).run())
+
+
+if __name__ == '__main__':
+    run(main)

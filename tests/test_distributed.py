@@ -1,0 +1,273 @@
+"""Jobs of a real scheduler, servers and workers on the loopback interface, started by launch.py."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy
+import pytest
+import runs
+from conftest import ROOT, run_script, user_error
+
+from common import cluster, data, datasets, log
+
+DATASET = datasets.get('cifar10')
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory, fashion):
+    return runs.small_cifar(tmp_path_factory.mktemp('distributed'), fashion, train=230, test=46)
+
+
+def job(workers, *command, servers=2):
+    return ('launch.py', '--workers', workers, '--servers', servers, *command)
+
+
+def processes(text):
+    """Return the processes whose arguments or environment have ``text`` in them."""
+    found = []
+    for number in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open('/proc/%s/environ' % number, 'rb') as environment, open('/proc/%s/cmdline' % number, 'rb') as line:
+                if text.encode() in environment.read() + line.read() and int(number) != os.getpid():
+                    found.append(number)
+        except OSError:
+            pass
+    return found
+
+
+def gone(text, seconds=20):
+    end = time.time() + seconds
+    while processes(text):
+        if time.time() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+# ---- the images of each worker ----
+
+@pytest.mark.parametrize('size,batch', [(2, 16), (4, 7), (3, 13), (7, 4)])
+def test_workers_share_the_images(place, size, batch):
+    """Every image belongs to one worker, in every epoch; all have as many batches; fillings are not counted."""
+    folder = str(place / 'data' / 'cifar10')
+    plain = DATASET._replace(augment=False)
+    one = data.Batches(folder, plain, 10)
+    whole = {split: sorted(numpy.concatenate([b.data[0].asnumpy()[:10 - b.pad].reshape(10 - b.pad, -1) for b in batches]).tolist())
+             for split, batches in (('train', one.train(1)), ('test', one.test()))}
+    parts = [data.Batches(folder, plain, batch, seed=2, part=(rank, size)) for rank in range(size)]
+    assert len({part.per_epoch for part in parts}) == 1 and {part.train_images for part in parts} == {230}
+    for epoch in (1, 2):
+        batches = [[b.data[0].asnumpy()[:len(b.data[0]) - b.pad] for b in part.train(epoch)] for part in parts]
+        assert {len(own) for own in batches} == {parts[0].per_epoch}
+        rows = [row for own in batches for images in own for row in images.reshape(len(images), 3072).tolist()]
+        assert sorted(rows) == whole['train']
+    rows = [row for part in parts for b in part.test() for row in b.data[0].asnumpy()[:len(b.data[0]) - b.pad].reshape(-1, 3072).tolist()]
+    assert sorted(rows) == whole['test']
+
+
+def test_a_worker_without_enough_images(place):
+    from common.errors import UserError
+    with pytest.raises(UserError, match='46 images, 23 for worker 0 of 2'):
+        data.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, part=(0, 2))
+
+
+# ---- the workers' own connections ----
+
+def test_sum_and_first():
+    """Real connections; the sum is the same to the last bit for each."""
+    address, key, results = ('127.0.0.1', 0), b'key', {}
+    import socket
+    with socket.socket() as probe:
+        probe.bind(address)
+        address = probe.getsockname()
+
+    def work(rank):
+        links = cluster._call(rank, address, key) if rank else cluster._answer(3, address, key)
+        worker = cluster.Cluster(rank, 3, links)
+        arrays = worker.first_arrays({'arg:a': numpy.arange(6.0).reshape(2, 3), 'x': numpy.zeros(0)} if not rank else {})
+        results[rank] = (worker.sum([[0.1 * 3 ** rank, 1e9 + rank]]).tolist(), worker.first(b'of %d' % rank), arrays['arg:a'].tolist())
+        worker.barrier()
+    threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(results) == 3 and results[0] == results[1] == results[2]
+    assert results[0] == ([[0.1 + 0.1 * 3 + 0.1 * 9, 3e9 + 3]], b'of 0', [[0, 1, 2], [3, 4, 5]])
+    assert cluster.ALONE.sum([1.5]).tolist() == [1.5] and cluster.ALONE.first(b'x') == b'x'
+
+
+# ---- training ----
+
+@pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, workers):
+    """2 servers; BatchNorm is frozen, because each worker has the statistics of its part of a batch."""
+    arguments = ('tests/frozen.py', place / 'data' / 'cifar10')
+    run_script(*job(workers, *arguments, tmp_path / 'many', 'dist_sync', workers))
+    run_script(*arguments, tmp_path / 'one', 'device', workers)
+    one = numpy.load(str(tmp_path / 'one-0.npz'))
+    # 230 images of 2 workers fill 5 batches of 23; of 4 the last is filled up, and which images are not counted differs.
+    names = set(one) - ({'loss', 'error'} if workers == 4 else set())
+    for rank in range(workers):
+        many = numpy.load(str(tmp_path / ('many-%d.npz' % rank)))
+        assert set(many) == set(one)
+        for name in names:
+            assert numpy.abs(many[name] - one[name]).max() < 1e-4, name
+    assert max(numpy.abs(one[name]).max() for name in one if name.startswith('momentum')) > 1e-2  # 1e-4 is little
+
+
+@pytest.mark.parametrize('mode', ['dist_sync', 'dist_async', pytest.param('2bit', marks=pytest.mark.slow)])
+def test_a_job_trains_and_only_the_first_worker_writes(place, tmp_path, mode):
+    more = ('--kv-store', 'dist_sync', '--gradient-compression', '2bit') if mode == '2bit' else ('--kv-store', mode)
+    said = run_in(tmp_path, place, '--epochs', '2', *more)
+    name = runs.name_of(tmp_path / 'checkpoints')
+    header, records = log.read(str(tmp_path / 'logs' / (name + '.jsonl')))
+    assert header['workers'] == 2 and header['train_images'] == 230 and len(records) == 2 and said.count('epoch 2/2') == 1
+    for record in records:  # errors of all 230 and all 46 images
+        for key, images in (('train_error', 230), ('test_error', 46)):
+            assert abs(record[key] * images / 100 - round(record[key] * images / 100)) < 1e-2
+    assert os.listdir(str(tmp_path / 'machine-1')) == []
+    scored = run_script('score.py', '--run', tmp_path / 'checkpoints' / name, '--data-dir', place / 'data', '--cpus', '1')
+    error, loss = map(float, re.search(r'error ([\d.]+)%, loss ([\d.]+) on', scored).groups())
+    assert (error, loss) == (pytest.approx(records[-1]['test_error'], abs=0.01), pytest.approx(records[-1]['test_loss'], abs=1e-3))
+
+
+def command_in(folder, place, *more):
+    return [sys.executable, os.path.join(ROOT, 'launch.py'), '--workers', '2', os.path.join(ROOT, 'tests', 'elsewhere.py'),
+            os.path.join(ROOT, 'train_cifar.py'), '--network', 'mr', '--depth', '8', '--batch-size', '32', '--cpus', '1',
+            '--data-dir', str(place / 'data'), *more]
+
+
+def start_in(folder, place, *more):
+    return subprocess.Popen(command_in(folder, place, *more), cwd=str(folder), env=dict(os.environ, PYTHONPATH=ROOT, MARK=str(folder)),
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+
+
+def run_in(folder, place, *more):
+    process = start_in(folder, place, *more)
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 0, out + said
+    return out
+
+
+def worker_number(folder, number):
+    """Return the process of a worker of the job in ``folder``."""
+    for found in processes(str(folder)):
+        with open('/proc/%s/environ' % found) as environment, open('/proc/%s/cmdline' % found) as line:
+            if 'DFN_WORKER=%d\0' % number in environment.read() and 'elsewhere' in line.read():
+                return int(found)
+
+
+def wait_for(process, start):
+    for line in process.stdout:
+        if line.startswith(start):
+            return
+    raise AssertionError(process.stderr.read())
+
+
+@pytest.mark.parametrize('who', [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
+    """The first worker alone has the checkpoint; the other gets everything from it."""
+    process = start_in(tmp_path, place, '--epochs', '40', '--kv-store', 'dist_sync')
+    wait_for(process, 'epoch 2/40')
+    os.kill(worker_number(tmp_path, who), signal.SIGKILL)
+    began = time.time()
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 2 and time.time() - began < 30
+    name = runs.name_of(tmp_path / 'checkpoints')
+    last = said.strip().splitlines()[-1]
+    assert last.startswith('launch.py: error: worker %d was killed by SIGKILL' % who) and '--resume ' + name in last
+    assert gone(str(tmp_path))
+    done = len(log.read(str(tmp_path / 'logs' / (name + '.jsonl')))[1])
+    assert 2 <= done < 40
+    if who:
+        process = start_in(tmp_path, place, '--kv-store', 'dist_sync', '--resume', name)
+        wait_for(process, 'epoch %d/40' % (done + 1))
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 143 and 'stopped by SIGTERM' in said and '--resume ' + name in said
+        assert len(log.read(str(tmp_path / 'logs' / (name + '.jsonl')))[1]) > done and gone(str(tmp_path))
+
+
+@pytest.mark.parametrize('what', ['launch.py', 'common.server'])
+def test_nothing_is_left_behind(place, tmp_path, what):
+    """When launch.py itself is killed, or a server."""
+    process = start_in(tmp_path, place, '--epochs', '40', '--kv-store', 'dist_sync')
+    wait_for(process, 'epoch 1/40')
+    for number in processes(str(tmp_path)):
+        with open('/proc/%s/cmdline' % number) as line:
+            if what in line.read() and 'part.py' not in line.name:
+                os.kill(int(number), signal.SIGKILL)
+                break
+    said = process.communicate(timeout=60)[1]
+    assert gone(str(tmp_path))
+    assert process.returncode == (-9 if what == 'launch.py' else 2)
+    assert what == 'launch.py' or 'was killed by SIGKILL' in said.splitlines()[-1]
+
+
+def test_what_a_user_can_get_wrong(place, tmp_path):
+    script = runs.arguments(place, '--cpus', '1', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)
+    assert 'launch.py --workers' in user_error(*script, '--kv-store', 'dist_sync')
+    assert 'add --kv-store dist_sync' in user_error(*script, '--gradient-compression', '2bit')
+    said = run_script(*job(2, *script), status=2)
+    assert 'add --kv-store dist_sync' in said and 'launch.py: error: worker' in said and 'Traceback' not in said
+    said = run_script(*job(2, *script, '--kv-store', 'dist_sync', '--batch-size', '31'), status=2)
+    assert 'choose a multiple of 2' in said and 'Traceback' not in said
+    assert 'there is no such file' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'none', *script)
+    (tmp_path / 'hosts').write_text('# nobody\n')
+    assert 'names no machine' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script)
+    (tmp_path / 'hosts').write_text('no.such.host.invalid\n')
+    assert 'cannot be found' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script)
+    (tmp_path / 'hosts').write_text('127.0.0.1\n')
+    assert 'cannot be started' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', '--ssh', tmp_path / 'no-ssh', *script)
+    assert not [name for name in os.listdir(str(tmp_path)) if name.endswith('.jsonl')]
+
+
+# ---- ssh ----
+
+@pytest.fixture
+def sshd(tmp_path):
+    """A real server on the loopback interface with keys of its own; gives the ssh command that reaches it."""
+    server = shutil.which('sshd') or '/usr/sbin/sshd'
+    if not os.path.exists(server) or not shutil.which('ssh'):
+        pytest.skip('OpenSSH is not installed')
+    for name in ('host', 'user'):
+        subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(tmp_path / name)], check=True)
+    import socket
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    if os.getuid() == 0:
+        os.makedirs('/run/sshd', exist_ok=True)
+    (tmp_path / 'config').write_text('HostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPidFile none\nUsePAM no\n' % (
+        tmp_path / 'host', tmp_path / 'user.pub'))
+    process = subprocess.Popen([server, '-D', '-e', '-f', str(tmp_path / 'config'), '-p', str(port), '-o', 'ListenAddress=127.0.0.1'],
+                               stderr=subprocess.DEVNULL)
+    yield 'ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i %s -p %d' % (tmp_path / 'user', port)
+    process.terminate()
+    process.wait()
+
+
+def test_through_ssh(place, tmp_path, sshd):
+    """Trained to the end; then launch.py is killed in the middle, and nothing is left at the other end of the connection."""
+    (tmp_path / 'hosts').write_text('127.0.0.1\n')
+    import socket
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    options = ('launch.py', '--workers', '2', '--servers', '1', '--hosts', tmp_path / 'hosts', '--ssh', sshd, '--port', min(port, 65000))
+    script = runs.arguments(place, '--cpus', '1', '--kv-store', 'dist_sync', '--log-dir', tmp_path / 'logs', '--checkpoint-dir', tmp_path / 'checkpoints')
+    said = run_script(*options, *script, '--epochs', '1', OMP_NUM_THREADS='1')
+    assert 'epoch 1/1' in said and 'finished' in said
+    process = runs.start((*options, *script, '--epochs', '40'))
+    while len(processes(str(tmp_path / 'checkpoints'))) < 3:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    assert gone(str(tmp_path / 'checkpoints'))
