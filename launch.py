@@ -30,7 +30,8 @@ def parse_args():
     parse.add_argument('--hosts', metavar='FILE', help='a file with the name of a machine in each line (default: this machine alone)')
     parse.add_argument('--port', type=options.number(int, 1024, 65534), help='this and the next one are used on the first host '
                        '(default: %d, and on this machine alone any that are free)' % PORT)
-    parse.add_argument('--ssh', default='ssh -o BatchMode=yes', help='default: %(default)s')
+    parse.add_argument('--ssh', default='ssh -o BatchMode=yes -o ServerAliveInterval=15', help='default: %(default)s, which ends when a machine '
+                       'does not answer for 45 s')
     parse.add_argument('--directory', default=HERE, help='of this repository on the hosts (default: as here)')
     parse.add_argument('--python', default=sys.executable, help='interpreter on the hosts (default: as here)')
     parse.add_argument('command', nargs=argparse.REMAINDER, metavar='SCRIPT ...', help='a training script and its options')

@@ -148,7 +148,7 @@ def publish(folder, target):
 
 def prepared(target):
     """Return the manifest of a prepared folder if all of its files are still what they were."""
-    manifest = _manifest(target)
+    manifest = manifest_of(target)
     try:
         whole = manifest and all(fingerprint(os.path.join(target, name)) == expected for name, expected in manifest['files'].items())
     except OSError:
@@ -156,13 +156,8 @@ def prepared(target):
     return manifest if whole else None
 
 
-def fingerprints(folder):
-    """Return {file: its fingerprint} by the manifest of a folder, nothing where there is none."""
-    manifest = _manifest(folder)
-    return manifest['files'] if manifest else {}
-
-
-def _manifest(folder):
+def manifest_of(folder):
+    """Return the manifest of a folder, or None where there is none of this version."""
     try:
         with open(os.path.join(folder, MANIFEST)) as file:
             manifest = json.load(file)

@@ -88,7 +88,8 @@ def convert(args, name):
 def print_counts(manifest):
     for split, counts in manifest['splits'].items():
         if len(counts) > 100:
-            print('%-5s %7d images in %d classes of %d to %d' % (split, sum(counts.values()), len(counts), min(counts.values()), max(counts.values())))
+            print('%-5s %7d images in %d classes of %d to %d' % (
+                split, sum(counts.values()), len(counts), min(counts.values()), max(counts.values())))
             continue
         print('%-5s %7d images; of each class: %s' % (
             split, sum(counts.values()), ' '.join('%s:%d' % item for item in counts.items())))

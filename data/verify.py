@@ -22,7 +22,7 @@ def parse_args():
                                     'itself before the first epoch: everything but decoding, and the checksum of each PNG.')
     parse.add_argument('files', nargs='+', metavar='FILE.rec', help='its .idx must lie beside it')
     parse.add_argument('--classes', type=number(int, 1), metavar='N', help='labels must be 0 to N - 1')
-    parse.add_argument('--any-size', action='store_true', help='images may have any size (default: 32x32 in RGB)')
+    parse.add_argument('--any-size', action='store_true', help='images may have any size (default: 32x32 in RGB, but for photographs that data/prepare.py has packed)')
     return parse.parse_args()
 
 
@@ -40,20 +40,21 @@ def verify(path, classes, shape):
 
 
 def check_manifest(path):
-    """Return whether a manifest names the file; raises ``UserError`` where the file is not what it says."""
+    """Return the manifest that names the file, or None; raises ``UserError`` where the file is not what it says."""
     from data import pack
     folder, name = os.path.split(os.path.abspath(path))
-    expected = pack.fingerprints(folder).get(name)
+    manifest = pack.manifest_of(folder)
+    expected = manifest and manifest['files'].get(name)
     if expected and pack.fingerprint(path) != expected:
         raise UserError('%s is not the file that %s describes: %s' % (path, os.path.join(folder, pack.MANIFEST), records.AGAIN))
-    return bool(expected)
+    return manifest if expected else None
 
 
 def main():
     args = parse_args()
     for path in args.files:
-        known = check_manifest(path) if os.path.isfile(path) else False
-        labels, sizes = verify(path, args.classes, None if args.any_size else records.SHAPE)
+        known = (check_manifest(path) if os.path.isfile(path) else None) or {}
+        labels, sizes = verify(path, args.classes, None if args.any_size or 'short_side' in known else records.SHAPE)
         counts = numpy.bincount(labels)
         print('%s: %d images of %s, %d classes of %d to %d images, no fault%s' % (
             path, len(labels), sizes.pop() if len(sizes) == 1 else 'several sizes', (counts > 0).sum(), counts[counts > 0].min(),

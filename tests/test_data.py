@@ -237,7 +237,7 @@ def with_chunk(png, content):
     return png[:33] + struct.pack('>I', len(content)) + chunk + struct.pack('>I', zlib.crc32(chunk)) + png[33:]
 
 
-def test_an_epoch_depends_on_seed_and_epoch_alone(cifar):
+def test_an_epoch_does_not_depend_on_global_generators(cifar):
     """Not on NumPy's global generator, nor on MXNet's, nor on what was read before."""
     folder, _ = cifar
     epochs = []

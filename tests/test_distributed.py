@@ -261,7 +261,8 @@ def test_through_ssh(place, tmp_path, sshd):
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     options = ('launch.py', '--workers', '2', '--servers', '1', '--hosts', tmp_path / 'hosts', '--ssh', sshd, '--port', min(port, 65000))
-    script = runs.arguments(place, '--cpus', '1', '--kv-store', 'dist_sync', '--log-dir', tmp_path / 'logs', '--checkpoint-dir', tmp_path / 'checkpoints')
+    script = runs.arguments(place, '--cpus', '1', '--kv-store', 'dist_sync', '--log-dir', tmp_path / 'logs',
+                            '--checkpoint-dir', tmp_path / 'checkpoints')
     said = run_script(*options, *script, '--epochs', '1', OMP_NUM_THREADS='1')
     assert 'epoch 1/1' in said and 'finished' in said
     process = runs.start((*options, *script, '--epochs', '40'))

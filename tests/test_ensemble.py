@@ -1,5 +1,4 @@
 """The networks inside N_f3 and their ensembles (sections 3 and 4, Tables 1 to 3)."""
-import glob
 import os
 
 import numpy
@@ -8,7 +7,7 @@ from conftest import run_script, user_error
 from runs import arrays_of, name_of, records_of, small_cifar
 
 import symbols
-from common import data, datasets, evaluate, log, scorer
+from common import evaluate, log
 from common.engine import mx
 from common.errors import UserError
 from symbols import diagrams, ensemble, fast, paths, summary

@@ -389,3 +389,8 @@ def test_resumed_training_of_photographs(small, tmp_path):
 def test_depths_and_networks_of_imagenet(small):
     said = user_error('train_imagenet.py', '--network', 'mr', '--depth', '101', '--dataset', 'small', '--data-dir', small / 'data', '--cpus', '1')
     assert 'mr for ImageNet has the depths 44' in said
+
+
+def test_verify_takes_photographs_of_any_size(small):
+    path = small / 'data' / 'small' / 'train.rec'
+    assert '24 images' in run_script('data/verify.py', path) and 'as its manifest says' in run_script('data/verify.py', path)

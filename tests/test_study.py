@@ -1,6 +1,5 @@
 """The paper's tables and the study's figures: its numbers as data, ours from logs."""
 import csv
-
 import os
 import re
 import shutil
@@ -8,7 +7,7 @@ import shutil
 import numpy
 import pytest
 from matplotlib.container import BarContainer
-from conftest import ROOT, run_script, user_error
+from conftest import run_script, user_error
 
 import symbols
 from common import log, study, table_formats, tables
