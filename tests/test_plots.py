@@ -1,11 +1,13 @@
 """Figures from logs: what is drawn is what the logs say."""
+import glob
 import json
+import os
 import shutil
 import subprocess
 
 import numpy
 import pytest
-from conftest import run_script, user_error
+from conftest import ROOT, run_script, user_error
 
 from common import curves, figures, log
 from common.errors import UserError
@@ -124,3 +126,14 @@ def test_mistakes(tmp_path):
     assert not (tmp_path / 'x.png').exists()
     with pytest.raises(UserError):
         log.read(str(tmp_path))
+
+
+def test_figure_8_from_the_committed_runs(tmp_path):
+    """README's plot, from two real runs of train_imagenet.py."""
+    logs = sorted(glob.glob(os.path.join(ROOT, 'logs', 'photographs-*.jsonl')))
+    said = run_script('plot_curves.py', *logs, '--figure', '8', '--out', tmp_path / 'figure8.png')
+    assert 'ResNet-101 on photographs (1 run, 12 epochs), DFN-MR-44 on photographs (1 run, 12 epochs)' in said
+    figure = figures.figure8(curves.group(logs))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert 'ResNet validation (30.70, 4.20)' in labels and 'DFN-MR validation (35.70, 2.50)' in labels
+    assert len(figure.axes[0].lines) == 8
