@@ -121,7 +121,7 @@ def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, worke
     assert max(numpy.abs(one[name]).max() for name in one if name.startswith('momentum')) > 1e-2  # 1e-4 is little
 
 
-@pytest.mark.parametrize('mode', ['dist_sync', 'dist_async', pytest.param('2bit', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('mode', ['dist_sync', *(pytest.param(mode, marks=pytest.mark.slow) for mode in ('dist_async', '2bit'))])
 def test_a_job_trains_and_only_the_first_worker_writes(place, tmp_path, mode):
     more = ('--kv-store', 'dist_sync', '--gradient-compression', '2bit') if mode == '2bit' else ('--kv-store', mode)
     said = run_in(tmp_path, place, '--epochs', '2', *more)

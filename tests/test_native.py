@@ -225,6 +225,7 @@ def folder_of_mxnet():
     return os.path.dirname(mx.__file__)
 
 
+@pytest.mark.slow
 def test_built_once(tmp_path, capsys):
     path = native.library(folder_of_mxnet(), str(tmp_path))
     assert 'compiling' in capsys.readouterr().err and os.listdir(str(tmp_path)) == [os.path.basename(path)]

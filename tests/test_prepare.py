@@ -150,6 +150,7 @@ def digests(folder):
             for name in sorted(os.listdir(str(folder)))}
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(tmp_path, sample):
     run_script(HERE, 'sample', '--out', tmp_path)
     assert digests(tmp_path / 'sample') == digests(sample / 'sample')

@@ -156,7 +156,7 @@ def test_checkpoints_of_a_run(finished):
 
 
 @pytest.mark.parametrize('number,devices', [pytest.param(signal.SIGINT, (), marks=pytest.mark.slow), (signal.SIGTERM, ()), (signal.SIGKILL, ()),
-                                            (signal.SIGTERM, ('--cpus', '2'))])
+                                            pytest.param(signal.SIGTERM, ('--cpus', '2'), marks=pytest.mark.slow)])
 def test_interrupted_and_resumed_run_is_the_same_run(finished, tmp_path, number, devices):
     place, name, path = finished
     if devices:
