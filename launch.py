@@ -77,12 +77,13 @@ def free_ports(count):
 
 def parts(args):
     """Return the ``Part`` list of a job: its scheduler, servers and workers."""
+    from common import cluster
     machines, servers = hosts(args.hosts), args.servers or args.workers
     local = args.hosts is None
     port, link = free_ports(2) if local and args.port is None else (args.port or PORT, (args.port or PORT) + 1)
     root = address(machines[0])
     shared = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': port, 'DMLC_NUM_WORKER': args.workers, 'DMLC_NUM_SERVER': servers,
-              'DFN_LINK': '%s:%d' % (root, link), 'DFN_KEY': secrets.token_hex(16)}
+              cluster.LINK: '%s:%d' % (root, link), cluster.KEY: secrets.token_hex(16)}
     if local:  # they share the cores
         shared['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', max(1, engine.cores() // args.workers))
     found = []
@@ -92,7 +93,7 @@ def parts(args):
             own = {'DMLC_ROLE': role, 'DMLC_NODE_HOST': address(host)}
             command = ['-u'] + args.command if role == 'worker' else ['-m', 'common.server']
             if role == 'worker':
-                own['DFN_WORKER'] = number
+                own[cluster.RANK] = number
             else:
                 own['PYTHONPATH'] = args.directory
             found.append(Part(role, number, host, [args.python] + command, {key: str(value) for key, value in dict(shared, **own).items()}))

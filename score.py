@@ -51,28 +51,27 @@ def load(args):
 
 
 def scorer_for(symbol, arrays, device, batch, args, name, dataset):
-    from common.data import Records, count
+    from common.data import Records
     from common.scorer import Scorer
     calibration = None
     if args.fast == 'int8':
         if device.device_type != 'cpu':
             raise UserError('--fast int8 is for the CPU: leave int8 out, or add --cpus 1')
         path = os.path.join(args.data_dir, name, 'train.rec')
-        batch = min(batch, count(path, dataset))
-        calibration = Records(path, dataset, batch, engine.cores()).batches()
+        training = Records(path, dataset, batch, engine.cores(), shrink=True)
+        batch, calibration = training.batch, training.batches()
     return Scorer(symbol, arrays, device, batch, dataset.shape, args.fast, calibration)
 
 
 def print_error(symbol, arrays, device, args, title, name, dataset):
-    from common.data import Records, count
+    from common.data import Records
     path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
-    images = count(path, dataset)
-    batch = min(args.batch_size, images)
-    scorer = scorer_for(symbol, arrays, device, batch, args, name, dataset)
-    result = scorer.score(Records(path, dataset, batch, engine.cores()).batches())
+    images = Records(path, dataset, args.batch_size, engine.cores(), shrink=True)
+    scorer = scorer_for(symbol, arrays, device, images.batch, args, name, dataset)
+    result = scorer.score(images.batches())
     top5 = ', top-5 error %.2f%%' % result.top5 if dataset.top5 else ''
     print('%s: top-1 error %.2f%%%s, loss %.4f on the %d images of %s' % (
-        title, result.error, top5, result.loss, images, path))
+        title, result.error, top5, result.loss, images.total, path))
 
 
 def print_probabilities(symbol, arrays, device, args, name, dataset):

@@ -26,15 +26,15 @@ def parse_args():
 def score(args):
     """Return the title, the epoch and the ``Result`` of the run."""
     from common import scorer
-    from common.data import Records, count
+    from common.data import Records
     symbol, arrays, state, epoch = scorer.load_run(scorer.find_run(args.run, args.checkpoint_dir), args.checkpoint)
     if not ensemble.names_of(symbol.list_outputs()):
         raise UserError('%s is a run of one network: score it with score.py' % args.run)
     name = state['header']['options']['dataset']
     path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
-    batch = min(args.batch_size, count(path, get(name)))
+    images = Records(path, get(name), args.batch_size, engine.cores(), shrink=True)
     device = engine.devices(args.gpus, args.cpus)[0]
-    result = scorer.Scorer(symbol, arrays, device, batch).score(Records(path, get(name), batch, engine.cores()).batches())
+    result = scorer.Scorer(symbol, arrays, device, images.batch).score(images.batches())
     return state['header']['run'], epoch, result
 
 

@@ -23,7 +23,7 @@ SOURCE, SHORT = (375, 500), 480  # ImageNet's usual size; what is packed
 
 
 def parts(count, shape, quality):
-    """Return JPEG files of parts of a photograph, enlarged where it is too small."""
+    """Return JPEG files of parts of a photograph, of one shape (height, width)."""
     import scipy.misc
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')

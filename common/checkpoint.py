@@ -48,9 +48,8 @@ def save(folder, symbol, arrays, state):
     """
     os.makedirs(folder, exist_ok=True)
     before = _read_state(os.path.join(folder, STATE)) or {'files': {}}
-    flat = {'%s:%s' % (kind, name): array.asnumpy() for kind in KINDS for name, array in arrays[kind].items()}
     new = params_path(folder, state['epoch'])
-    files.write_atomically(new, lambda path: _write_verified(path, flat))
+    files.write_atomically(new, lambda path: _write_verified(path, flat(arrays)))
     if _digest(os.path.join(folder, SYMBOL)) != before['files'].get(SYMBOL, ''):
         files.write_text(os.path.join(folder, SYMBOL), symbol.tojson())
     known = dict(before['files'], **{name: _digest(os.path.join(folder, name)) for name in (SYMBOL, os.path.basename(new))})
@@ -156,10 +155,15 @@ def load_arrays(path):
                         'run' % (path, error))
 
 
-def by_kind(flat):
-    """Return {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...} of {'arg:NAME': NumPy array, ...}."""
+def flat(arrays):
+    """Return {'arg:NAME': NumPy array, ...} of {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...}."""
+    return {'%s:%s' % (kind, name): array.asnumpy() for kind in KINDS for name, array in arrays[kind].items()}
+
+
+def by_kind(named):
+    """Return the opposite of ``flat``."""
     arrays = {kind: {} for kind in KINDS}
-    for key, array in flat.items():
+    for key, array in named.items():
         kind, name = key.split(':', 1)
         arrays[kind][name] = mx.nd.array(array, dtype=array.dtype)
     return arrays

@@ -5,6 +5,7 @@ weight. What has to arrive as it was sent (metrics, BatchNorm statistics, the ar
 of its own from each worker to worker 0.
 """
 import io
+import json
 import os
 import time
 from multiprocessing import connection
@@ -38,6 +39,10 @@ class Cluster:
         for rank, link in enumerate(self.links, 1):
             self._send(rank, link, content)
         return content
+
+    def first_json(self, value):
+        """Return worker 0's value, of what JSON knows."""
+        return value if self.size == 1 else json.loads(self.first(json.dumps(value).encode()))
 
     def sum(self, numbers):
         """Return the sum of every worker's array of float64, of one shape, the same to the last bit for each."""
@@ -94,7 +99,7 @@ def join(kvstore):
     """
     started = RANK in os.environ
     if kvstore.startswith('dist') and not started:
-        raise UserError('--kv-store %s is for several processes: start them with "python launch.py --workers N %s"' % (kvstore, 'SCRIPT ...'))
+        raise UserError('--kv-store %s is for several processes: start them with "python launch.py --workers N SCRIPT ..."' % kvstore)
     if started and not kvstore.startswith('dist'):
         raise UserError('--kv-store %s is for one process, and launch.py starts several: add --kv-store dist_sync' % kvstore)
     if not started:

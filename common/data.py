@@ -78,13 +78,16 @@ class Records:
         The .rec file; the .idx file lies beside it.
     part : tuple of int
         (rank, size), see ``Batches``. Every worker gives the same number of batches.
+    shrink : bool
+        Take a smaller batch, instead of raising ``UserError``, where there are fewer images.
     shuffle_seed : int, optional
         Passes come in an order of their own each, a permutation of the whole file, decided by this seed
         and the number of the pass. Without it, in the order of the file.
     """
 
-    def __init__(self, path, dataset, batch, threads, part=(0, 1), shuffle_seed=None):
-        self.total = count(path, dataset)
+    def __init__(self, path, dataset, batch, threads, part=(0, 1), shuffle_seed=None, shrink=False):
+        self.total = records.check(path, dataset.classes, None if dataset.short else records.SHAPE)
+        batch = min(batch, self.total) if shrink else batch
         rank, size = part
         most = -(-self.total // size)  # MXNet gives so many to each worker, and the last what remains
         self.images, self.passes = min(most, max(0, self.total - rank * most)), -(-most // batch)
@@ -152,11 +155,6 @@ class Records:
 
 def _int32(*words):
     return int(numpy.random.SeedSequence(words).generate_state(1)[0] >> 1)
-
-
-def count(path, dataset):
-    """Return how many images a .rec file has, see ``records.check``."""
-    return records.check(path, dataset.classes, None if dataset.short else records.SHAPE)
 
 
 def _statistics(dataset):

@@ -81,7 +81,7 @@ def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
 
 def compression(options):
     """Return MXNet's parameters of gradient compression, or None."""
-    if getattr(options, 'gradient_compression', 'none') == 'none':
+    if options.gradient_compression == 'none':
         return None
     return {'type': options.gradient_compression, 'threshold': options.compression_threshold}
 

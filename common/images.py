@@ -12,6 +12,15 @@ CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by PNG's colour type
 START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's markers
 
 
+def with_short_side(image, short):
+    """Return a decoded image, (height, width, channels), scaled so that its shorter side has ``short`` pixels."""
+    scale = short / min(image.shape[:2])
+    size = tuple(max(short, round(side * scale)) for side in image.shape[1::-1])
+    if size == image.shape[1::-1]:
+        return image
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
 def shape_of(data):
     """Return (height, width, channels) of a PNG or JPEG file.
 

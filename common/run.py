@@ -1,5 +1,4 @@
 """The files of a run: its log, its checkpoints, and what they say."""
-import json
 import os
 import sys
 from datetime import datetime
@@ -129,14 +128,11 @@ def joined(options, name, facts, state, decay, cluster):
     if not cluster.rank:
         run = resume(options, state['header'], decay, cluster.size) if state else start(options, name, facts, decay)
     if cluster.size > 1:
-        header, records = json.loads(cluster.first(json.dumps([run.header, run.records] if run else None).encode()))
+        header, records = cluster.first_json(run and [run.header, run.records])
         if cluster.rank:
             run = Guest(options, header, decay)
             run.records = records
-        run.arrays = _shared(run.arrays, cluster) if records else None
+        if records:
+            run.arrays = checkpoint.by_kind(cluster.first_arrays(checkpoint.flat(run.arrays) if run.arrays else {}))
     return run
 
-
-def _shared(arrays, cluster):
-    flat = {'%s:%s' % (kind, name): array.asnumpy() for kind in arrays for name, array in arrays[kind].items()} if arrays else {}
-    return checkpoint.by_kind(cluster.first_arrays(flat))

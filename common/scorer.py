@@ -3,7 +3,7 @@ import os
 
 import numpy
 
-from common import checkpoint, photographs
+from common import checkpoint, images, photographs
 from common.engine import mx
 from common.errors import UserError
 from common.evaluate import evaluate
@@ -114,9 +114,7 @@ def load_run(folder, which):
 
 def centre(image, size):
     """Return the middle, ``size`` x ``size``, of an image whose shorter side is scaled to 256 / 224 of that."""
-    scale = photographs.short_side(size) / min(image.shape[:2])
-    shape = tuple(max(size, round(side * scale)) for side in image.shape[1::-1])
-    image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    image = images.with_short_side(image, photographs.short_side(size))
     top, left = ((side - size) // 2 for side in image.shape[:2])
     return image[top:top + size, left:left + size]
 

@@ -1,5 +1,4 @@
 """What the training scripts share: options of every run, and the way from them to ``fit``."""
-import json
 import os
 import sys
 from collections import namedtuple
@@ -74,7 +73,7 @@ def _state(args, workers):
     state = None
     if not workers.rank:
         state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume), warn=False)  # it is loaded again behind a lock
-    return json.loads(workers.first(json.dumps(state).encode()))
+    return workers.first_json(state)
 
 
 def check_workers(args, workers):

@@ -143,12 +143,9 @@ def scaled(data, short_side):
         return None, 'left out: more than 64 megapixels'
     if image is None:
         return None, 'left out: ' + (note or 'it does not decode')
-    scale = short_side / min(image.shape[:2])
-    size = tuple(max(short_side, round(side * scale)) for side in image.shape[1::-1])
-    if max(size) > LONGEST:
+    if round(max(image.shape[:2]) * (short_side / min(image.shape[:2]))) > LONGEST:
         return None, 'left out: its sides are %d and %d' % image.shape[1::-1]
-    if size != image.shape[1::-1]:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    image = images.with_short_side(image, short_side)
     return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes(), note and 'converted: ' + note
 
 

@@ -9,7 +9,7 @@ import sys
 import numpy
 
 import symbols
-from common import cluster, datasets
+from common import checkpoint, cluster, datasets
 from common.data import Batches
 from common.engine import mx
 from common.trainer import Trainer
@@ -48,8 +48,7 @@ def main():
     trainer = Trainer(frozen(), [mx.cpu()], batches[0] if workers.size > 1 else Union(batches), epochs=8, lr=0.05, seed=5, kvstore=kvstore,
                       cluster=workers)
     result, _ = trainer.train(1, type('Never', (), {'check': lambda self: None})())
-    arrays = {'%s:%s' % (kind, name): array.asnumpy() for kind, named in trainer.state().items() for name, array in named.items()}
-    numpy.savez('%s-%d' % (out, workers.rank), loss=result.loss, error=result.error, **arrays)
+    numpy.savez('%s-%d' % (out, workers.rank), loss=result.loss, error=result.error, **checkpoint.flat(trainer.state()))
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ import runs
 from conftest import ROOT, run_script, user_error
 
 from common import cluster, data, datasets, log
+from launch import free_ports
 
 DATASET = datasets.get('cifar10')
 
@@ -80,11 +81,7 @@ def test_a_worker_without_enough_images(place):
 
 def test_sum_and_first():
     """Real connections; the sum is the same to the last bit for each."""
-    address, key, results = ('127.0.0.1', 0), b'key', {}
-    import socket
-    with socket.socket() as probe:
-        probe.bind(address)
-        address = probe.getsockname()
+    address, key, results = ('127.0.0.1', *free_ports(1)), b'key', {}
 
     def work(rank):
         links = cluster._call(rank, address, key) if rank else cluster._answer(3, address, key)
@@ -238,10 +235,7 @@ def sshd(tmp_path):
         pytest.skip('OpenSSH is not installed')
     for name in ('host', 'user'):
         subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(tmp_path / name)], check=True)
-    import socket
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port, = free_ports(1)
     if os.getuid() == 0:
         os.makedirs('/run/sshd', exist_ok=True)
     (tmp_path / 'config').write_text('HostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPidFile none\nUsePAM no\n' % (
@@ -256,10 +250,7 @@ def sshd(tmp_path):
 def test_through_ssh(place, tmp_path, sshd):
     """Trained to the end; then launch.py is killed in the middle, and nothing is left at the other end of the connection."""
     (tmp_path / 'hosts').write_text('127.0.0.1\n')
-    import socket
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port, = free_ports(1)
     options = ('launch.py', '--workers', '2', '--servers', '1', '--hosts', tmp_path / 'hosts', '--ssh', sshd, '--port', min(port, 65000))
     script = runs.arguments(place, '--cpus', '1', '--kv-store', 'dist_sync', '--log-dir', tmp_path / 'logs',
                             '--checkpoint-dir', tmp_path / 'checkpoints')
