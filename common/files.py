@@ -33,6 +33,14 @@ def write_text(path, text):
     write_atomically(path, write)
 
 
+def remove(path):
+    """Remove one file of the project's own, if it is there. Nothing else in the project removes files."""
+    try:
+        os.remove(path)
+    except FileNotFoundError:
+        pass
+
+
 def digest_of(path, digest):
     """Return what a ``hashlib`` object makes of a file, as hexadecimal digits."""
     with open(path, 'rb') as file:
