@@ -8,6 +8,7 @@ import argparse
 
 from common import options, training
 from common.errors import run
+from common.photographs import AUGMENTATIONS
 from symbols import imagenet
 
 SCHEDULES = {'6.5': (30, 10), 'a1': (10, 2)}  # section: epochs between two drops of the learning rate, its divisor
@@ -25,6 +26,10 @@ def parser():
     parse.add_argument('--schedule', choices=sorted(SCHEDULES), default='6.5',
                        help='6.5: learning rate x0.1 every 30 epochs; a1: x0.5 every 10 (default: %(default)s)')
     parse.add_argument('--drop-every', type=options.number(int, 1), metavar='N', help='epochs instead of those 30 or 10')
+    parse.add_argument('--augment', choices=sorted(AUGMENTATIONS), default='paper',
+                       help="paper: section 6.5's, shorter side in [256, 480], crop, mirror, PCA colour noise; authors-2016: "
+                            'crops of 196 to 480 pixels of 480, contrast, illumination; authors-2018: as paper with aspect ratio '
+                            'and HSL instead of PCA noise (default: %(default)s)')
     training.add_recipe(parse, '100', 'see --schedule', batch=256)
     return parse
 

@@ -3,6 +3,8 @@
 Not used by the project itself; PyTorch is no requirement. ``load`` gives a network the parameters of
 the MXNet symbol of the same name and depth, with which it computes the same function.
 """
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -65,22 +67,25 @@ class Residual(nn.Module):
 
 
 class MergeAndRun(nn.Module):
-    def __init__(self, narrow, place):
+    """A unit of DFN-MR; the last one has the ending of ``mr`` or of ``mr-late`` (symbols/mr.py)."""
+
+    def __init__(self, narrow, place, late=False):
         super().__init__()
         self.line1_projection, self.line2_projection = line(narrow, place), line(narrow, place)
         self.branch1, self.branch2 = Chain(narrow, place), Chain(narrow, place)
-        self.last = place.last
+        self.last, self.late = place.last, late
 
     def forward(self, state):
         x1, x2 = state
         merge = 0.5 * (self.line1_projection(x1) + self.line2_projection(x2))
         two1, two2 = self.branch1(x1), self.branch2(x2)
         if self.last:
-            return torch.relu_(merge + two1 + two2)
+            return torch.relu_((merge if self.late else 2 * merge) + two1 + two2)
         return torch.relu_(merge + two1), torch.relu_(merge + two2)
 
 
-UNITS = {'plain': Plain, 'mr': MergeAndRun, 'resnet': lambda narrow, place: Residual(narrow, place, 1),
+UNITS = {'plain': Plain, 'mr': MergeAndRun, 'mr-late': partial(MergeAndRun, late=True),
+         'resnet': lambda narrow, place: Residual(narrow, place, 1),
          'il': lambda narrow, place: Residual(narrow, place, 2)}
 
 
@@ -89,7 +94,7 @@ class Network(nn.Module):
 
     def __init__(self, network, depth, num_classes=10, widen=1):
         super().__init__()
-        self.two_states = network == 'mr'
+        self.two_states = network in ('mr', 'mr-late')
         self.stem = ConvBN(3, STEM_CHANNELS * widen)
         narrow = STEM_CHANNELS * widen
         self.units = nn.ModuleDict()

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 
-from common import files, params
+from common import files, log, params
 from common.engine import mx
 from common.errors import UserError
 from symbols import check
@@ -134,9 +134,9 @@ def _warn(folder, state, epoch):
 
 
 def _as_of(state, epoch):
-    """Return a state as it was after an earlier epoch."""
+    """Return a state as it was after an earlier epoch, its header in today's format."""
     records = state['records'][:epoch]
-    return dict(state, epoch=epoch, records=records, best=best(records), kept=[kept for kept in state['kept'] if kept <= epoch])
+    return dict(state, header=log.upgraded(state['header']), epoch=epoch, records=records, best=best(records), kept=[kept for kept in state['kept'] if kept <= epoch])
 
 
 def best(records):

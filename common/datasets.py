@@ -5,7 +5,8 @@ from collections import namedtuple
 
 from common.errors import UserError
 
-# mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror.
+# mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror; of photographs, the
+# name of one of photographs.AUGMENTATIONS.
 # epochs: the paper's. names: the classes in the order of their labels, empty where they are many.
 # size: height and width that a network sees, in pixels. short: of photographs, which have all sizes, the shorter
 # side of what is packed; None where the images are packed as the networks see them.
@@ -33,7 +34,7 @@ DATASETS = {
 
 
 # Photographs (section 6.5): the statistics of ImageNet's, with their shorter side at 480.
-PHOTOGRAPHS = Dataset(None, (123.370, 112.757, 99.406), (68.998, 66.093, 68.292), True, 100, (), 224, 480)
+PHOTOGRAPHS = Dataset(None, (123.370, 112.757, 99.406), (68.998, 66.093, 68.292), 'paper', 100, (), 224, 480)
 
 
 def get(name, data_dir='data', size=None):

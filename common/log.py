@@ -13,7 +13,7 @@ import os
 from common import files
 from common.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 CURVES = ('train_loss', 'train_error', 'test_loss', 'test_error')
 
 
@@ -72,8 +72,27 @@ def read(path):
         raise UserError('%s is not there: name the log of a run, logs/NAME.jsonl' % path)
     except (ValueError, IsADirectoryError) as error:
         raise UserError('%s is not a training log (%s): name a logs/NAME.jsonl' % (path, error))
+    if entries and isinstance(entries[0], dict):
+        entries[0] = upgraded(entries[0])
     _check(path, entries)
     return entries[0], entries[1:]
+
+
+def upgraded(header):
+    """Return a header of format 1 as one of format 2 that means the same run; others as they are.
+
+    What format 1 calls ``mr`` ends otherwise than today's (symbols/mr.py, symbols/imagenet.py), and it has no words for
+    what could not be chosen then: BatchNorm's momentum was 0.9, and photographs were augmented as in the authors' script
+    of 2018.
+    """
+    if header.get('format') != 1 or not isinstance(header.get('options'), dict):
+        return header
+    options = dict(header['options'], bn_momentum=0.9)
+    if header.get('script') == 'train_imagenet.py':
+        options['augment'] = 'authors-2018'
+    if options.get('network') == 'mr':
+        options['network'] = 'mr-relu' if 'augment' in options else 'mr-late'
+    return dict(header, format=FORMAT, options=options)
 
 
 def setting(header):

@@ -6,6 +6,8 @@ from collections import namedtuple
 from common import engine, options
 from common.errors import UserError
 from common.options import number
+from symbols.graph import with_bn_momentum
+from symbols.layers import BN_MOMENTUM
 
 # symbol: what is trained; title: of it, in the name of the run; decay: recipe.Decay of the learning rate.
 Plan = namedtuple('Plan', 'symbol title decay')
@@ -23,6 +25,9 @@ def add_recipe(parse, epochs, lr, batch):
     parse.add_argument('--lr', type=number(float, 0), default=0.1, help='first learning rate; ' + lr + ' (default: %(default)s)')
     parse.add_argument('--seed', type=number(int, 0), default=1,
                        help='of the initial weights, the order of the images and the crops (default: %(default)s)')
+    parse.add_argument('--bn-momentum', type=number(float, 0, 1), default=BN_MOMENTUM, metavar='M',
+                       help='share of its old value that a moving statistic of BatchNorm keeps at an update '
+                            '(default: %(default)s)')
     parse.add_argument('--dtype', choices=('float32', 'float16'), default='float32',
                        help='float16: half precision with loss scaling, on GPUs, not verified there (default: %(default)s)')
     parse.add_argument('--kv-store', choices=KVSTORES, default='device',
@@ -56,8 +61,11 @@ def train(parse, plan):
         args = options.resumed(parse, sys.argv[1:], state['header']['options'])
     check_workers(args, workers)
     dataset = datasets.get(args.dataset, args.data_dir, getattr(args, 'image_size', None))
+    if getattr(args, 'augment', None):
+        dataset = dataset._replace(augment=args.augment)
     args.epochs = args.epochs or dataset.epochs
     symbol, title, decay = plan(args, dataset)
+    symbol = with_bn_momentum(symbol, args.bn_momentum)
     devices = engine.devices(args.gpus, args.cpus)
     batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size // workers.size, args.seed, engine.cores(),
                       part=(workers.rank, workers.size))

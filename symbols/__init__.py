@@ -18,6 +18,7 @@ NETWORKS = {
     'resnet': Network(resnet.get_symbol, 6, 2, 'ResNet'),
     'il': Network(il.get_symbol, 6, 2, 'DFN-IL, inception-like fusion'),
     'mr': Network(mr.get_symbol, 6, 2, 'DFN-MR, merge-and-run fusion'),
+    'mr-late': Network(partial(mr.get_symbol, late=True), 6, 2, 'DFN-MR with the later ending of the authors\' code'),
     'side': Network(partial(il.get_symbol, identity=False), 6, 2, 'DFN-IL without the identity'),
     'fuse3': Network(partial(fuse.get_symbol, fusions=1), 3, 1, 'fused net with 3 fusions'),
     'fuse6': Network(partial(fuse.get_symbol, fusions=2), 6, 1, 'fused net with 6 fusions'),
@@ -37,7 +38,7 @@ def get_symbol(network, depth, num_classes=10, widen=1):
         A key of ``NETWORKS``.
     depth : int
         The paper's own depth of this network, in weighted layers on the longest path: d1 for plain,
-        resnet, fuse3 and fuse6; d2 = d1 / 2 + 1 for il, mr and side (Table 4).
+        resnet, fuse3 and fuse6; d2 = d1 / 2 + 1 for il, mr, mr-late and side (Table 4).
     num_classes : int
         Outputs of the fully connected layer, at least 2.
     widen : int
@@ -80,4 +81,4 @@ def check_depth(network, depth):
 
 def paired_depth(network, depth):
     """Return d1, the depth of the ResNet of the same size, by which the paper's tables pair networks."""
-    return 2 * (depth - 1) if network in ('il', 'mr', 'side') else depth
+    return 2 * (depth - 1) if network in ('il', 'mr', 'mr-late', 'side') else depth

@@ -5,6 +5,15 @@ from collections import defaultdict
 from common import engine
 
 
+def with_bn_momentum(symbol, momentum):
+    """Return the symbol with another momentum of BatchNorm's moving statistics, in every BatchNorm."""
+    graph = json.loads(symbol.tojson())
+    for node in graph['nodes']:
+        if node['op'] == 'BatchNorm':
+            node['attrs']['momentum'] = str(momentum)
+    return engine.mx.sym.load_json(json.dumps(graph))
+
+
 class Rewriter:
     """Copies a graph node by node; a subclass's ``make_OP(node)`` makes something else of an operator.
 

@@ -2,8 +2,13 @@
 
 A feature map has shape (batch, channels, height, width); the input is (batch, 3, 224, 224).
 
-DFN1 and DFN2 are reconstructions: Figure 10 draws them and no text gives their units. They are built so that
-what appendix A.1 says of them holds, see their docstrings and tests/test_imagenet.py.
+DFN1 and DFN2 are reconstructions: Figure 10 draws them and no text gives their units. Of what appendix A.1 says of
+them this holds (tests/test_imagenet.py): the ensembles of ResNet-50 and DFN1 are equally large and DFN2's is smaller;
+DFN1's networks are much deeper, and its shallowest is deeper than ResNet-50's shallowest; DFN2's networks all belong to
+ResNet-50's. This does not: "more diverse and more uniformly distributed" depths of ResNet-50 (standard deviation 5.57)
+holds against DFN1 (4.00), not against DFN2 (7.52). DFN1 has 40.1M parameters, ResNet-50 and DFN2 have 25.6M.
+
+The maximum pooling behind the stem has padding 1, as ResNet's own; the authors' has none, with the rounding of MXNet 0.9.
 """
 from collections import namedtuple
 
@@ -14,6 +19,7 @@ from symbols import layers
 STEM_CHANNELS, CHANNELS, NARROWING = 64, (256, 512, 1024, 2048), 4
 RESNET = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 MR = {44: (2, 2, 8, 2)}
+BEFORE = 'mr-relu'  # what logs of format 1 called mr: its last two states had a ReLU each, and then their sum
 # Bottlenecks in each branch of DFN2: neighbours of ResNet-50 are one branch.
 PAIRS = ((2, 1), (2, 2), (2, 2, 2), (2, 1))
 
@@ -70,14 +76,23 @@ def resnet(groups, num_classes):
 def merge_and_run(groups, num_classes):
     """DFN-MR (Figure 9b): x1' = relu(merge + branch1(x1)), x2' likewise, merge = 0.5 * (line1(x1) + line2(x2)).
 
-    Both states begin as the stem's output; relu(x1 + x2) goes to the head.
+    Both states begin as the stem's output. As in CIFAR's DFN-MR (mr.py), the last unit's states get no ReLU, and
+    relu(x1 + x2) goes to the head: an ensemble of 2 * 3**units.
     """
     data1 = data2 = stem()
-    for place in plan(groups):
-        merge = 0.5 * layers.add(place.name + '_merge', line(data1, place.name + '_line1', place), line(data2, place.name + '_line2', place))
-        data1, data2 = (layers.relu(layers.add(place.name + run, merge, bottleneck(data, place.name + branch, place.channels, place.stride)),
-                                    place.name + run) for run, branch, data in (('_run1', '_branch1', data1), ('_run2', '_branch2', data2)))
+    places = plan(groups)
+    for place in places:
+        data1, data2 = _run(data1, data2, place)
+        if place is not places[-1]:
+            data1, data2 = (layers.relu(data, place.name + run) for data, run in ((data1, '_run1'), (data2, '_run2')))
     return layers.head(layers.relu(layers.add('merged', data1, data2), 'merged'), num_classes)
+
+
+def _run(data1, data2, place):
+    """Return merge + branch1(x1) and merge + branch2(x2), before their ReLU."""
+    merge = 0.5 * layers.add(place.name + '_merge', line(data1, place.name + '_line1', place), line(data2, place.name + '_line2', place))
+    return [layers.add(place.name + run, merge, bottleneck(data, place.name + branch, place.channels, place.stride))
+            for run, branch, data in (('_run1', '_branch1', data1), ('_run2', '_branch2', data2))]
 
 
 def dfn1(num_classes):
@@ -130,6 +145,9 @@ def get_symbol(network, depth, num_classes=1000):
     UserError
         There is no such network.
     """
+    if network == BEFORE:
+        raise UserError('this run trains the DFN-MR of before, whose last two states had a ReLU each: it can be scored, and not '
+                        'gone on with; start a run of --network mr')
     if network not in NETWORKS:
         raise UserError('no network for ImageNet is called %r; there are %s' % (network, ', '.join(sorted(NETWORKS))))
     if depth not in NETWORKS[network]:

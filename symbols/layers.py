@@ -8,7 +8,9 @@ from common import engine
 
 GROUPS = 3
 STEM_CHANNELS = 16  # before widening; group g = 1, 2, 3 has 2**(g - 1) times as many
-BN_MOMENTUM, BN_EPSILON = 0.9, 2e-5
+# The share of its old value that a moving statistic keeps at each update, in the authors' code on the day the paper
+# was submitted (first commit, 2016-11-23); 0.9 is a later change of theirs.
+BN_MOMENTUM, BN_EPSILON = 0.99, 2e-5
 
 # One place in the group plan. stride is 2 where a group after the first begins, where the width
 # doubles and the map shrinks; first marks the very first unit, last the very last.

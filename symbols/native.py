@@ -140,7 +140,7 @@ class Rewriter(graph.Rewriter):
         return []
 
     def _sum(self, node, terms, relu):
-        terms = _without_repeats(terms)
+        terms = self._inlined(_without_repeats(terms), terms)
         if len(terms) > MOST_TERMS:
             raise Unsupported('a sum of %d terms' % len(terms))
         convs = [term for term in terms if term[0] == 'conv']
@@ -148,6 +148,18 @@ class Rewriter(graph.Rewriter):
         if convs and not any(kind == 'bn' for kind, _, _ in others):
             return self._folded(node, convs, [(self.value(entry), scale) for _, scale, entry in others], relu)
         return self._combine(node, terms, relu)
+
+    def _inlined(self, terms, repeated):
+        """Return terms in which a sum that nothing else reads is replaced by its own terms.
+
+        The last unit of DFN-MR reads its merge in both states, and both in one sum: 2 merge need be no map in memory.
+        """
+        inlined = []
+        for kind, scale, what in terms:
+            uses = sum(other == 'map' and list(entry) == list(what) for other, _, entry in repeated) if kind == 'map' else 0
+            parts = self._parts(self.old[what[0]], scale) if uses > 1 and uses == len(self.readers[what[0]]) else []
+            inlined += parts or [(kind, scale, what)]
+        return _without_repeats(inlined)
 
     def _combine(self, node, terms, relu, outputs=1):
         inputs, kinds = [], []

@@ -10,7 +10,7 @@ from common.engine import mx
 from symbols import fast, layers, paths, summary
 from symbols.fold import fold
 
-NETWORKS = [('plain', 8), ('resnet', 14), ('il', 8), ('mr', 14), ('side', 8), ('fuse3', 14), ('fuse6', 14)]
+NETWORKS = [('plain', 8), ('resnet', 14), ('il', 8), ('mr', 14), ('mr', 8), ('mr-late', 14), ('side', 8), ('fuse3', 14), ('fuse6', 14)]
 
 
 def values_for(symbol, batch=8, seed=1):
@@ -123,9 +123,10 @@ def test_no_gradient_is_added_up_nor_a_map_copied(network, depth):
     assert '_backward__dfn_convolution' in operators and not {'add_n', 'ElementWiseSum', '_grad_add', '_backward_mean'} & set(operators)
 
 
-def test_merge_and_run_is_one_pass_for_both_runs():
+@pytest.mark.parametrize('network', ('mr', 'mr-late'))
+def test_merge_and_run_is_one_pass_for_both_runs(network):
     """One operator for each unit's two outputs, one for each BatchNorm-ReLU of its branches, one for the stem's."""
-    symbol = symbols.get_symbol('mr', 14)
+    symbol = symbols.get_symbol(network, 14)
     combines = [node for node in paths.nodes(fast.for_training(symbol)) if node['op'] == '_dfn_combine']
     assert len(combines) == 6 + 12 + 1
     assert [node['attrs']['outputs'] for node in combines].count('2') == 5  # the last unit has one output
@@ -159,7 +160,7 @@ def test_a_graph_that_the_operators_do_not_know_is_trained_by_mxnet():
     assert fast.for_inference(symbol) is symbol
 
 
-@pytest.mark.parametrize('network,depth', [('plain', 8), ('resnet', 14), ('il', 8), ('mr', 14)])
+@pytest.mark.parametrize('network,depth', [('plain', 8), ('resnet', 14), ('il', 8), ('mr', 14), ('mr-late', 14)])
 def test_the_pytorch_twin_is_the_same_function(network, depth):
     torch = pytest.importorskip('torch')
     from benchmarks.torch_networks import Network, load

@@ -280,10 +280,10 @@ def pixels(batch, dataset):
     return batch.data[0].asnumpy().transpose(0, 2, 3, 1) * numpy.float32(dataset.std) + numpy.float32(dataset.mean)
 
 
-def test_training_crops_have_the_scales_of_section_6_5(tmp_path):
+def test_training_crops_of_2018_change_scale_and_aspect(tmp_path):
     """A ramp from left to right, or from top to bottom, tells by its slope how an image was stretched."""
     ramp = numpy.repeat(numpy.linspace(40, 210, 480)[None], 480, 0)
-    dataset = datasets.PHOTOGRAPHS._replace(classes=2)
+    dataset = datasets.PHOTOGRAPHS._replace(classes=2, augment='authors-2018')
     slopes = {}
     for name, axis, image in (('across', 1, ramp), ('down', 0, ramp.T)):
         write(tmp_path, name, [numpy.repeat(image[..., None], 3, 2)] * 120)

@@ -4,6 +4,7 @@ from math import comb
 import numpy
 import pytest
 from conftest import run_script, user_error
+from numpy_networks import NumpyNetwork, set_values
 
 import symbols
 from common.engine import mx
@@ -49,7 +50,8 @@ def test_parameters_of_table_4(network, d1):
 
 
 def test_parameters_of_table_5():
-    assert summary.parameters(symbols.get_symbol('mr', 56)) == by_hand('mr', 110) == 1710426
+    for network in ('mr', 'mr-late'):
+        assert summary.parameters(symbols.get_symbol(network, 56)) == by_hand('mr', 110) == 1710426
     assert round(summary.parameters(symbols.get_symbol('mr', 32, widen=4)) / 1e6, 1) == 14.9
     # The paper prints 24.8M. The authors' own code has 24.15M with 10 classes, as has this network.
     wide = summary.parameters(symbols.get_symbol('mr', 50, widen=4))
@@ -101,10 +103,11 @@ def test_ensembles_of_il_and_mr():
         il = symbols.get_symbol('il', depth)
         assert paths.ensemble_size(il) == 3 ** units
         assert paths.ensemble_size(symbols.get_symbol('side', depth)) == 2 ** units
-        # Each run passes on its own line and branch, and the other's line; the last unit has both
-        # lines and both branches.
+        # Each state passes on its own line and branch, and the other's line; both go to the head.
         mr = paths.histogram(symbols.get_symbol('mr', depth))
-        assert sum(mr.values()) == 3 ** (units - 1) * 4
+        assert sum(mr.values()) == 2 * 3 ** units
+        # Here the last unit has both lines and both branches once.
+        assert paths.ensemble_size(symbols.get_symbol('mr-late', depth)) == 3 ** (units - 1) * 4
         resnet = paths.histogram(symbols.get_symbol('resnet', 2 * (depth - 1)))
         assert paths.mean_and_deviation(mr)[0] < paths.mean_and_deviation(paths.histogram(il))[0] \
             < paths.mean_and_deviation(resnet)[0]
@@ -114,55 +117,18 @@ def test_plain_is_one_path():
     assert paths.histogram(symbols.get_symbol('plain', 38)) == {38: 1}
 
 
-class Numpy:
-    """The equations of the merge-and-run network, on NumPy arrays with a symbol's parameters."""
-
-    def __init__(self, values):
-        self.values = values
-
-    def conv_bn(self, x, name, stride=1):
-        weight = self.values[name + '_conv_weight']
-        pad = weight.shape[2] // 2
-        padded = numpy.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-        windows = numpy.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], axis=(2, 3))
-        out = numpy.einsum('ncijhw,ochw->noij', windows[:, :, ::stride, ::stride], weight)
-        gamma, beta, mean, var = (self.values[name + '_bn_' + key].reshape(-1, 1, 1) for key in
-                                  ('gamma', 'beta', 'moving_mean', 'moving_var'))
-        return gamma * (out - mean) / numpy.sqrt(var + 2e-5) + beta
-
-    def branch(self, x, name, stride):
-        hidden = numpy.maximum(self.conv_bn(x, name + '_layer1', stride), 0)
-        return self.conv_bn(hidden, name + '_layer2')
-
-    def merge_and_run(self, x, units):
-        x1 = x2 = numpy.maximum(self.conv_bn(x, 'stem'), 0)
-        for group in (1, 2, 3):
-            for number in range(1, units + 1):
-                name, stride = 'group%d_unit%d' % (group, number), 2 if group > 1 and number == 1 else 1
-                line1, line2 = (x1, x2) if stride == 1 else (
-                    self.conv_bn(x1, name + '_line1_projection', 2), self.conv_bn(x2, name + '_line2_projection', 2))
-                merge = (line1 + line2) / 2
-                two1, two2 = (self.branch(x, name + '_branch%d' % i, stride) for i, x in ((1, x1), (2, x2)))
-                x1, x2 = numpy.maximum(merge + two1, 0), numpy.maximum(merge + two2, 0)
-        out = numpy.maximum(merge + two1 + two2, 0).mean((2, 3))
-        score = out @ self.values['fc_weight'].T + self.values['fc_bias']
-        likely = numpy.exp(score - score.max(1, keepdims=True))
-        return likely / likely.sum(1, keepdims=True)
-
-
+@pytest.mark.parametrize('network', ('mr', 'mr-late'))
 @pytest.mark.parametrize('depth', (8, 14))
-def test_mr_computes_the_merge_and_run_equations(depth):
+def test_mr_computes_the_merge_and_run_equations(network, depth):
+    """The whole network, every branch with weights of its own, against NumPy; and the two endings differ."""
     random = numpy.random.RandomState(depth)
-    symbol = symbols.get_symbol('mr', depth, num_classes=7)
+    symbol = symbols.get_symbol(network, depth, num_classes=7)
     images = random.randn(2, 3, 32, 32).astype('float32')
     executor = symbol.simple_bind(mx.cpu(), grad_req='null', data=images.shape)
-    values = {}
-    for name, array in {**executor.arg_dict, **executor.aux_dict}.items():
-        spread = random.rand(*array.shape) + 0.5 if name.endswith(('gamma', 'var')) else 0.2 * random.randn(*array.shape)
-        values[name] = (images if name == 'data' else spread).astype('float32')
-        array[:] = values[name]
-    expected = Numpy(values).merge_and_run(images, (depth - 2) // 6)
-    assert expected.std() > 0.01
+    values = set_values(executor, images, random)
+    expected, other = (NumpyNetwork(values).cifar_mr(images, (depth - 2) // 6, late) for late in
+                       (network == 'mr-late', network == 'mr'))
+    assert expected.std() > 0.01 and abs(expected - other).max() > 0.01
     numpy.testing.assert_allclose(executor.forward()[0].asnumpy(), expected, atol=1e-5)
 
 
@@ -192,7 +158,7 @@ def test_other_invalid_arguments(options, word):
 
 def test_the_printed_summary(tmp_path):
     said = run_script('-m', 'symbols', '--network', 'mr', '--depth', '56')
-    assert '56 weighted layers' in said and '1,710,426 (1.7M)' in said and '10,167,463,313,316 paths' in said
+    assert '56 weighted layers' in said and '1,710,426 (1.7M)' in said and '15,251,194,969,974 paths' in said
     # 3x3 from 3 to 16 channels at 32x32 positions.
     assert 'stem_conv' in said and format(27 * 16 * 1024, ',') in said
     assert 'nearest 56 and 62' in user_error('-m', 'symbols', '--depth', '60')
@@ -202,9 +168,10 @@ def test_drawing(tmp_path):
     from shutil import which
     from symbols import draw
     drawing = draw.graph(symbols.get_symbol('mr', 8)).source
-    # C, three units of four layers, FC; the projections are arrows; each unit merges, then sums.
+    # C, three units of four layers, FC; the projections are arrows; each unit merges and has a sum in each state, the
+    # head adds the states.
     assert drawing.count('conv, ') == 13 and drawing.count('invtrapezium') == 4
-    assert drawing.count('dashed') == 4 and drawing.count('label="+"') + drawing.count('[label=+') == 3 + 5
+    assert drawing.count('dashed') == 4 and drawing.count('label="+"') + drawing.count('[label=+') == 3 + 7
     if which('dot'):
         said = run_script('-m', 'symbols', '--depth', '8', '--plot', tmp_path / 'mr.svg')
         assert 'mr.svg' in said and (tmp_path / 'mr.svg').read_text().count('3x3 conv') == 13
