@@ -16,7 +16,9 @@ SCHEDULES = {'6.5': (30, 10), 'a1': (10, 2)}  # section: epochs between two drop
 
 def parser():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults.")
-    parse.add_argument('--network', choices=sorted(imagenet.NETWORKS), default='mr', help='default: %(default)s')
+    parse.add_argument('--network', choices=sorted(imagenet.NETWORKS), default='mr',
+                       help='dfn1 and dfn2 are reconstructions from a drawing, and dfn1 has 40.1M parameters, see symbols/imagenet.py '
+                            '(default: %(default)s)')
     parse.add_argument('--depth', type=int, default=44, help='; '.join('%s: %s' % (name, ', '.join(map(str, depths)))
                                                                        for name, depths in imagenet.NETWORKS.items()) + ' (default: %(default)s)')
     parse.add_argument('--dataset', default='imagenet', metavar='NAME',
