@@ -4,29 +4,44 @@
 python plot_curves.py logs/A.jsonl logs/B.jsonl --figure 12 --out figures/figure12.pdf
 """
 import argparse
+import sys
 
-from common.errors import run
+from common.errors import UserError, run
 
 
 def parse_args():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('logs', nargs='+', metavar='LOG', help='logs of runs; those of one setting become one '
-                       'curve, their mean, with a band from the lowest to the highest')
+    parse.add_argument('logs', nargs='+', metavar='LOG',
+                       help='logs of runs; those that differ in their seed alone become one curve, '
+                            'their mean, with a band from the lowest to the highest')
     parse.add_argument('--figure', type=int, choices=(8, 12), default=12,
-                       help='12: training loss above test error, a column for each pair of depths; 8: top-1 and '
-                            'top-5 errors, dashed for training, solid for validation (default: %(default)s)')
+                       help='12: training loss above test error, a column for each pair of depths; '
+                            '8: top-1 error, dotted for training, with markers for validation '
+                            '(default: %(default)s)')
+    parse.add_argument('--top5', action='store_true', help='Figure 8 with top-5 errors too')
     parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
     return parse.parse_args()
 
 
 def main():
     args = parse_args()
+    if args.top5 and args.figure != 8:
+        raise UserError('--top5 is for Figure 8: add --figure 8')
     from common import curves, figures
-    settings = curves.group(args.logs)
-    figure = {8: figures.figure8, 12: figures.figure12}[args.figure](settings)
+    found, notes = curves.group(args.logs)
+    for note in notes:
+        sys.stderr.write(f'{note}\n')
+    figure = figures.figure8(found, args.top5) if args.figure == 8 else figures.figure12(found)
     figures.save(figure, args.out)
-    print('%s shows %s' % (args.out, ', '.join('%s (%d run%s, %d epochs)' % (
-        setting.title, setting.runs, 's' * (setting.runs > 1), len(setting.epochs)) for setting in settings)))
+    print(f'{args.out} shows {", ".join(map(described, found))}')
+    for sentence in curves.gaps(found) if args.figure == 8 else ():
+        print(sentence)
+
+
+def described(curves):
+    """Return what a curve is of: ResNet-110 on CIFAR-10 (5 runs, 400 epochs)."""
+    runs, epochs = curves.runs, len(curves.epochs)
+    return f'{curves.title} ({runs} run{"s" * (runs > 1)}, {epochs} epoch{"s" * (epochs > 1)})'
 
 
 if __name__ == '__main__':

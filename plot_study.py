@@ -17,7 +17,8 @@ def parse_args():
                        help='2: plain, fused and ensemble; 4: ensemble sizes; 5: Ensemble-8 and Ensemble-7; 11: depths of the components')
     parse.add_argument('--depth', type=int, help="Figure 11: a ResNet of this depth for CIFAR, DFN-IL and DFN-MR of its size, instead of the paper's "
                        'networks for ImageNet')
-    parse.add_argument('--stand-in', metavar='DATASET', default='cifar10', help='runs on this data set instead of CIFAR-10')
+    parse.add_argument('--stand-in', metavar='DATASET',
+                       help="draw runs on this data set in place of CIFAR-10's, as a trial")
     parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
     return parse.parse_args()
 
@@ -28,10 +29,11 @@ def main():
     if args.figure == 11:
         figure = study.component_depths(study.cifar_networks(args.depth) if args.depth else study.imagenet_networks())
     else:
-        runs, others = tables.finished(args.logs)
-        for path in others:
-            sys.stderr.write('%s is not finished and is left out\n' % path)
-        figure = study.bars(args.figure, runs, args.stand_in)
+        groups, notes = tables.finished(args.logs)
+        for note in notes:
+            sys.stderr.write(f'{note}\n')
+        tables.check_stand_in(groups, args.stand_in)
+        figure = study.bars(args.figure, groups, args.stand_in)
     figures.save(figure, args.out)
     print(args.out)
 

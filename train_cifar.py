@@ -22,7 +22,7 @@ def parser():
 
 
 def plan(args, dataset):
-    return small_plan(args, symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen), '%s%d' % (args.network, args.depth))
+    return small_plan(args, symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen), f'{args.network}-{args.depth}')
 
 
 def add_small(parse):

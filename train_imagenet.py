@@ -39,8 +39,9 @@ def parser():
 def plan(args, dataset):
     from common import recipe
     step, factor = SCHEDULES[args.schedule]
-    return training.Plan(imagenet.get_symbol(args.network, args.depth, dataset.classes), '%s%d' % (args.network, args.depth),
-                         recipe.stepwise_decay(args.epochs, args.drop_every or step, factor))
+    args.drop_every = args.drop_every or step  # the log has what is done, as for --epochs
+    return training.Plan(imagenet.get_symbol(args.network, args.depth, dataset.classes), f'{args.network}-{args.depth}',
+                         recipe.stepwise_decay(args.epochs, args.drop_every, factor))
 
 
 if __name__ == '__main__':

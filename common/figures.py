@@ -6,36 +6,37 @@ import matplotlib
 matplotlib.use('Agg')
 from matplotlib import pyplot  # noqa: E402
 
-from common import files  # noqa: E402
-from common.curves import NAMES, pairs  # noqa: E402
+from common import files, repetition  # noqa: E402
+from common.curves import panels  # noqa: E402
 from common.errors import UserError  # noqa: E402
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; the paper's pair of
 # ResNet and DFN-MR differ in lightness too, and so in grey print.
-COLOURS = {'plain': '#000000', 'resnet': '#D55E00', 'il': '#009E73', 'mr': '#0072B2', 'side': '#CC79A7',
-           'fuse3': '#56B4E9', 'fuse6': '#E69F00'}
-OTHERS = ('#56B4E9', '#E69F00', '#CC79A7', '#000000')
+COLOURS = {'plain': '#000000', 'resnet': '#D55E00', 'il': '#009E73', 'mr': '#0072B2',
+           'mr-late': '#0072B2', 'mr-relu': '#0072B2', 'side': '#CC79A7', 'fuse3': '#56B4E9', 'fuse6': '#E69F00'}
+OTHERS = ('#56B4E9', '#E69F00', '#CC79A7', '#000000', '#009E73', '#F0E442')
 STYLE = {'font.size': 8, 'axes.titlesize': 8, 'legend.fontsize': 7, 'lines.linewidth': 1.1, 'axes.grid': True,
          'grid.alpha': 0.3, 'grid.linewidth': 0.5, 'axes.spines.top': False, 'axes.spines.right': False,
          'pdf.fonttype': 42,  # TrueType, embedded: text stays text in a PDF
          'svg.fonttype': 'path', 'savefig.dpi': 300}
 COLUMN = 3.3  # inches: the width of a column of text
 FORMATS = ('.png', '.pdf', '.svg')
+MARKS = 9  # markers on a curve
 
 
-def figure12(settings):
-    """Return Figure 12: training loss above test error, a column for each d1/d2."""
-    columns = pairs(settings)
+def figure12(found):
+    """Return Figure 12: training loss above test error, a column for each data set and d1/d2."""
+    columns = panels(found)
     with pyplot.rc_context(STYLE):
         # One panel fills a column of text; several share its full page width of about twice that.
         width = COLUMN if len(columns) == 1 else max(2 * COLUMN, 1.7 * len(columns))
         figure, axes = pyplot.subplots(2, len(columns), squeeze=False, sharex='col', sharey='row',
-                                       figsize=(width, 3.6), constrained_layout=True)
-        for (depth, members), (loss, error) in zip(columns.items(), axes.T):
-            for setting, colour in zip(members, _colours(members)):
-                _curve(loss, setting, 'train_loss', colour, label=_name(setting, members))
-                _curve(error, setting, 'test_error', colour)
-            loss.set_title(_depths(depth, members))
+                                       figsize=(width, 3.8), constrained_layout=True)
+        for (key, members), (loss, error) in zip(columns.items(), axes.T):
+            for curves, colour, label in zip(members, _colours(members), labels(members)):
+                _curve(loss, curves, 'train_loss', color=colour, label=label)
+                _curve(error, curves, 'test_error', color=colour)
+            loss.set_title(_title(*key, members))
             loss.legend(frameon=False)
             error.set_xlabel('epoch')
         axes[0, 0].set_ylabel('training loss')
@@ -46,64 +47,111 @@ def figure12(settings):
     return figure
 
 
-def figure8(settings):
-    """Return Figure 8: top-1 and top-5 error, dashed for training and solid for validation.
+def figure8(found, top5=False):
+    """Return Figure 8: top-1 error, dotted for training and with markers for validation.
 
-    The legend gives the final (top-1, top-5) of each curve, in %. Raises ``UserError`` for logs
-    without top-5, which fewer than 100 classes have no use for.
+    The legend gives the final error of each curve in %, as (top-1, top-5) where logs have both.
+
+    Parameters
+    ----------
+    found : list of curves.Curves
+    top5 : bool
+        Draw top-5 errors too, paler.
+
+    Raises
+    ------
+    UserError
+        Top-5 errors are asked for, and a log has none: images of fewer than 100 classes.
     """
-    for setting in settings:
-        if not {'train_top5', 'test_top5'} <= set(setting.curves):
-            raise UserError('%s has no top-5 error in its log (it is written for 100 classes and more): draw '
-                            'it with --figure 12' % setting.title)
+    for curves in found:
+        if top5 and not {'train_top5', 'test_top5'} <= set(curves.curves):
+            raise UserError(f'{curves.title} has no top-5 error in its log (it is written for '
+                            'photographs, and else for 100 classes and more): leave --top5 out')
     with pyplot.rc_context(STYLE):
-        figure, axis = pyplot.subplots(figsize=(COLUMN, 3.0), constrained_layout=True)
-        for setting, colour in zip(settings, _colours(settings)):
-            for part, dashes in (('train', '--'), ('test', '-')):
-                final = tuple(setting.curves['%s_%s' % (part, key)][0][-1] for key in ('error', 'top5'))
-                label = '%s %s (%.2f, %.2f)' % ((_name(setting, settings), {'train': 'training', 'test': 'validation'}[
-                    part]) + final)
-                _curve(axis, setting, part + '_error', colour, linestyle=dashes, label=label)
-                _curve(axis, setting, part + '_top5', colour, linestyle=dashes, alpha=0.6)
+        figure, axis = pyplot.subplots(figsize=(COLUMN, 2.6 + 0.28 * len(found)),
+                                       constrained_layout=True)
+        for curves, colour, label in zip(found, _colours(found), labels(found)):
+            for part, word, style in (('train', 'training', {'linestyle': ':'}),
+                                      ('test', 'validation', _markers(curves))):
+                _curve(axis, curves, f'{part}_error', color=colour, **style,
+                       label=f'{label} {word} {_final(curves, part)}')
+                if top5:
+                    _curve(axis, curves, f'{part}_top5', color=colour, alpha=0.5, **style)
         axis.set_xlabel('epoch')
-        axis.set_ylabel('error (%)')
+        axis.set_ylabel('top-1 and top-5 error (%)' if top5 else 'top-1 error (%)')
         axis.set_ylim(bottom=0)
-        axis.legend(frameon=False, title='network, final (top-1, top-5) in %', title_fontsize=7)
+        axis.set_title(', '.join(dict.fromkeys(map(_dataset, found))))
+        both = any('test_top5' in curves.curves for curves in found)
+        title = f'final {"(top-1, top-5)" if both else "top-1"} in %'
+        figure.legend(*axis.get_legend_handles_labels(), frameon=False, title_fontsize=7,
+                      title=title + (', paler: top-5' if top5 else ''), loc='outside lower center')
     return figure
 
 
-def _curve(axis, setting, key, colour, alpha=1, **options):
-    mean, low, high = setting.curves[key]
-    marker = 'o' if len(setting.epochs) == 1 else None  # a line through one point is invisible
-    axis.plot(setting.epochs, mean, color=colour, alpha=alpha, marker=marker, markersize=3, **options)
-    if setting.runs > 1:
-        axis.fill_between(setting.epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+def _final(curves, part):
+    """Return the errors after the last epoch as text: (top-1, top-5), or (top-1)."""
+    keys = [key for key in (f'{part}_error', f'{part}_top5') if key in curves.curves]
+    return f'({", ".join(format(curves.curves[key][0][-1], ".2f") for key in keys)})'
+
+
+def _markers(curves):
+    return {'marker': 'o', 'markersize': 3, 'markevery': max(1, len(curves.epochs) // MARKS)}
+
+
+def _curve(axis, curves, key, **style):
+    mean, low, high = curves.curves[key]
+    if len(curves.epochs) == 1:  # a line through one point is invisible
+        style.update(marker='o', markersize=3)
+    axis.plot(curves.epochs, mean, **style)
+    if curves.runs > 1:
+        axis.fill_between(curves.epochs, low, high, color=style['color'], alpha=0.2, linewidth=0)
     axis.margins(x=0.02)
     axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
 
 
-def _colours(settings):
-    """Return a colour for each setting: its network's, or another where that is taken."""
+def _colours(found):
+    """Return a colour for each curve: its network's, or another where that is taken."""
     taken = []
-    for setting in settings:
-        own = COLOURS.get(setting.network, OTHERS[0])
+    for curves in found:
+        own = COLOURS.get(curves.network, OTHERS[0])
         taken.append(own if own not in taken else next((c for c in OTHERS if c not in taken), own))
     return taken
 
 
-def _name(setting, members):
-    """Return the shortest name that tells a setting from the other members of its panel."""
-    name = NAMES.get(setting.network, setting.network)
-    same = [other for other in members if other.network == setting.network]
-    for field in ('depth', 'dataset', 'widen'):
-        if len({getattr(other, field) for other in same}) > 1:
-            name += ' %s%s' % ('w' if field == 'widen' else '', getattr(setting, field))
-    return name
+def labels(members):
+    """Return a name for each curve of a panel, with what tells it from others of its network."""
+    return [_label(curves, [other for other in members if other.network == curves.network])
+            for curves in members]
 
 
-def _depths(depth, members):
-    own = sorted({setting.depth for setting in members} | {depth}, reverse=True)
-    return 'd1/d2 = ' + '/'.join(map(str, own)) if len(own) > 1 else 'depth %d' % depth
+def _label(curves, same):
+    differ = repetition.differences([each.setting for each in same])
+    deep = repetition.is_photographs(curves.setting) or 'depth' in differ
+    parts = [curves.deep_name if deep else curves.name]
+    for name in differ:
+        if name == 'dataset':
+            parts.append(_dataset(curves))
+        elif name != 'depth':
+            parts.append(repetition.brief(name, curves.setting.get(name)))
+    return _plain(', '.join(parts))
+
+
+def _dataset(curves):
+    return _plain(repetition.title(curves.setting))
+
+
+def _plain(text):
+    """Return a text that matplotlib does not take for mathematics."""
+    return text.replace('$', r'\$')
+
+
+def _title(dataset, d1, members):
+    """Return the title of a panel: its data set, and the depths of its networks."""
+    if d1 is None:
+        return _plain(dataset)
+    own = sorted({curves.depth for curves in members} | {d1}, reverse=True)
+    depths = 'd1/d2 = ' + '/'.join(map(str, own)) if len(own) > 1 else f'depth {d1}'
+    return f'{_plain(dataset)}\n{depths}'
 
 
 def save(figure, path):

@@ -1,20 +1,71 @@
 """Training logs: one JSON-lines file a run, its header first and then a record an epoch.
 
-The header has every option, the versions, the number of parameters and the sizes of the data set. A
-record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entropy, nats),
-``train_error``, ``test_error`` (top-1, %), with photographs, and else with 100 classes and more, ``train_top5`` and ``test_top5``
-(top-5 error, %), with an ensemble ``test_components`` and ``test_without`` ({name: top-1 error} of each component
-alone and of the ensemble without it), ``lr`` of the epoch's first update, ``seconds`` of the whole epoch and
-``images_per_second`` of its training.
+The header has every option, the versions, the number of parameters and the sizes of the data set;
+``data`` says which images they are: the SHA-256 of their manifest, and whether they are the
+``official`` ones. A record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entropy,
+nats), ``train_error``, ``test_error`` (top-1, %), with photographs, and else with 100 classes and more,
+``train_top5`` and ``test_top5`` (top-5 error, %), with an ensemble ``test_components`` and
+``test_without`` ({name: top-1 error} of each component alone and of the ensemble without it), ``lr`` of
+the epoch's first update, ``seconds`` of the whole epoch and ``images_per_second`` of its training.
 """
 import json
 import os
+import sys
 
-from common import files
+from common import files, schema
 from common.errors import UserError
 
 FORMAT = 2
 CURVES = ('train_loss', 'train_error', 'test_loss', 'test_error')
+
+_COUNT = {'type': 'integer', 'minimum': 1}
+_DEPTH = {'type': 'integer', 'minimum': 1, 'maximum': 10 ** 9}
+_PERCENT = {'type': 'number', 'minimum': 0, 'maximum': 100}
+# 1e999 is read as infinity.
+_POSITIVE = {'type': 'number', 'minimum': 0, 'maximum': sys.float_info.max}
+_PERCENTS = {'type': 'object', 'additionalProperties': _PERCENT}
+# Names are printed and drawn, so they have no control characters, which terminals obey.
+_NAME = {'type': 'string', 'pattern': r'^[^\x00-\x1f\x7f-\x9f]+$', 'maxLength': 255}
+
+
+def _or_null(kind):
+    return {'anyOf': [kind, {'type': 'null'}]}
+
+
+_OPTIONS = {
+    'type': 'object', 'required': ['network', 'depth', 'dataset', 'epochs'],
+    'properties': {
+        'network': _NAME, 'depth': _DEPTH, 'dataset': _NAME, 'widen': _COUNT, 'epochs': _COUNT,
+        'batch_size': _COUNT, 'lr': _POSITIVE, 'seed': {'type': 'integer', 'minimum': 0},
+        'image_size': _or_null(_COUNT), 'schedule': _or_null(_NAME), 'drop_every': _or_null(_COUNT),
+        'augment': _or_null(_NAME), 'bn_momentum': {'type': 'number', 'minimum': 0, 'maximum': 1},
+        'dtype': _NAME, 'kv_store': _NAME, 'gradient_compression': _NAME,
+        'compression_threshold': _POSITIVE}}
+_DATA = {
+    'type': 'object',
+    'properties': {'manifest_sha256': _or_null(_NAME), 'official': _or_null({'type': 'boolean'}),
+                   'train_images': _COUNT, 'test_images': _COUNT, 'classes': _COUNT}}
+_HEADER = {
+    'type': 'object', 'required': ['run', 'options'],
+    'properties': {
+        'run': _NAME, 'script': _NAME, 'options': _OPTIONS, 'data': _or_null(_DATA),
+        'parameters': _COUNT, 'train_images': _COUNT, 'test_images': _COUNT, 'workers': _COUNT,
+        'devices': {'type': 'array', 'items': _NAME, 'minItems': 1},
+        'versions': {'type': 'object'}}}
+_RECORD = {
+    'type': 'object', 'required': ['epoch', *CURVES],
+    'properties': {
+        'type': {'const': 'epoch'}, 'epoch': _COUNT, 'lr': _POSITIVE,
+        'train_loss': _POSITIVE, 'test_loss': _POSITIVE, 'train_error': _PERCENT,
+        'test_error': _PERCENT, 'train_top5': _PERCENT, 'test_top5': _PERCENT,
+        'test_components': _PERCENTS, 'test_without': _PERCENTS, 'seconds': _POSITIVE,
+        'images_per_second': _POSITIVE, 'rollbacks': {'type': 'integer', 'minimum': 0}}}
+
+# The first line of a log of any version; then that of this one; then all other lines.
+_parse_first = schema.checker({
+    'type': 'object', 'required': ['type', 'format'],
+    'properties': {'type': {'const': 'header'}, 'format': {'type': 'integer'}}})
+_parse_header, _parse_record = schema.checker(_HEADER), schema.checker(_RECORD)
 
 
 def create(folder, name, header):
@@ -57,7 +108,8 @@ def _line(record):
 def read(path):
     """Return the header and the list of epoch records of a log.
 
-    A last line without an end, of a run that is being written or was killed, is left out.
+    A last line without an end, of a run that is being written or was killed, is left out, and so
+    are blank lines.
 
     Raises
     ------
@@ -65,17 +117,16 @@ def read(path):
         There is no such file, or it is not a log of this version.
     """
     try:
-        with open(path) as file:
+        with open(path, encoding='utf-8') as file:
             lines = file.read().split('\n')[:-1]
-        entries = [json.loads(line) for line in lines]
     except FileNotFoundError:
-        raise UserError('%s is not there: name the log of a run, logs/NAME.jsonl' % path)
+        raise UserError(f'{path} is not there: name the log of a run, logs/NAME.jsonl') from None
     except (ValueError, IsADirectoryError) as error:
-        raise UserError('%s is not a training log (%s): name a logs/NAME.jsonl' % (path, error))
-    if entries and isinstance(entries[0], dict):
-        entries[0] = upgraded(entries[0])
-    _check(path, entries)
-    return entries[0], entries[1:]
+        raise UserError(f'{path} is not a training log ({error}): name a logs/NAME.jsonl') from None
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    header = _header(path, numbered[0][1] if numbered else '')
+    return header, [_record(path, number, line, epoch)
+                    for epoch, (number, line) in enumerate(numbered[1:], 1)]
 
 
 def upgraded(header):
@@ -95,21 +146,30 @@ def upgraded(header):
     return dict(header, format=FORMAT, options=options)
 
 
-def setting(header):
-    """Return (network, depth, dataset, widen): runs that share it are repetitions of one another."""
-    return tuple(header['options'].get(name) for name in ('network', 'depth', 'dataset', 'widen'))
+def _header(path, line):
+    """Return the header that the first line of a log holds."""
+    try:
+        version = _parse_first(line)['format']
+    except ValueError as error:
+        raise UserError(f'{path} does not begin with the header of a training log ({error}): '
+                        'name a logs/NAME.jsonl') from None
+    if version not in (1, FORMAT):
+        raise UserError(f'{path} has the log format {version} and this version reads format '
+                        f'{FORMAT}: use the version that wrote it')
+    try:
+        return upgraded(_parse_header(line))
+    except ValueError as error:
+        raise UserError(f'{path} has a damaged header ({error}): the file was changed after it was '
+                        'written; leave it out') from None
 
 
-def _check(path, entries):
-    header = entries[0] if entries and isinstance(entries[0], dict) else {}
-    if header.get('type') != 'header':
-        raise UserError('%s does not begin with the header of a training log: name a logs/NAME.jsonl' % path)
-    if header.get('format') != FORMAT:
-        raise UserError('%s has the log format %s and this version reads format %d: use the version that '
-                        'wrote it' % (path, header.get('format'), FORMAT))
-    for number, entry in enumerate(entries[1:], 1):
-        numbers = isinstance(entry, dict) and all(
-            isinstance(entry.get(key), (int, float)) for key in CURVES + ('epoch',))
-        if not numbers or entry['epoch'] != number:
-            raise UserError('%s, line %d, is not the record of epoch %d: the file was changed after it '
-                            'was written' % (path, number + 1, number))
+def _record(path, number, line, epoch):
+    """Return the record of an epoch, which line ``number`` of the file must hold."""
+    try:
+        record = _parse_record(line)
+        if record['epoch'] != epoch:
+            raise ValueError(f'it has epoch {record["epoch"]}')
+    except ValueError as error:
+        raise UserError(f'{path}, line {number}, is not the record of epoch {epoch} ({error}): the '
+                        'file was changed after it was written') from None
+    return record

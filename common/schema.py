@@ -8,6 +8,10 @@ import json
 import fastjsonschema
 
 
+def _refuse(constant):
+    raise ValueError(f'{constant} is not a number')
+
+
 def checker(schema):
     """Return a function that takes a JSON text and returns its value, checked against a JSON Schema.
 
@@ -18,7 +22,7 @@ def checker(schema):
 
     def parse(text):
         try:
-            value = json.loads(text)
+            value = json.loads(text, parse_constant=_refuse)
             fits(value)
         except RecursionError:
             raise ValueError('it is nested too deeply') from None

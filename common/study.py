@@ -1,95 +1,143 @@
 """Figures 2, 4 and 5 from logs, bars by depth, and Figure 11 from the networks themselves."""
-from collections import namedtuple
+from typing import NamedTuple
 
 import matplotlib
 import numpy
 
 import symbols
-from common import tables
+from common import repetition, tables
 from common.errors import UserError
 from common.figures import COLUMN, STYLE, pyplot
 from symbols import ensemble, imagenet, paths
 
-# network: of the runs; field: where in a record the error is; table and column: where the paper prints it, if anywhere.
-Series = namedtuple('Series', 'name network field table column colour')
+
+class Series(NamedTuple):
+    """The bars of one colour."""
+    name: str
+    network: str  # of the runs
+    field: tuple  # keys that lead to the error in a record
+    table: int  # where the paper prints it, None where it draws it only
+    column: str
+    colour: str
+
+
 ERROR = ('test_error',)
 FIGURES = {
     2: ('Plain network, fused net and ensemble', (
-        Series('Plain', 'plain', ERROR, None, None, '#7F7F7F'),
+        Series('Plain', 'plain', ERROR, 4, 'CIFAR-10 Plain', '#7F7F7F'),
         Series('DFN (N_f3)', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
         Series('Ensemble', 'ensemble8', ERROR, 1, 'Ensemble', '#0072B2'))),
     4: ('Ensemble sizes', (
         Series('N_f3, 8 paths', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
         Series('N_f6, 64 paths', 'fuse6', ERROR, None, None, '#E69F00'),
-        Series('ResNet', 'resnet', ERROR, None, None, '#D55E00'))),
+        Series('ResNet', 'resnet', ERROR, 4, 'CIFAR-10 ResNet', '#D55E00'))),
     5: ('With and without the deepest network', (
         Series('Ensemble-8', 'ensemble8', ERROR, 3, 'Overall', '#009E73'),
         Series('Ensemble-7', 'ensemble7', ERROR, None, None, '#E69F00'),
-        Series('Ensemble-7 w/o retraining', 'ensemble8', ('test_without', ensemble.DEEPEST), 3, 'W/O RRR', '#0072B2'))),
+        Series('Ensemble-7 w/o retraining', 'ensemble8', ('test_without', ensemble.DEEPEST), 3,
+               'W/O RRR', '#0072B2'))),
 }
 
 
-def collect(series, runs, dataset):
-    """Return {depth: errors in % of our runs} for one series of a figure."""
+def collect(series, groups, stand_in=None):
+    """Return {depth: runs} for one series of a figure.
+
+    Raises ``UserError`` where runs of several settings would share a bar.
+    """
     found = {}
-    for (network, depth, images, widen), record, _ in runs:
-        if (network, images, widen) == (series.network, dataset, 1):
-            value = tables.dig(record, series.field)
-            if value is not None:
-                found.setdefault(depth, []).append(value)
+    for depth in sorted({group.setting['depth'] for group in groups}):
+        query = tables.Query(series.network, depth, 'cifar10', 1, series.field)
+        runs = repetition.only(tables.matching(groups, query, stand_in),
+                               f'the bar {series.name} of depth {depth}')
+        if runs:
+            found[depth] = runs
     return found
 
 
 def printed(series):
-    """Return {depth: error in %} as the paper prints it."""
+    """Return {depth: error in %} as the paper prints it; Table 4 has d1/d2, and d1 is the depth.
+
+    A network that the paper calls failed, with an error over 50%, is left out.
+    """
     if not series.table:
         return {}
     header, rows = tables.paper(series.table)
-    return {int(row[0]): float(row[header.index(series.column)]) for row in rows}
+    depth, column = header.index('depth'), header.index(series.column)
+    errors = {int(row[depth].split('/')[0]): tables.printed_error(row[column]) for row in rows}
+    return {depth: error for depth, error in errors.items() if error is not None}
 
 
-def bars(number, runs, dataset='cifar10'):
-    """Return Figure 2, 4 or 5: a group of bars for each depth that has a run, and marks for what the paper prints.
+def bars(number, groups, stand_in=None):
+    """Return Figure 2, 4 or 5: bars for each depth with a run, and marks for what the paper prints.
+
+    Parameters
+    ----------
+    number : int
+    groups : list of repetition.Repetitions
+        Of finished runs.
+    stand_in : str, optional
+        The data set whose runs are drawn in place of CIFAR-10's.
 
     Raises
     ------
     UserError
-        No run belongs to the figure.
+        No run belongs to the figure, or runs of several settings would share a bar.
     """
-    title, members = FIGURES[number]
-    ours = [collect(series, runs, dataset) for series in members]
+    members = FIGURES[number][1]
+    ours = [collect(series, groups, stand_in) for series in members]
     depths = sorted(set().union(*ours))
     if not depths:
-        raise UserError('no log is a finished run for Figure %d on %s: train %s, or name the data set with --stand-in' % (
-            number, dataset, ', '.join(sorted({series.network for series in members}))))
+        networks = ', '.join(sorted({series.network for series in members}))
+        raise UserError(f'no log is a finished run for Figure {number} on {stand_in or "CIFAR-10"}: '
+                        f'train {networks}{"" if stand_in else tables.hint(groups)}')
     with pyplot.rc_context(STYLE):
-        figure, axis = pyplot.subplots(figsize=(COLUMN if len(depths) < 5 else 2 * COLUMN, 2.4), constrained_layout=True)
-        width = 0.8 / len(members)
-        for place, (series, values) in enumerate(zip(members, ours)):
-            _bars(axis, series, values, depths, (place - (len(members) - 1) / 2) * width, width)
+        width = COLUMN if len(depths) < 5 else 2 * COLUMN
+        figure, axis = pyplot.subplots(figsize=(width, 2.4), constrained_layout=True)
+        each = 0.8 / len(members)
+        for place, (series, runs) in enumerate(zip(members, ours)):
+            _bars(axis, series, runs, depths, (each, (place - (len(members) - 1) / 2) * each))
         axis.set_xticks(range(len(depths)))
         axis.set_xticklabels(depths)
         axis.set_xlabel('depth')
         axis.set_ylabel('test error (%)')
-        axis.set_title(title if dataset == 'cifar10' else '%s, on %s' % (title, dataset))
+        axis.set_title(_title(number, ours, stand_in))
         axis.margins(y=0.12)
         axis.grid(axis='x')
-        figure.legend(*axis.get_legend_handles_labels(), frameon=False, ncol=2, loc='outside lower center')
+        figure.legend(*axis.get_legend_handles_labels(), frameon=False, ncol=2,
+                      loc='outside lower center')
     return figure
 
 
-def _bars(axis, series, values, depths, shift, width):
-    with_run = [place for place, depth in enumerate(depths) if depth in values]
-    errors = [values[depths[place]] for place in with_run]
+def _title(number, ours, stand_in):
+    """Return the figure's title, with the images and the number of epochs if not the paper's."""
+    settings = [runs[0].setting for by_depth in ours for runs in by_depth.values()]
+    epochs = sorted({setting['epochs'] for setting in settings})
+    title = FIGURES[number][0]
+    if stand_in:
+        title += f'\non {repetition.title(settings[0])} in place of CIFAR-10'
+    if epochs != [tables.EPOCHS['cifar10']]:
+        number_of = f'{" or ".join(map(str, epochs))} epoch{"s" * (epochs != [1])}'
+        title += (', ' if stand_in else '\n') + number_of
+    return title.replace('$', r'\$')
+
+
+def _bars(axis, series, runs, depths, layout):
+    """Draw a series; ``layout`` is the width of a bar and its shift from the depth's tick."""
+    width, shift = layout
+    with_run = [place for place, depth in enumerate(depths) if depth in runs]
+    errors = [[tables.result(run, series.field) for run in runs[depths[place]]] for place in with_run]
     if with_run:
         spread = [numpy.std(each, ddof=1) if len(each) > 1 else 0 for each in errors]
-        axis.bar([place + shift for place in with_run], [numpy.mean(each) for each in errors], 0.92 * width, color=series.colour,
-                 label=series.name, yerr=spread if any(spread) else None, error_kw={'linewidth': 0.8, 'capsize': 2})
-    paper = {place: error for place, error in enumerate(map(printed(series).get, depths)) if error is not None}
+        axis.bar([place + shift for place in with_run], [numpy.mean(each) for each in errors],
+                 0.92 * width, color=series.colour, label=series.name,
+                 yerr=spread if any(spread) else None, error_kw={'linewidth': 0.8, 'capsize': 2})
+    paper = {place: error for place, error in enumerate(map(printed(series).get, depths))
+             if error is not None}
     if paper:
         named = 'the paper, CIFAR-10' in axis.get_legend_handles_labels()[1]
-        axis.scatter([place + shift for place in paper], list(paper.values()), marker='D', s=14, color='#FFFFFF', edgecolors='#000000',
-                     linewidths=0.8, zorder=3, label=None if named else 'the paper, CIFAR-10')
+        axis.scatter([place + shift for place in paper], list(paper.values()), marker='D', s=14,
+                     color='#FFFFFF', edgecolors='#000000', linewidths=0.8, zorder=3,
+                     label=None if named else 'the paper, CIFAR-10')
 
 
 def component_depths(networks):

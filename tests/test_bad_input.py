@@ -301,7 +301,8 @@ RECORD = {'epoch': 1, 'train_loss': 1.0, 'train_error': 50.0, 'test_loss': 1.0, 
 
 
 def log_text(*entries):
-    return ''.join(json.dumps(entry) + '\n' for entry in ({'type': 'header', 'format': 1, 'run': 'r', 'options': {}},) + entries)
+    return ''.join(json.dumps(entry) + '\n' for entry in (
+        {'type': 'header', 'format': 1, 'run': 'r', 'options': {'network': 'mr', 'depth': 8, 'dataset': 'cifar10', 'epochs': 2}},) + entries)
 
 
 @FUZZ
@@ -323,14 +324,14 @@ def test_logs(tmp_path, draw):
 
 def test_a_torn_last_line_and_plots_of_different_lengths(tmp_path):
     entries = [dict(RECORD, type='epoch', epoch=number, lr=0.1) for number in (1, 2, 3)]
-    head = {'options': {'network': 'mr', 'depth': 14, 'dataset': 'cifar10', 'widen': 1}}
+    head = {'options': {'network': 'mr', 'depth': 14, 'dataset': 'cifar10', 'widen': 1, 'epochs': 3}}
     text = json.dumps(dict({'type': 'header', 'format': 1, 'run': 'a'}, **head)) + '\n'
     lines = [json.dumps(entry) + '\n' for entry in entries]
     (tmp_path / 'a.jsonl').write_text(text + ''.join(lines) + lines[0][:30])
     assert len(log.read(str(tmp_path / 'a.jsonl'))[1]) == 3
     (tmp_path / 'b.jsonl').write_text(text.replace('"mr"', '"resnet"').replace('14', '26') + lines[0])
     said = run_script('plot_curves.py', tmp_path / 'a.jsonl', tmp_path / 'b.jsonl', '--out', tmp_path / 'figure.png')
-    assert '3 epochs' in said and '1 epochs' in said and (tmp_path / 'figure.png').stat().st_size > 10000
+    assert '3 epochs' in said and '1 epoch)' in said and (tmp_path / 'figure.png').stat().st_size > 10000
     (tmp_path / 'a.jsonl').write_text(text.replace('"format": 1', '"format": 9'))
     assert 'log format 9' in user_error('plot_curves.py', tmp_path / 'a.jsonl', '--out', tmp_path / 'figure.png')
 

@@ -233,7 +233,7 @@ def test_the_papers_command_on_cpus(place):
     """python train_cifar.py --network mr --depth 56, two devices, on an archive in CIFAR-10's format."""
     said = run_script('train_cifar.py', '--network', 'mr', '--depth', '56', '--cpus', '2', '--epochs', '1',
                       '--data-dir', place / 'data', '--log-dir', place / 'mr56', '--checkpoint-dir', place / 'mr56')
-    assert 'cifar10-mr56-' in said and 'epoch 1/1' in said
+    assert 'cifar10-mr-56-' in said and 'epoch 1/1' in said
     header, _ = log.read(glob.glob(str(place / 'mr56' / '*.jsonl'))[0])
     assert header['parameters'] == 1710426 and header['devices'] == ['cpu(0)', 'cpu(1)']
 
@@ -261,7 +261,8 @@ def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
 
 
 def test_names_never_collide(tmp_path):
-    made = [log.create(str(tmp_path), 'same', {}) for _ in range(3)]
+    header = {'options': {'network': 'mr', 'depth': 8, 'dataset': 'cifar10', 'epochs': 1}}
+    made = [log.create(str(tmp_path), 'same', header) for _ in range(3)]
     assert [name for _, name in made] == ['same', 'same-2', 'same-3']
     assert all(log.read(path)[0]['run'] == name for path, name in made)
 
