@@ -1,5 +1,5 @@
 # make demo   install, convert the sample, train DFN-MR and ResNet on it, score both, draw Figure 12
-# make study  the experiments of sections 3 and 4 on the sample, in small: tables and figures in study/
+# make study  the experiments of sections 3 and 4 on the sample, in small: tables and figures in study-sample/
 # make test   install and run the tests; make test-slow runs the long ones
 # Another interpreter: make demo PYTHON=/path/to/python3.10
 
@@ -11,7 +11,7 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2]
 RUN := $(VENV)/bin/python
 SMALL := --dataset sample --epochs $(EPOCHS) --cpus 1 --log-dir $(DEMO)/logs --checkpoint-dir $(DEMO)/checkpoints
 
-STUDY := study
+STUDY := study-sample
 STUDY_DEPTHS := 14 26
 STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --checkpoint-dir $(STUDY)/checkpoints
 

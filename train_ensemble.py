@@ -27,16 +27,21 @@ def parser():
     return parse
 
 
+def network_of(args):
+    """Return what logs call the network that the options ask for."""
+    if args.component:
+        return args.component
+    name = f'{"ensemble" if args.sharing else "separate"}{len(ensemble.NAMES) - bool(args.without)}'
+    return name if args.without in (None, ensemble.DEEPEST) else f'{name}-without-{args.without}'
+
+
 def plan(args, dataset):
     symbols.check_depth('fuse3', args.depth)
     units = (args.depth - 2) // 3
+    args.network = network_of(args)
     if args.component:
-        args.network = args.component
         return small_plan(args, ensemble.component(args.component, units, dataset.classes, args.widen), '%s-of-%d' % (args.component, args.depth))
     names = [name for name in ensemble.NAMES if name != args.without]
-    args.network = ('ensemble%d' if args.sharing else 'separate%d') % len(names)
-    if args.without not in (None, ensemble.DEEPEST):
-        args.network += '-without-' + args.without
     return small_plan(args, ensemble.get_symbol(units, dataset.classes, args.widen, names, args.sharing), '%s-%d' % (args.network, args.depth))
 
 

@@ -1,0 +1,163 @@
+#!/usr/bin/env python
+"""Train a whole grid of runs, one command of a text file after another, several at a time.
+
+python study/run_experiments.py experiments/fashion-mnist.txt --jobs 2 --nice 19
+python study/run_experiments.py experiments/table4.txt --gpus 0,1 2,3      # two at a time, two GPUs each
+
+Finished runs are skipped and unfinished ones go on from their last checkpoint, so the same command goes on after an
+interruption. A run that fails does not stop the others; failures are listed at the end.
+"""
+import argparse
+import glob
+import os
+import signal
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[0] = ROOT
+
+from common import options, repetition  # noqa: E402 -- found through the line above
+from common.errors import UserError, run  # noqa: E402
+from common.options import number  # noqa: E402
+from study import grid  # noqa: E402
+from study.grid_jobs import Job, Timetable, cores_for, duration  # noqa: E402
+
+PAUSE = 0.5  # seconds between two looks at the jobs
+PATIENCE = 60  # seconds that jobs get to stop in good order
+
+
+def parse_args():
+    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parse.add_argument('file', metavar='FILE', help='one training command a line, # begins a comment')
+    either = parse.add_mutually_exclusive_group()
+    either.add_argument('--jobs', type=number(int, 1), metavar='N',
+                        help='runs at a time, each on processor cores of its own (default: one)')
+    either.add_argument('--gpus', nargs='+', type=options.gpu_list, metavar='LIST',
+                        help='a run at a time on each list of GPUs, such as 0,1 2,3')
+    parse.add_argument('--nice', type=number(int, 0, 19), default=0, metavar='N',
+                       help='priority of the runs, 19 is the lowest (default: %(default)s)')
+    parse.add_argument('--dry-run', action='store_true',
+                       help='only print what would run, and how long it takes by the speed of earlier runs')
+    options.add_folders(parse)
+    return parse.parse_args()
+
+
+def finished_runs(log_dir):
+    """Return the runs whose logs are in a folder; one that cannot be read is told and left out."""
+    runs = []
+    for path in sorted(glob.glob(os.path.join(log_dir, '*.jsonl'))):
+        try:
+            runs += repetition.read([path])
+        except UserError as error:
+            print(f'left out: {error}', file=sys.stderr)
+    return runs
+
+
+def print_plan(lines, args):
+    """Print the state of every line, and the time that what is left takes."""
+    runs = finished_runs(args.log_dir)
+    times, left, unknown = Timetable(runs), 0, 0
+    for line in lines:
+        state = grid.state_of(line, runs, args.checkpoint_dir)
+        seconds = times.seconds_left(line, state)
+        left, unknown = left + (seconds or 0), unknown + (seconds is None)
+        takes = 'nobody knows how long' if seconds is None else duration(seconds)
+        print(f'line {line.number:3}  {grid.describe(state, takes):45}  {line.text}')
+    jobs = len(args.gpus) if args.gpus else args.jobs or 1
+    print(f'in all {duration(left / jobs)} with {jobs} at a time'
+          + (f', and {unknown} runs of which no run like them tells the time' if unknown else ''))
+
+
+class Grid:
+    """Runs the lines of a file until all are done, or the process is asked to stop."""
+
+    def __init__(self, lines, args):
+        self.args, self.claims = args, grid.Claims(args.file)
+        self.waiting, self.jobs, self.failures, self.done = list(lines), [], [], 0
+        self.places = [('gpus', gpus) for gpus in args.gpus] if args.gpus else \
+            [('cores', cores) for cores in cores_for(args.jobs or 1)]
+        self.total, self.stopped_by = len(lines), None
+
+    def run(self):
+        """Return when no line is waiting or running."""
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._note)
+        while (self.waiting or self.jobs) and self.stopped_by is None:
+            while self.waiting and len(self.jobs) < len(self.places):
+                self._start(self.waiting.pop(0))
+            time.sleep(PAUSE)
+            self._collect()
+        if self.stopped_by is not None:
+            self._stop()
+
+    def _note(self, signum, frame):
+        self.stopped_by = signum
+
+    def _start(self, line):
+        runs = finished_runs(self.args.log_dir)  # anew each time: another grid may have finished it
+        if not self.claims.take(line):
+            print(f'line {line.number}: another process runs it', flush=True)
+            return
+        state = grid.state_of(line, runs, self.args.checkpoint_dir)
+        if state.finished:
+            self.done += 1
+            self.claims.release(line)
+            print(f'line {line.number}: finished before, {state.finished}', flush=True)
+            return
+        taken = [job.place for job in self.jobs]
+        place = next(place for place in self.places if place not in taken)
+        job = Job(line, state, place, self.args)
+        self.jobs.append(job)
+        how = f'goes on from epoch {state.epochs_done + 1}' if state.unfinished else 'begins'
+        takes = Timetable(runs).seconds_left(line, state)
+        about = f', about {duration(takes)}' if takes else ''
+        print(f'line {line.number}: {how}{about}: {line.text}', flush=True)
+
+    def _collect(self):
+        for job in [job for job in self.jobs if not job.running()]:
+            self.jobs.remove(job)
+            self.claims.release(job.line)
+            self.done += 1
+            if job.status:
+                self.failures.append(job)
+            outcome = f'failed with status {job.status}, see {job.output}' if job.status else 'finished'
+            print(f'line {job.line.number}: {outcome}; {self.done} of {self.total} are done', flush=True)
+            self._print_time_left()
+
+    def _print_time_left(self):
+        runs = finished_runs(self.args.log_dir)
+        times, seconds = Timetable(runs), 0
+        for line in [*self.waiting, *(job.line for job in self.jobs)]:
+            seconds += times.seconds_left(line, grid.state_of(line, runs, self.args.checkpoint_dir)) or 0
+        if seconds:
+            print(f'about {duration(seconds / len(self.places))} left for the lines whose speed is known', flush=True)
+
+    def _stop(self):
+        for job in self.jobs:
+            job.stop()
+        end = time.time() + PATIENCE
+        for job in self.jobs:
+            job.wait(end - time.time())
+        print(f'stopped by {signal.Signals(self.stopped_by).name}; the same command goes on', file=sys.stderr)
+        raise SystemExit(128 + self.stopped_by)
+
+
+def main():
+    args = parse_args()
+    folders = [word for key in options.FOLDERS for word in
+               ('--' + key.replace('_', '-'), getattr(args, key))]
+    lines = grid.read(args.file, folders)
+    if args.dry_run:
+        print_plan(lines, args)
+        return
+    whole = Grid(lines, args)
+    whole.run()
+    for job in whole.failures:
+        print(f'line {job.line.number} failed: {job.line.text}\n    {job.last_words()}', file=sys.stderr)
+    if whole.failures:
+        raise SystemExit(1)
+
+
+if __name__ == '__main__':
+    run(main)
