@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 
+from common import options
 from common.errors import UserError, run
 
 
@@ -23,6 +24,7 @@ def parse_args():
     parse.add_argument('--stand-in', metavar='DATASET',
                        help="fill CIFAR-10's and ImageNet's cells with runs on this data set, as a "
                             'trial; cifar10 itself is for images that are not the official ones')
+    options.add_overwrite(parse)
     return parse.parse_args()
 
 
@@ -39,21 +41,21 @@ def main():
         which = f'Table {" and Table ".join(empty)} gets' if args.table else 'the tables get'
         raise UserError(f'{which} nothing from these logs: name finished runs of its settings'
                         f'{"" if args.stand_in else tables.hint(groups)}')
-    save([table for table in chosen if table.filled], args.out)
+    save([table for table in chosen if table.filled], args.out, args.overwrite)
 
 
-def save(chosen, folder):
+def save(chosen, folder, overwrite):
     """Print tables as Markdown, or write each in every format into ``folder``."""
     from common import files, table_formats
-    for table in chosen:
-        if not folder:
+    if not folder:
+        for table in chosen:
             print(table_formats.markdown(table))
-            continue
-        os.makedirs(folder, exist_ok=True)
-        for ending, write in table_formats.FORMATS.items():
-            path = os.path.join(folder, f'table{table.number}{ending}')
-            files.write_text(path, write(table))
-            print(path)
+        return
+    outputs = {os.path.join(folder, f'table{table.number}{ending}'): write(table).encode()
+               for table in chosen for ending, write in table_formats.FORMATS.items()}
+    files.write_outputs(outputs, overwrite)
+    for path in outputs:
+        print(path)
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ python plot_curves.py logs/A.jsonl logs/B.jsonl --figure 12 --out figures/figure
 import argparse
 import sys
 
+from common import options
 from common.errors import UserError, run
 
 
@@ -20,6 +21,7 @@ def parse_args():
                             '(default: %(default)s)')
     parse.add_argument('--top5', action='store_true', help='Figure 8 with top-5 errors too')
     parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
+    options.add_overwrite(parse)
     return parse.parse_args()
 
 
@@ -32,7 +34,7 @@ def main():
     for note in notes:
         sys.stderr.write(f'{note}\n')
     figure = figures.figure8(found, args.top5) if args.figure == 8 else figures.figure12(found)
-    figures.save(figure, args.out)
+    figures.save(figure, args.out, args.overwrite)
     print(f'{args.out} shows {", ".join(map(described, found))}')
     for sentence in curves.gaps(found) if args.figure == 8 else ():
         print(sentence)

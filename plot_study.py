@@ -7,6 +7,7 @@ python plot_study.py --figure 11 --out figures/figure11.pdf
 import argparse
 import sys
 
+from common import options
 from common.errors import run
 
 
@@ -20,6 +21,7 @@ def parse_args():
     parse.add_argument('--stand-in', metavar='DATASET',
                        help="draw runs on this data set in place of CIFAR-10's, as a trial")
     parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
+    options.add_overwrite(parse)
     return parse.parse_args()
 
 
@@ -34,7 +36,7 @@ def main():
             sys.stderr.write(f'{note}\n')
         tables.check_stand_in(groups, args.stand_in)
         figure = study.bars(args.figure, groups, args.stand_in)
-    figures.save(figure, args.out)
+    figures.save(figure, args.out, args.overwrite)
     print(args.out)
 
 

@@ -1,4 +1,5 @@
 """Figures 8 and 12 of the paper, drawn with matplotlib."""
+import io
 import os
 
 import matplotlib
@@ -154,12 +155,13 @@ def _title(dataset, d1, members):
     return f'{_plain(dataset)}\n{depths}'
 
 
-def save(figure, path):
-    """Write a figure; its ending (.png, .pdf, .svg) names the format."""
+def save(figure, path, overwrite=False):
+    """Write a figure; its ending (.png, .pdf, .svg) names the format. See ``files.write_outputs``."""
     ending = os.path.splitext(path)[1]
     if ending not in FORMATS:
         raise UserError('--out %s: end the name in .png, .pdf or .svg' % path)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    content = io.BytesIO()
     with pyplot.rc_context(STYLE):
-        files.write_atomically(path, lambda name: figure.savefig(name, format=ending[1:]))
+        figure.savefig(content, format=ending[1:])
     pyplot.close(figure)
+    files.write_output(path, content.getvalue(), overwrite)

@@ -78,8 +78,7 @@ def create(folder, name, header):
         run = name if number == 1 else '%s-%d' % (name, number)
         path = os.path.join(folder, run + '.jsonl')
         try:
-            with open(path, 'x') as file:
-                file.write(_line(dict({'type': 'header', 'format': FORMAT, 'run': run}, **header)))
+            files.create_text(path, _line(dict({'type': 'header', 'format': FORMAT, 'run': run}, **header)))
             return path, run
         except FileExistsError:
             continue
@@ -88,10 +87,7 @@ def create(folder, name, header):
 
 def append(path, record):
     """Add the record of an epoch. It is one write, so a reader never sees half a line of a live run."""
-    with open(path, 'a') as file:
-        file.write(_line(dict({'type': 'epoch'}, **record)))
-        file.flush()
-        os.fsync(file.fileno())
+    files.append_text(path, _line(dict({'type': 'epoch'}, **record)))
 
 
 def restore(path, header, records):

@@ -50,6 +50,13 @@ def add_folders(parser):
                            help=text + ' (default: %(default)s)')
 
 
+def add_overwrite(parser):
+    """Add the consent that ``files.write_outputs`` needs to replace a file of somebody else's."""
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace a file even if this project did not write it, or somebody '
+                             'changed it since')
+
+
 def resumed(parser, argv, stored):
     """Return the options of a run that goes on: those it was started with, but for the free ones.
 

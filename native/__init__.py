@@ -14,8 +14,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from importlib import util
+
+from common import files
+from common.errors import describe
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'pool.h', 'winograd.h', 'update.h', 'vec.h', 'threads.h')
@@ -45,25 +47,47 @@ def compiler():
 
 
 def library(mxnet_folder, folder=os.path.join(HERE, 'build')):
-    """Return the path of the compiled library, which is made if it is not there.
+    """Return the path of the compiled library, which is made if it is not there or damaged.
 
-    It has a name of its own for every processor, compiler and state of the sources, so a shared folder
-    serves different machines.
+    It has a name of its own for every processor, compiler and state of the sources, so a shared
+    folder serves different machines. Its SHA-256 lies beside it and is compared every time: MXNet
+    would die of a truncated library.
 
     Raises
     ------
     BuildError
     """
     command = compiler() + list(FLAGS)
-    path = os.path.join(folder, 'dfn-%s.so' % _fingerprint(command, mxnet_folder))
-    if not os.path.exists(path):
-        print('compiling the CPU operators (once, about 15 s)', file=sys.stderr)
-        try:
+    try:
+        path = os.path.join(folder, f'dfn-{_fingerprint(command, mxnet_folder)}.so')
+        if not _is_whole(path):
             os.makedirs(folder, exist_ok=True)
-            _compile(command, mxnet_folder, path)
-        except OSError as error:
-            raise BuildError(str(error))
+            with files.locked(os.path.join(folder, 'lock')):
+                if not _is_whole(path):  # another process may have made it meanwhile
+                    _build(command, mxnet_folder, path)
+    except OSError as error:
+        raise BuildError(describe(error)) from None
     return path
+
+
+def _digest_path(path):
+    return path + '.sha256'
+
+
+def _is_whole(path):
+    """Return whether a library is what its digest says."""
+    try:
+        with open(_digest_path(path), encoding='ascii', errors='replace') as file:
+            return file.read() == files.digest_of(path, hashlib.sha256()) + '\n'
+    except FileNotFoundError:
+        return False
+
+
+def _build(command, mxnet_folder, path):
+    damaged = f'{path} is damaged: ' if os.path.exists(_digest_path(path)) else ''
+    print(f'{damaged}compiling the CPU operators (once, about 15 s)', file=sys.stderr)
+    files.write_atomically(path, lambda out: _compile(command, mxnet_folder, out))
+    files.write_text(_digest_path(path), files.digest_of(path, hashlib.sha256()) + '\n')
 
 
 def _fingerprint(command, mxnet_folder):
@@ -85,16 +109,15 @@ def _mxnet_files(folder):
     return [os.path.join(folder, 'include', 'mxnet', 'lib_api.h'), os.path.join(folder, 'src', 'lib_api.cc')]
 
 
-def _compile(command, mxnet_folder, path):
+def _compile(command, mxnet_folder, out):
     header, glue = _mxnet_files(mxnet_folder)
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as work:
-        out = os.path.join(work, 'dfn.so')
-        done = subprocess.run(command + ['-I', os.path.dirname(os.path.dirname(header)), os.path.join(HERE, 'ops.cc'), glue,
-                                         '-o', out, '-lpthread'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-        if done.returncode:
-            lines = [line for line in done.stdout.splitlines() if 'error' in line] or ['exit status %d' % done.returncode]
-            raise BuildError('%s failed: %s' % (command[0], lines[0]))
-        os.replace(out, path)  # another process may be doing the same
+    command = [*command, '-I', os.path.dirname(os.path.dirname(header)),
+               os.path.join(HERE, 'ops.cc'), glue, '-o', out, '-lpthread']
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if 'error' in line]
+        lines = lines or [f'exit status {done.returncode}']
+        raise BuildError(f'{command[0]} failed: {lines[0]}')
 
 
 @functools.lru_cache(maxsize=None)

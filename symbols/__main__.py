@@ -3,6 +3,7 @@ import argparse
 
 import symbols
 from common.errors import UserError, run
+from common.options import add_overwrite
 from symbols import diagrams, draw, imagenet, paths, summary
 
 # Depth and classes where they are not given, and the images: channels, height, width.
@@ -31,6 +32,7 @@ def parse_args():
     parser.add_argument('--figure', type=int, choices=sorted(diagrams.FIGURES), metavar='N',
                         help='draw this figure of the paper to --plot instead: '
                              + ', '.join(map(str, sorted(diagrams.FIGURES))))
+    add_overwrite(parser)
     return parser.parse_args()
 
 
@@ -88,7 +90,7 @@ def main():
     if args.figure:
         if not args.plot:
             raise UserError(f'--figure {args.figure}: name the file with --plot')
-        draw.save(draw.side_by_side(diagrams.panels(args.figure)), args.plot)
+        draw.save(draw.side_by_side(diagrams.panels(args.figure)), args.plot, args.overwrite)
         print(f'drawn to {args.plot}')
         return
     symbol, image, title = chosen(args)
@@ -96,7 +98,7 @@ def main():
     print_totals(symbol, image)
     print_paths(symbol)
     if args.plot:
-        draw.save(draw.graph(symbol, title), args.plot)
+        draw.save(draw.graph(symbol, title), args.plot, args.overwrite)
         print(f'\ndrawn to {args.plot}')
 
 

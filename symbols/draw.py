@@ -3,7 +3,9 @@
 A trapezoid is a layer with stride 2, a dashed arrow leads through a projection, and + is a sum.
 """
 import os
+import subprocess
 
+from common import files
 from common.errors import UserError
 from symbols.paths import WEIGHTED, nodes
 
@@ -79,22 +81,27 @@ def _label(node):
                             node['attrs']['num_filter'])
 
 
-def save(drawing, path):
+def save(drawing, path, overwrite=False):
     """Write a drawing to ``path``; its ending (.pdf, .png, .svg) names the format.
+
+    Nothing but ``path`` is written: ``dot`` reads and writes pipes. See ``files.write_outputs`` for
+    a file of that name.
 
     Raises
     ------
     UserError
-        graphviz's ``dot`` is not installed, or the format is not one of the three.
+        graphviz's ``dot`` is not installed or fails, or the format is not one of the three.
     """
     import graphviz
-    stem, ending = os.path.splitext(path)
+    ending = os.path.splitext(path)[1]
     if ending not in ('.pdf', '.png', '.svg'):
         raise UserError('%s: end the name of the drawing in .pdf, .png or .svg' % path)
-    drawing.format = ending[1:]
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     try:
-        drawing.render(stem, cleanup=True)
+        content = drawing.pipe(format=ending[1:])
     except graphviz.backend.ExecutableNotFound:
         raise UserError("drawing needs graphviz's program dot, which is not installed: install the "
                         'package graphviz of your system, or leave --plot out')
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"graphviz's program dot failed with status {error.returncode}: see what "
+                        'it said, or leave --plot out')
+    files.write_output(path, content, overwrite)
