@@ -1,8 +1,10 @@
 """The data sets: their classes, normalisation, and how the paper trains on each (sections 6.1, 6.2)."""
+import hashlib
 import json
 import os
 from collections import namedtuple
 
+from common import files
 from common.errors import UserError
 
 # mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror; of photographs, the
@@ -65,3 +67,31 @@ def get(name, data_dir='data', size=None):
         raise UserError('no data set is called %r: there are %s, and those of photographs that "python data/prepare.py imagenet" '
                         'or "folder" has written to %s' % (name, ', '.join(sorted(DATASETS)), data_dir))
     return PHOTOGRAPHS._replace(classes=len(names), names=names, size=size or PHOTOGRAPHS.size, short=short)
+
+
+def identity(folder):
+    """Return what tells the data in a prepared folder from other data.
+
+    Returns
+    -------
+    dict
+        ``manifest_sha256``, of the manifest, or where there is none of the .rec files;
+        ``train_images`` and ``test_images``; ``classes``, their number, None without a manifest.
+
+    Raises
+    ------
+    OSError
+        A file is not there.
+    """
+    found, digest = {}, hashlib.sha256()
+    for split in ('train', 'test'):
+        with open(os.path.join(folder, split + '.idx'), encoding='utf-8') as file:
+            found[split + '_images'] = sum(1 for _ in file)
+    manifest = os.path.join(folder, MANIFEST)
+    if os.path.exists(manifest):
+        with open(manifest, encoding='utf-8') as file:
+            classes = len(json.load(file)['splits']['train'])
+        return dict(found, classes=classes, manifest_sha256=files.digest_of(manifest, digest))
+    for split in ('train', 'test'):
+        files.digest_of(os.path.join(folder, split + '.rec'), digest)
+    return dict(found, classes=None, manifest_sha256=digest.hexdigest())

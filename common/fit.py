@@ -38,6 +38,8 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, 
     check_devices(devices, batches.batch, options.kv_store, options.dtype)
     run = joined(options, name, facts, state, decay or recipe.cifar_decay(options.epochs), cluster)
     try:
+        if state and not cluster.rank:
+            run.mend_symbol(symbol)
         with Stop() as stop:
             if not cluster.rank:
                 print('run %s, log %s' % (run.header['run'], run.log), flush=True)
@@ -70,8 +72,8 @@ def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
         if options.on_nan == 'stop':
             raise UserError('%s: lower --lr or add --on-nan rollback; %s' % (error, run.advice))
         if rollbacks == MOST_ROLLBACKS:
-            raise UserError('%s, after %d rollbacks: start a run with a lower --lr; the last checkpoint is that of epoch %d' % (
-                error, rollbacks, run.epoch))
+            last = f'the last checkpoint is that of epoch {run.epoch}' if run.epoch else 'there is no checkpoint'
+            raise UserError(f'{error}, after {rollbacks} rollbacks: start a run with a lower --lr; {last}')
         sys.stderr.write('%s: back to epoch %d with %g of the learning rate\n' % (error, run.epoch, ROLLBACK_FACTOR))
         if run.epoch:
             run.load()

@@ -1,13 +1,17 @@
 """The files of a run: its log, its checkpoints, and what they say."""
+import json
 import os
+import shlex
 import sys
 from datetime import datetime
 
-from common import checkpoint, engine, log, recipe
+from common import checkpoint, engine, files, log, recipe, schema
 from common.errors import UserError, describe
 from common.options import FOLDERS
 
 ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
+_parse_header = schema.checker({
+    'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}})
 
 
 class Run:
@@ -17,9 +21,10 @@ class Run:
     torn is restored when the run goes on. ``arrays`` are those to go on from, None at the beginning.
     """
 
-    def __init__(self, options, header, decay):
+    def __init__(self, options, header, decay, folder=None):
         self.options, self.header, self.decay, self.records, self.arrays = options, header, decay, [], None
-        self.folder = os.path.join(options.checkpoint_dir, header['run'])
+        self.usual_folder = os.path.join(options.checkpoint_dir, header['run'])
+        self.folder = folder or self.usual_folder
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
         self.lock = checkpoint.Lock(self.folder)
 
@@ -28,7 +33,31 @@ class Run:
         state = checkpoint.load_state(self.folder)
         self.header, self.records = state['header'], state['records']
         self.arrays = checkpoint.load_arrays(checkpoint.params_path(self.folder, self.epoch))
+        if not self._log_is_own():
+            kept = files.set_aside(self.log)
+            sys.stderr.write(f'{self.log} is not the log of this run: it is kept as {kept}\n')
         log.restore(self.log, self.header, self.records)
+
+    def _log_is_own(self):
+        """Return whether the log, whole or torn, is this run's, or there is none."""
+        try:
+            with open(self.log, encoding='utf-8', errors='replace') as file:
+                first = file.readline()
+        except FileNotFoundError:
+            return True
+        try:
+            return _parse_header(first)['run'] == self.header['run']
+        except ValueError:
+            return json.dumps(self.header).startswith(first)
+
+    def check_copy(self):
+        """Raise ``UserError`` where the run is a copy that would write the log of the original."""
+        if not self._has_usual_folder() and os.path.isdir(self.usual_folder) and os.path.exists(self.log):
+            raise UserError(f'{self.folder} is a copy of {self.usual_folder}, whose log is {self.log}: '
+                            'name another --log-dir for the copy')
+
+    def _has_usual_folder(self):
+        return os.path.realpath(self.folder) == os.path.realpath(self.usual_folder)
 
     @property
     def epoch(self):
@@ -37,13 +66,25 @@ class Run:
 
     @property
     def name(self):
-        """The name, followed by the options that lead to its files where those are not the usual."""
-        folders = ''.join(' --%s %s' % (key.replace('_', '-'), getattr(self.options, key))
-                          for key in FOLDERS if getattr(self.options, key) != FOLDERS[key])
-        return self.header['run'] + folders
+        """How ``--resume`` and ``score.py`` are told which run it is, as it can be pasted into a shell.
+
+        That is its name, or the path of its folder where that has another name, and the options
+        that lead to its files where those are not the usual.
+        """
+        words = [self.header['run'] if self._has_usual_folder() else self.folder]
+        for key, default in FOLDERS.items():
+            if getattr(self.options, key) != default:
+                words += ['--' + key.replace('_', '-'), getattr(self.options, key)]
+        return ' '.join(map(shlex.quote, words))
 
     def save(self, symbol, trainer, record):
-        """Write the checkpoint of an epoch, then its log record. Raises ``UserError`` where the disk is at fault."""
+        """Write the checkpoint of an epoch, then its log record.
+
+        Raises
+        ------
+        UserError
+            The disk is at fault.
+        """
         records = self.records + [record]
         epoch, best = len(records), checkpoint.best(records)
         steps = [step for step in recipe.drop_epochs(self.decay) if step <= epoch]
@@ -53,13 +94,27 @@ class Run:
             if not os.path.isdir(self.folder):
                 self._make_again()
             checkpoint.save(self.folder, symbol, trainer.state(), state)
-            self.records = records
+        except OSError as error:
+            raise UserError(f'epoch {epoch} could not be saved: {describe(error)}; {self.advice}')
+        self.records = records
+        self._write_log(record)
+
+    def _write_log(self, record):
+        """Add a record to the log, which is made again where it is gone."""
+        try:
             if os.path.exists(self.log):
                 log.append(self.log, record)
             else:
-                log.restore(self.log, self.header, records)
+                log.restore(self.log, self.header, self.records)
         except OSError as error:
-            raise UserError('epoch %d could not be saved: %s; %s' % (epoch, describe(error), self.advice))
+            more = self.epoch < self.options.epochs
+            then = f' and goes on from epoch {self.epoch + 1}' if more else ''
+            raise UserError(f'the checkpoint of epoch {self.epoch} is saved, but not its line in the '
+                            f'log: {describe(error)}; --resume {self.name} writes the log again{then}')
+
+    def mend_symbol(self, symbol):
+        """Write the symbol of a run that goes on again where somebody has removed or changed it."""
+        checkpoint.mend_symbol(self.folder, symbol)
 
     def _make_again(self):
         """What was trained is in memory: a folder that somebody has removed costs only the older checkpoints."""
@@ -92,13 +147,23 @@ def start(options, name, facts, decay):
     header = dict(facts, options=vars(options), versions=engine.versions(), threads=engine.threads(),
                   started=datetime.now().astimezone().isoformat(timespec='seconds'))
     name = '%s-%s' % (name, datetime.now().strftime('%Y%m%d-%H%M%S'))
-    path, _ = log.create(options.log_dir, name, header)
+    path, _ = log.create(options.log_dir, _without_folder(name, options.checkpoint_dir), header)
     return Run(options, log.read(path)[0], decay)
+
+
+def _without_folder(name, folder):
+    """Return the name of a run, with a number where another has its checkpoints under that name."""
+    free, number = name, 1
+    while os.path.lexists(os.path.join(folder, free)):
+        number += 1
+        free = f'{name}-{number}'
+    return free
 
 
 def resume(options, header, decay, workers=1):
     """Return the ``Run`` that has this header, with its last checkpoint."""
-    run = Run(options, header, decay)
+    run = Run(options, header, decay, checkpoint.find(options.resume, options.checkpoint_dir))
+    run.check_copy()
     run.load()  # behind the lock: another process may have written until now
     now = dict(engine.versions(), threads=engine.threads(), workers=workers)
     before = dict(run.header['versions'], threads=run.header['threads'], workers=run.header.get('workers', 1))

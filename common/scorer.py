@@ -87,7 +87,7 @@ def check_parameters(symbol, arrays, shape):
 
 def find_run(name, folder):
     """Return the checkpoint folder of a run, given by its name or by the folder itself."""
-    return name if os.path.isdir(name) else os.path.join(folder, name)
+    return checkpoint.find(name, folder)
 
 
 def epoch_of(state, which):
@@ -105,9 +105,10 @@ def load_run(folder, which):
     """Return symbol, arrays, state and epoch of a run's checkpoint."""
     state = checkpoint.load_state(folder)
     epoch = epoch_of(state, which)
-    for name in (checkpoint.SYMBOL, os.path.basename(checkpoint.params_path(folder, epoch))):
-        if not checkpoint.whole(folder, name, state):
-            raise UserError('%s is damaged or gone: name another epoch of the run with --checkpoint' % os.path.join(folder, name))
+    path = checkpoint.params_path(folder, epoch)
+    if not checkpoint.whole(folder, os.path.basename(path), state):
+        raise UserError('%s is damaged or gone: name another epoch of the run with --checkpoint' % path)
+    checkpoint.check_symbol(folder, state)
     return (checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
             checkpoint.load_arrays(checkpoint.params_path(folder, epoch)), state, epoch)
 

@@ -69,9 +69,12 @@ def train(parse, plan):
     devices = engine.devices(args.gpus, args.cpus)
     batches = Batches(os.path.join(args.data_dir, args.dataset), dataset, args.batch_size // workers.size, args.seed, engine.cores(),
                       part=(workers.rank, workers.size))
+    identity = datasets.identity(os.path.join(args.data_dir, args.dataset))
+    check_data(args, identity, state, workers)
     from symbols.summary import parameters
     facts = {'script': script, 'parameters': parameters(symbol, dataset.shape), 'devices': [str(device) for device in devices],
-             'workers': workers.size, 'train_images': batches.train_images, 'test_images': batches.test_images}
+             'workers': workers.size, 'data': identity,
+             **{name: identity[name] for name in ('train_images', 'test_images')}}
     fit.fit(args, symbol, batches, devices, '%s-%s' % (args.dataset, title), facts, state, decay, workers)
 
 
@@ -80,8 +83,28 @@ def _state(args, workers):
     from common import checkpoint
     state = None
     if not workers.rank:
-        state = checkpoint.load_state(os.path.join(args.checkpoint_dir, args.resume), warn=False)  # it is loaded again behind a lock
+        folder = checkpoint.find(args.resume, args.checkpoint_dir)
+        state = checkpoint.load_state(folder, warn=False)  # it is loaded again behind a lock
     return workers.first_json(state)
+
+
+def check_data(args, identity, state, workers):
+    """Raise ``UserError`` where a run would go on with other data, or a worker has other data.
+
+    ``identity`` is that of ``datasets.identity``; of a run that is older than it, the log has the
+    number of images.
+    """
+    folder = os.path.join(args.data_dir, args.dataset)
+    first = workers.first_json(identity)
+    known = first
+    if state:  # runs of before have the numbers of images alone
+        known = state['header'].get('data') or state['header']
+    for key in ('train_images', 'test_images', 'classes', 'manifest_sha256'):
+        if key in known and known[key] != identity[key]:
+            who = f'the run {state["header"]["run"]} was started with' if state else 'the first worker has'
+            raise UserError(f'{folder} holds other data than {who} ({key} is {identity[key]} instead '
+                            f'of {known[key]}): name the folder of the same data with --data-dir'
+                            + (', or start a new run' if state else ''))
 
 
 def check_workers(args, workers):

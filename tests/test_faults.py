@@ -37,9 +37,9 @@ def watch(module, name, wanted):
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     setattr(module, name, call)
-for name in ('fsync', 'replace', 'remove'):
+for name in ('fsync', 'replace', 'rename', 'remove'):
     watch(os, name, lambda *args: True)
-watch(builtins, 'open', lambda path, *mode: mode[:1] in (('w',), ('wb',), ('a',)) and str(path).endswith(('.tmp', '.jsonl')))
+watch(builtins, 'open', lambda path, *mode: mode[:1] in (('w',), ('wb',), ('a',)) and str(path).endswith(('.dfn-partial', '.jsonl')))
 sys.argv = sys.argv[3:]
 runpy.run_path(sys.argv[0], run_name='__main__')
 '''
@@ -54,12 +54,15 @@ def place(tmp_path_factory, fashion):
     return folder
 
 
-def same_as_undisturbed(place, folder, name):
+def same_as_undisturbed(place, folder, name, kept=()):
+    """The log, the parameters and the files of a run are those of the one that nothing happened to."""
     undisturbed = name_of(place / 'checkpoints')
     assert records_of(folder / 'logs' / (name + '.jsonl')) == records_of(place / 'logs' / (undisturbed + '.jsonl'))
     assert arrays_of(folder / 'checkpoints' / name, EPOCHS) == arrays_of(place / 'checkpoints' / undisturbed, EPOCHS)
-    left = os.listdir(str(folder / 'checkpoints' / name))
-    assert not [file for file in left if file.endswith('.tmp')], left
+    left, expected = (sorted(os.listdir(str(where))) for where in (
+        folder / 'checkpoints' / name, place / 'checkpoints' / undisturbed))
+    assert left == sorted(expected + list(kept))
+    assert os.listdir(str(folder / 'logs')) == [name + '.jsonl']
 
 
 def command_for(place, folder):
@@ -178,7 +181,7 @@ def test_a_run_goes_on_from_the_checkpoint_before(place, copy):
     process = start(command_for(place, folder))
     said = process.communicate()[1]
     assert process.returncode == 0 and said.count('damaged') == 1
-    same_as_undisturbed(place, folder, name)
+    same_as_undisturbed(place, folder, name, kept=['model-0004.params.kept-1'])
 
 
 def test_nothing_whole_is_left(place, copy):

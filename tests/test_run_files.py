@@ -1,0 +1,576 @@
+"""What a run and a script write and remove: their own files, and nothing of a user's."""
+import ast
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy
+import pytest
+from conftest import ROOT, run_script, user_error
+from runs import arguments, name_of, records_of, small_cifar
+from test_faults import fitted, poison
+
+import native
+from common import checkpoint, curves, datasets, figures, files, fit, log
+from common.engine import mx
+from common.errors import UserError
+from common.recipe import cifar_decay
+from common.run import Run
+from train_cifar import parser
+
+EPOCHS = 2
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory, fashion):
+    """A folder with a small CIFAR-10, another one of other images, and a finished run."""
+    folder = tmp_path_factory.mktemp('run-files')
+    small_cifar(folder, fashion, 96, 32)
+    other = folder / 'other'
+    other.mkdir()
+    small_cifar(other, fashion, 64, 32)
+    run_script(*options(folder))
+    return folder
+
+
+def options(folder, *more):
+    return arguments(folder, '--threads', '1', '--epochs', EPOCHS, *more)
+
+
+@pytest.fixture
+def copy(place, tmp_path):
+    """A copy of the run: the folder, the run's name, the folder of its checkpoints."""
+    for part in ('logs', 'checkpoints'):
+        shutil.copytree(place / part, tmp_path / part)
+    name = name_of(tmp_path / 'checkpoints')
+    return tmp_path, name, tmp_path / 'checkpoints' / name
+
+
+def resume(place, folder, run, *more):
+    """Return the command that goes on with a run whose files are in ``folder``."""
+    return options(place, '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints',
+                   '--resume', run, *more)
+
+
+def said_by(command):
+    """Run a script that succeeds; return what it says on stderr."""
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+# ---- one function writes, one removes ----
+
+WRITING = {'os.remove', 'os.unlink', 'os.rename', 'os.replace', 'os.rmdir', 'os.truncate', 'os.open',
+           'os.removedirs', 'os.renames', 'os.link', 'os.symlink', 'numpy.save', 'numpy.savez',
+           'mx.nd.save', 'cv2.imwrite'}
+METHODS = {'unlink', 'rename', 'rmdir', 'write_text', 'write_bytes', 'savefig', 'render',
+           'save_checkpoint', 'save_params', 'tofile', 'NamedTemporaryFile', 'TemporaryDirectory',
+           'mkdtemp', 'mkstemp'}
+OTHER = 'files of its own in a temporary folder of the system'
+ALLOWED = {
+    ('common/params.py', 'open'): 'it is given a temporary name by files.write_atomically',
+    ('common/figures.py', 'figure.savefig'): 'into memory',
+    ('common/cluster.py', 'numpy.savez'): 'into memory',
+    ('common/errors.py', 'os.open'): 'the null device',
+    ('common/quantize.py', 'os.open'): 'the null device',
+    ('benchmarks/photographs.py', 'open'): OTHER,
+    ('benchmarks/photographs.py', 'tempfile.TemporaryDirectory'): OTHER,
+    ('benchmarks/photographs.py', 'tempfile.mkdtemp'): OTHER,
+    # The conversion of data sets, each file in the folder that data/pack.py makes for it.
+    ('data/archives.py', 'open'): 'a download',
+    ('data/archives.py', 'os.replace'): 'a download that is whole',
+    ('data/archives.py', 'os.remove'): 'a download that is not whole',
+    ('data/crops.py', 'cv2.imwrite'): 'crops',
+    ('data/imagenet.py', 'tempfile.NamedTemporaryFile'): 'the list of classes, which SciPy reads',
+    ('data/pack.py', 'open'): 'images, lists and the manifest',
+    ('data/pack.py', 'os.rename'): 'the finished folder',
+    ('data/pack.py', 'shutil.rmtree'): 'the folder of work',
+    ('data/pack.py', 'tempfile.mkdtemp'): 'the folder of work',
+    ('data/pack_photographs.py', 'open'): 'records',
+    ('data/pack_photographs.py', 'os.remove'): 'the note of progress',
+}
+
+
+def sources():
+    """Yield (path, text) of the project's modules and scripts, without the tests."""
+    for folder, _, names in os.walk(ROOT):
+        below = os.path.relpath(folder, ROOT)
+        if below.split(os.sep)[0] in ('tests', 'checkpoints') or '/.' in '/' + below.lstrip('.'):
+            continue
+        for name in filter(lambda name: name.endswith('.py'), names):
+            path = os.path.normpath(os.path.join(below, name))
+            with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+                yield path, file.read()
+
+
+def writing_calls(text):
+    """Return the names of the calls in a module that write, rename or remove files."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if name.startswith('files.'):
+            continue
+        modes = call.args[1:2] + [each.value for each in call.keywords if each.arg == 'mode']
+        reads = all(isinstance(mode, ast.Constant) and not set(str(mode.value)) & set('wax+')
+                    for mode in modes)
+        library, last = name.startswith('shutil.'), name.rsplit('.', 1)[-1]
+        if name == 'open' and not reads or name in WRITING or '.' in name and last in METHODS \
+                or library and last in ('rmtree', 'move', 'copy', 'copyfile', 'copy2', 'copytree'):
+            found.append(name)
+    return found
+
+
+def test_the_walk_sees_what_writes():
+    text = ('open(a)\nopen(a, "rb")\nopen(a, "w")\nopen(a, mode="ab")\nos.remove(a)\n'
+            'shutil.rmtree(a)\npath.unlink()\nos.path.join(a)\nopen(a, mode)\n')
+    assert writing_calls(text) == ['open', 'open', 'os.remove', 'shutil.rmtree', 'path.unlink',
+                                   'open']
+
+
+def test_one_module_writes_renames_and_removes():
+    found = dict(sources())
+    assert {'common/files.py', 'symbols/draw.py', 'native/__init__.py', 'score.py'} <= set(found)
+    odd = [(path, name) for path, text in found.items() if path != 'common/files.py'
+           for name in writing_calls(text) if (path, name) not in ALLOWED]
+    assert odd == []
+
+
+# ---- files that a user names ----
+
+def finished_log(folder):
+    """Write the log of a finished run of four epochs, by the functions that runs write theirs with."""
+    path, _ = log.create(str(folder), 'mr14', {'options': {
+        'network': 'mr', 'depth': 14, 'dataset': 'cifar10', 'widen': 1, 'epochs': 4}})
+    for epoch in range(1, 5):
+        log.append(path, {'epoch': epoch, 'train_loss': 1 / epoch, 'train_error': 50 / epoch,
+                          'test_loss': 2 / epoch, 'test_error': 60 / epoch, 'lr': 0.1})
+    return path
+
+
+def test_a_figure_replaces_no_other_file(tmp_path):
+    out = tmp_path / 'figures' / 'mine.png'
+    command = ('plot_curves.py', finished_log(tmp_path), '--out', out)
+    run_script(*command)
+    run_script(*command)  # its own
+    out.write_bytes(b'mine')
+    assert '--overwrite' in user_error(*command)
+    assert out.read_bytes() == b'mine' and os.listdir(out.parent) == [out.name]
+    run_script(*command, '--overwrite')
+    assert out.read_bytes() != b'mine'
+
+
+@pytest.mark.parametrize('ending', ('png', 'pdf', 'svg'))
+def test_a_figure_that_somebody_changed_is_not_replaced(tmp_path, ending):
+    out = tmp_path / f'mine.{ending}'
+
+    def draw():
+        figures.save(figures.figure12(curves.group([logged])), str(out))
+    logged = finished_log(tmp_path)
+    draw()
+    draw()
+    whole = out.read_bytes()
+    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:99] + b'x' + whole[100:], b'',
+                    b'mine', whole + b'a note', whole[:-20]):
+        out.write_bytes(content)
+        with pytest.raises(UserError, match='choose another name, or add --overwrite'):
+            draw()
+        assert out.read_bytes() == content
+
+
+def test_marks_keep_files_readable(tmp_path):
+    """A PNG with a mark decodes to the same image, and its chunks have the right checksums."""
+    import cv2
+    image = numpy.arange(48, dtype=numpy.uint8).reshape(4, 4, 3)
+    files.write_output(str(tmp_path / 'a.png'), cv2.imencode('.png', image)[1].tobytes())
+    assert (cv2.imread(str(tmp_path / 'a.png')) == image).all()
+    from common import images
+    assert images.shape_of((tmp_path / 'a.png').read_bytes()) == (4, 4, 3)
+    files.write_output(str(tmp_path / 'a.svg'), b'<svg xmlns="http://www.w3.org/2000/svg"/>\n')
+    from xml.etree import ElementTree
+    assert ElementTree.parse(tmp_path / 'a.svg').getroot().tag.endswith('svg')
+
+
+def test_tables_replace_no_other_file(tmp_path):
+    """Where one of the files is a user's, none is written."""
+    command = ('make_tables.py', finished_log(tmp_path), '--table', '4', '--out', tmp_path / 'out')
+    (tmp_path / 'out').mkdir()
+    for ending in ('md', 'csv', 'tex'):
+        mine = tmp_path / 'out' / f'table4.{ending}'
+        mine.write_text('my own notes\n')
+        assert '--overwrite' in user_error(*command)
+        assert os.listdir(tmp_path / 'out') == [mine.name]
+        assert mine.read_text() == 'my own notes\n'
+        mine.unlink()
+    run_script(*command)
+    run_script(*command)
+    assert len(os.listdir(tmp_path / 'out')) == 3
+
+
+def test_an_output_that_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.svg')
+    (tmp_path / 'folder.svg').mkdir()
+    for name in ('pipe.svg', 'folder.svg'):
+        with pytest.raises(UserError, match='no ordinary file'):
+            files.write_output(str(tmp_path / name), b'<svg/>', overwrite=True)
+    (tmp_path / 'link.svg').symlink_to('real.svg')
+    files.write_output(str(tmp_path / 'link.svg'), b'<svg/>')
+    assert (tmp_path / 'link.svg').is_symlink()
+    assert (tmp_path / 'real.svg').read_bytes().startswith(b'<svg/>')
+
+
+@pytest.mark.skipif(not shutil.which('dot'), reason='graphviz is not installed')
+def test_a_drawing_writes_one_file(tmp_path):
+    """graphviz's render would write its source as Makefile, and remove it."""
+    (tmp_path / 'Makefile').write_text('all:\n')
+    command = ('-m', 'symbols', '--depth', '8', '--plot', 'Makefile.pdf')
+    run_script(*command, cwd=tmp_path)
+    run_script(*command, cwd=tmp_path)
+    assert (tmp_path / 'Makefile').read_text() == 'all:\n'
+    assert sorted(os.listdir(tmp_path)) == ['Makefile', 'Makefile.pdf']
+    assert (tmp_path / 'Makefile.pdf').read_bytes().startswith(b'%PDF')
+    (tmp_path / 'Makefile.pdf').write_text('mine')
+    assert '--overwrite' in user_error(*command, cwd=tmp_path)
+
+
+def test_two_processes_write_one_file(tmp_path):
+    """Each result is whole, and nothing else is left."""
+    code = ('import sys, time\nfrom common import files\nfor _ in range(40):\n'
+            '    files.write_text(sys.argv[1], sys.argv[2] * 50000)\n')
+    path = tmp_path / 'file'
+    writers = [subprocess.Popen([sys.executable, '-c', code, path, letter], cwd=ROOT)
+               for letter in 'ab']
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        text = path.read_text() if path.exists() else 'a' * 50000
+        assert len(text) == 50000 and len(set(text)) == 1
+        seen.add(text[0])
+        time.sleep(0.001)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert os.listdir(tmp_path) == ['file']
+
+
+# ---- checkpoints ----
+
+ARRAYS = {'arg': {'fc_weight': mx.nd.ones((2, 3))}, 'aux': {}, 'momentum': {}}
+SYMBOL = mx.sym.FullyConnected(mx.sym.Variable('data'), num_hidden=2, no_bias=True, name='fc')
+
+
+def state_of(epoch, **header):
+    """Return the state that a run saves after an epoch."""
+    records = [{'epoch': number, 'train_loss': 1.0, 'train_error': 1.0, 'test_loss': 1.0,
+                'test_error': 1 / number} for number in range(1, epoch + 1)]
+    header = {'run': 'r', 'options': {'dataset': 'cifar10'}, 'versions': {}, 'threads': 1, **header}
+    return {'header': header, 'epoch': epoch, 'best': epoch, 'records': records,
+            'kept': sorted({epoch, epoch - 1} - {0})}
+
+
+def save(folder, epoch, value=None):
+    arrays = dict(ARRAYS, arg={'fc_weight': mx.nd.full((2, 3), epoch if value is None else value)})
+    checkpoint.save(str(folder), SYMBOL, arrays, state_of(epoch))
+
+
+def test_only_the_runs_own_checkpoints_are_removed(tmp_path):
+    foreign = ('mine.params', 'model-0099.params', 'model-0002.params.tmp', 'notes.tmp', 'lock')
+    for name in foreign:
+        (tmp_path / name).write_text(name)
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    (tmp_path / 'model-0001.params').write_text('changed by a user')
+    save(tmp_path, 3)
+    save(tmp_path, 4)
+    checkpoint.Lock(str(tmp_path)).release()
+    assert all((tmp_path / name).read_text() == name for name in foreign)
+    assert (tmp_path / 'model-0001.params').read_text() == 'changed by a user'
+    own = {'model-0003.params', 'model-0004.params', 'model-symbol.json', 'state.json',
+           'state-before.json'}
+    assert set(os.listdir(tmp_path)) == own | set(foreign) | {'model-0001.params'}
+
+
+def test_a_file_in_the_way_of_a_checkpoint_is_kept(tmp_path, capsys):
+    save(tmp_path, 1)
+    for number in (1, 2):
+        (tmp_path / 'model-0002.params').write_text('mine')
+        (tmp_path / 'model-symbol.json').write_text('mine too')
+        save(tmp_path, 2)
+        said = capsys.readouterr().err
+        assert f'kept as {tmp_path}/model-0002.params.kept-{number}' in said
+        assert (tmp_path / f'model-0002.params.kept-{number}').read_text() == 'mine'
+        assert (tmp_path / f'model-symbol.json.kept-{number}').read_text() == 'mine too'
+    assert checkpoint.load_state(str(tmp_path))['epoch'] == 2
+    (tmp_path / 'state.json').write_text('{"my": "state"}')
+    save(tmp_path, 3)
+    assert (tmp_path / 'state.json.kept-1').read_text() == '{"my": "state"}'
+    assert checkpoint.load_state(str(tmp_path))['epoch'] == 3
+
+
+def test_what_a_killed_run_wrote_is_its_own(tmp_path, capsys):
+    """It was killed after the parameters of epoch 2 and before their state."""
+    save(tmp_path, 1)
+    before = (tmp_path / 'state.json').read_bytes()
+    save(tmp_path, 2)
+    (tmp_path / 'state.json').write_bytes(before)
+    (tmp_path / 'state-before.json').unlink()
+    save(tmp_path, 2)
+    assert capsys.readouterr().err == ''
+    assert not [name for name in os.listdir(tmp_path) if 'kept' in name]
+
+
+def test_older_checkpoints_stay_known_when_the_state_is_damaged(tmp_path, capsys):
+    for epoch in (1, 2, 3):
+        save(tmp_path, epoch)
+    (tmp_path / 'state.json').write_text('torn')
+    save(tmp_path, 4)
+    (tmp_path / 'model-0004.params').rename(tmp_path / 'elsewhere')
+    capsys.readouterr()
+    assert checkpoint.load_state(str(tmp_path))['epoch'] == 2
+    assert 'model-0004.params is gone: the checkpoint of epoch 2' in capsys.readouterr().err
+    (tmp_path / 'elsewhere').rename(tmp_path / 'model-0004.params')
+    save(tmp_path, 5)
+    assert not (tmp_path / 'model-0002.params').exists()
+    assert checkpoint.load_state(str(tmp_path))['kept'] == [4, 5]
+
+
+def rewritten(path, change):
+    """Write a state anew as ``change`` makes it, with the right checksum."""
+    state = json.loads(path.read_text())['state']
+    text = change(state)
+    text = text if isinstance(text, str) else json.dumps(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text('{"sha256": "%s", "state": %s}\n' % (digest, text))
+
+
+def with_field(*keys, value):
+    """Return a change of a state: the value at a path of keys."""
+    def change(state):
+        inner = state
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = value
+        return state
+    return change
+
+
+@pytest.mark.parametrize('change', [
+    lambda state: '[' * 100000,
+    lambda state: '{"header": ' + '[' * 100000 + ']' * 100000 + '}',
+    lambda state: None,
+    lambda state: {},
+    with_field('header', 'options', value=None),
+    with_field('header', 'options', 'lr', value='much'),
+    with_field('header', 'run', value='../elsewhere'),
+    with_field('records', value=[]),
+    with_field('records', 0, 'test_error', value='low'),
+    with_field('records', 0, 'epoch', value=7),
+    with_field('kept', value=[10 ** 400]),
+    with_field('kept', value=[3]),
+    with_field('epoch', value=True),
+    with_field('files', value={'../../notes.params': '0' * 64}),
+    with_field('files', value=[1]),
+], ids=str)
+def test_a_state_that_does_not_fit_is_damaged(tmp_path, capsys, change):
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    rewritten(tmp_path / 'state.json', change)
+    assert checkpoint.load_state(str(tmp_path))['epoch'] == 1
+    assert 'state.json is damaged: the checkpoint of epoch 1' in capsys.readouterr().err
+
+
+def test_a_nested_checksum_is_damage(tmp_path):
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    (tmp_path / 'state.json').write_text('{"sha256": ' + '[' * 100000 + ', "state": {}}\n')
+    assert checkpoint.load_state(str(tmp_path), warn=False)['epoch'] == 1
+
+
+def test_a_newer_format_is_refused(tmp_path):
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    rewritten(tmp_path / 'state.json', with_field('format', value=checkpoint.FORMAT + 1))
+    with pytest.raises(UserError, match='format 3 .* no newer than 2: use the version that wrote'):
+        checkpoint.load_state(str(tmp_path))
+    rewritten(tmp_path / 'state.json', with_field('format', value=1))
+    assert checkpoint.load_state(str(tmp_path))['epoch'] == 2
+
+
+def test_a_state_that_may_not_be_read_is_not_damaged(copy):
+    """Root may read everything, so where the tests are root's the script runs without that power."""
+    folder, name, run = copy
+    (run / 'state.json').chmod(0)
+    command = [sys.executable, 'score.py', '--run', str(run)]
+    if os.geteuid() == 0:
+        if not shutil.which('setpriv'):
+            pytest.skip('setpriv is not installed')
+        command = ['setpriv', '--bounding-set=-dac_override,-dac_read_search',
+                   '--inh-caps=-dac_override,-dac_read_search', *command]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and 'state.json cannot be read (Permission denied)' in done.stderr
+    assert 'damaged' not in done.stderr
+
+
+# ---- runs that go on ----
+
+def test_other_data_are_refused(place, copy):
+    folder, name, run = copy
+    command = resume(place, folder, name)
+    other = command[:command.index('--data-dir')] + command[command.index('--data-dir') + 2:]
+    said = user_error(*other, '--data-dir', place / 'other' / 'data')
+    assert name in said and 'train_images is 60 instead of 95' in said and '--data-dir' in said
+    # The same number of other images.
+    manifest = json.loads((place / 'data/cifar10/manifest.json').read_text())
+    shutil.copytree(place / 'data', folder / 'data')
+    (folder / 'data/cifar10/manifest.json').write_text(json.dumps(manifest, indent=2))
+    assert 'manifest_sha256' in user_error(*other, '--data-dir', folder / 'data')
+    header = log.read(str(folder / 'logs' / (name + '.jsonl')))[0]
+    found = datasets.identity(str(place / 'data' / 'cifar10'))
+    assert {key: header[key] for key in found} == found
+    assert checkpoint.load_state(str(run))['header']['manifest_sha256'] == found['manifest_sha256']
+
+
+def test_a_run_from_before_goes_on_with_as_many_images(place, copy):
+    folder, name, run = copy
+
+    def older(state):
+        del state['header']['manifest_sha256'], state['header']['classes']
+        return state
+    for path in run.glob('state*.json'):
+        rewritten(path, older)
+    said_by(resume(place, folder, name))
+    command = resume(place, folder, name, '--data-dir', place / 'other' / 'data')
+    assert 'train_images is 60 instead of 95' in user_error(*command)
+
+
+def test_a_symbol_that_is_gone_is_written_again(place, copy):
+    folder, name, run = copy
+    before = (run / 'model-symbol.json').read_bytes()
+    (run / 'model-symbol.json').unlink()
+    said = user_error('score.py', '--run', run, '--data-dir', place / 'data')
+    assert 'model-symbol.json is gone' in said and 'another epoch' not in said
+    assert f'"python train_cifar.py --resume {run} --log-dir' in said
+    assert 'is written again' in said_by(resume(place, folder, name))
+    assert (run / 'model-symbol.json').read_bytes() == before
+    run_script('score.py', '--run', run, '--data-dir', place / 'data')
+
+
+def test_a_run_is_named_by_its_folder_too(place, copy):
+    """By the path of its folder, under the name it had or another; hints can be pasted."""
+    folder, name, run = copy
+    (run / 'model-0002.params').unlink()  # so that there is an epoch to train
+    renamed = run.parent / 'my best run'
+    run.rename(renamed)
+    command = [sys.executable, *map(str, resume(place, folder, renamed))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"score.py --run '{renamed}' --data-dir" in done.stdout
+    assert sorted(os.listdir(folder / 'checkpoints')) == ['my best run']
+    assert checkpoint.load_state(str(renamed))['epoch'] == EPOCHS
+    assert os.listdir(folder / 'logs') == [name + '.jsonl']
+    assert 'epoch 2' in run_script('score.py', '--run', renamed, '--data-dir', place / 'data')
+    # A copy beside the original would write the original's log.
+    shutil.copytree(renamed, run)
+    said = user_error(*resume(place, folder, renamed))
+    assert 'is a copy of' in said and '--log-dir' in said
+
+
+def test_another_file_under_the_name_of_the_log_is_kept(place, copy):
+    folder, name, run = copy
+    path = folder / 'logs' / (name + '.jsonl')
+    records = records_of(path)
+    path.write_text('[' * 100000)
+    assert 'is not the log of this run' in said_by(resume(place, folder, name))
+    kept, = path.parent.glob('*.kept-1')
+    assert kept.read_text() == '[' * 100000 and records_of(path) == records
+    path.write_text(json.dumps(log.read(str(path))[0])[:40])  # torn: its own
+    assert said_by(resume(place, folder, name)) == ''
+    assert records_of(path) == records
+
+
+def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):
+    """The checkpoint is there: it is said, and going on writes the log again."""
+    train = fit.Trainer.train
+
+    def full(self, number, stop):
+        if number == 2:
+            path, = tmp_path.glob('*.jsonl')
+            path.unlink()
+            path.symlink_to('/dev/full')
+        return train(self, number, stop)
+    monkeypatch.setattr(fit.Trainer, 'train', full)
+    with pytest.raises(UserError) as error:
+        fitted(place, tmp_path)
+    said = str(error.value)
+    assert said.startswith('the checkpoint of epoch 2 is saved, but not its line in the log: No space')
+    assert '--resume nan-' in said and 'goes on from epoch 3' in said
+    assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
+
+
+def test_rollbacks_without_a_checkpoint(place, tmp_path, monkeypatch):
+    poison(monkeypatch, 1, 4)
+    with pytest.raises(UserError, match='after 3 rollbacks: .*; there is no checkpoint$'):
+        fitted(place, tmp_path, '--on-nan', 'rollback')
+
+
+def test_hints_can_be_pasted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = parser().parse_args(['--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"])
+    run = Run(args, {'run': 'r'}, cifar_decay(4))
+    run.release()
+    run.records = state_of(1)['records']
+    words = shlex.split(run.advice.split(', from')[0])
+    assert words[-6:] == ['--resume', 'r', '--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"]
+
+
+# ---- the operator library ----
+
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """A compiler that copies the library of this machine, and counts how often it is called."""
+    built = native.prepare()
+    if not built:
+        pytest.skip('there is no compiler')
+    script = tmp_path / 'compiler'
+    script.write_text('#!/bin/sh\necho once >> %s\nwhile [ "$1" != -o ]; do shift; done\ncp %s "$2"\n' % (
+        tmp_path / 'calls', built))
+    script.chmod(0o755)
+    monkeypatch.setenv('CXX', str(script))
+    return lambda: len((tmp_path / 'calls').read_text().splitlines())
+
+
+def test_a_damaged_library_is_built_again(tmp_path, compiler):
+    folder, mxnet = str(tmp_path / 'build'), os.path.dirname(mx.__file__)
+    path = native.library(mxnet, folder)
+    assert native.library(mxnet, folder) == path and compiler() == 1
+    whole = open(path, 'rb').read()
+    for calls, content in enumerate((b'', whole[:5000], whole[:-1], b'other' + whole[5:]), 2):
+        with open(path, 'wb') as file:
+            file.write(content)
+        assert native.library(mxnet, folder) == path and compiler() == calls
+        assert open(path, 'rb').read() == whole
+    os.remove(path + '.sha256')
+    assert native.library(mxnet, folder) == path and compiler() == 6
+    names = {os.path.basename(path), os.path.basename(path) + '.sha256', 'lock'}
+    assert set(os.listdir(folder)) == names
+
+
+def test_a_library_is_built_by_one_process(tmp_path, compiler):
+    code = ('import sys, native\nprint(native.library(*sys.argv[1:]))')
+    command = [sys.executable, '-c', code, os.path.dirname(mx.__file__), str(tmp_path / 'build')]
+    each = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [process.wait() for process in each] == [0, 0, 0] and compiler() == 1
+
+
+def test_without_mxnets_header_its_operators_do_the_work(tmp_path):
+    with pytest.raises(native.BuildError, match='lib_api.h'):
+        native.library(str(tmp_path), str(tmp_path / 'build'))
+    code = ('import native\nfiles = native._mxnet_files\n'
+            'native._mxnet_files = lambda folder: files("/nowhere")\n'
+            'from common import engine\nprint(engine.versions()["operators"])')
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'mxnet\n'), done.stderr
+    assert "MXNet's own operators" in done.stderr and len(done.stderr.splitlines()) == 1
