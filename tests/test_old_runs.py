@@ -44,7 +44,7 @@ def test_such_a_run_goes_on_as_it_began(trained):
     first = dict(state, header=header, epoch=1, best=1, kept=[1], records=state['records'][:1])
     (run / 'model-0002.params').unlink()
     (run / checkpoint.BEFORE).unlink()
-    checkpoint._write_state(str(run / checkpoint.STATE), first)
+    checkpoint._write_state(str(run), checkpoint.STATE, first)
     path.write_text(json.dumps(header) + '\n')
     assert 'epoch 1: top-1 error' in run_script('score.py', '--run', run, '--data-dir', folder / 'data')
     run_script(*command(folder), '--resume', name)
