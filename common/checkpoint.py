@@ -322,7 +322,7 @@ def load_symbol(path):
     """Return the symbol of a model-symbol.json file, or raise ``UserError``."""
     try:
         with open(path) as file:
-            return check.load(file.read())
+            return check.load(file.read(check.MOST_BYTES + 1))
     except FileNotFoundError:
         raise UserError('%s is not there: name the model-symbol.json of a run' % path)
     except ValueError as error:
