@@ -1,15 +1,18 @@
 #!/usr/bin/env python
-"""Score a trained network: its error on a .rec file, or the class probabilities of one image.
+"""Score a trained network: its error on a .rec file, or the class probabilities of images.
 
 python score.py --run RUN
-python score.py --run RUN --image FILE
+python score.py --run RUN --image FILE...
 """
 import argparse
 import os
+import shlex
 
 from common import engine, options
 from common.datasets import get
-from common.errors import UserError, run
+from common.errors import UserError, printable, run
+
+MOST_PRINTED = 10  # classes of an image
 
 
 def parse_args():
@@ -20,79 +23,144 @@ def parse_args():
     parse.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
     parse.add_argument('--params', metavar='FILE', help='and with it the .params file')
     parse.add_argument('--dataset', metavar='NAME',
-                       help='whose normalisation, classes and test.rec to use (default: those of the run)')
+                       help='whose normalisation, classes and test.rec to use (default: those of '
+                            'the run)')
     parse.add_argument('--image-size', type=options.number(int, 32, 1024), metavar='PIXELS',
                        help='of the central crop of photographs (default: that of the run, or 224)')
-    parse.add_argument('--rec', metavar='FILE', help='score this file (default: test.rec of the data set)')
-    parse.add_argument('--image', metavar='FILE', help='print the class probabilities of this image instead')
+    what = parse.add_mutually_exclusive_group()
+    what.add_argument('--rec', metavar='FILE',
+                      help='score this file (default: test.rec of the data set)')
+    what.add_argument('--image', nargs='+', metavar='FILE',
+                      help='print the class probabilities of these images instead: PNG, JPEG, '
+                           'WebP, BMP, GIF or PPM of at most 64 megapixels')
     parse.add_argument('--batch-size', type=options.number(int, 1), default=100, metavar='N',
                        help='images in a batch (default: %(default)s)')
     parse.add_argument('--fast', nargs='?', choices=('float32', 'int8'), const='float32',
-                       help='fold BatchNorm into the convolutions; int8: and compute in 8-bit integers, which changes the '
-                            "result a little; it is calibrated on the data set's train.rec")
+                       help='fold BatchNorm into the convolutions; int8: and compute in 8-bit '
+                            'integers, which changes the result a little; it is calibrated on the '
+                            "data set's train.rec")
     options.add_devices(parse)
     options.add_folders(parse)
     return parse.parse_args()
 
 
 def load(args):
-    """Return symbol, arrays, title, and the name and ``Dataset`` of the data set."""
+    """Return the ``common.scorer.Model`` that the options name."""
+    from common import classes
+    files = args.symbol and args.params and args.dataset
+    if bool(args.run) == bool(files) or args.run and (args.symbol or args.params):
+        raise UserError('say which network: --run RUN, or --symbol FILE --params FILE --dataset '
+                        'NAME')
+    model = load_run(args) if args.run else load_files(args)
+    classes.check_classes(model)
+    return model
+
+
+def load_run(args):
+    from common import scorer
+    folder = scorer.find_run(args.run, args.checkpoint_dir)
+    symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
+    known = state['header']['options']
+    name, size = args.dataset or known['dataset'], args.image_size or known.get('image_size')
+    dataset = get(name, args.data_dir, size)
+    if name != known['dataset']:
+        check_dataset(name, dataset, known['dataset'], args)
+    title = f'{state["header"]["run"]}, epoch {epoch}'
+    return scorer.Model(symbol, arrays, title, name, dataset)
+
+
+def check_dataset(name, dataset, trained_on, args):
+    """Raise ``UserError`` where --dataset has other classes than what a run was trained on."""
+    from common.classes import same_classes
+    try:
+        own = get(trained_on, args.data_dir)
+    except UserError:  # photographs that are not here
+        return
+    if not same_classes(own, dataset):
+        raise UserError(f'{args.run} was trained on {trained_on} ({own.classes} classes), and '
+                        f'{name} ({dataset.classes}) has other ones: leave --dataset out')
+
+
+def load_files(args):
     from common import checkpoint, scorer
-    if args.run:
-        folder = scorer.find_run(args.run, args.checkpoint_dir)
-        symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
-        known = state['header']['options']
-        name, size = args.dataset or known['dataset'], args.image_size or known.get('image_size')
-        return symbol, arrays, '%s, epoch %d' % (state['header']['run'], epoch), name, get(name, args.data_dir, size)
-    if not (args.symbol and args.params and args.dataset):
-        raise UserError('say which network: --run RUN, or --symbol FILE --params FILE --dataset NAME')
     dataset = get(args.dataset, args.data_dir, args.image_size)
-    return checkpoint.load_symbol(args.symbol), checkpoint.load_arrays(args.params), args.params, args.dataset, dataset
+    return scorer.Model(checkpoint.load_symbol(args.symbol), checkpoint.load_arrays(args.params),
+                        args.params, args.dataset, dataset)
 
 
-def scorer_for(symbol, arrays, device, batch, args, name, dataset):
+def open_records(path, model, batch):
+    """Return the ``common.data.Records`` of a file that has the classes of the network."""
+    from common.classes import check_record_file
     from common.data import Records
+    images = Records(path, model.dataset, batch, engine.cores(), shrink=True)
+    check_record_file(path, model)
+    return images
+
+
+def bind(model, batch, args):
+    """Return the ``common.scorer.Scorer`` of a network."""
     from common.scorer import Scorer
-    calibration = None
+    device, calibration = engine.devices(args.gpus, args.cpus)[0], None
     if args.fast == 'int8':
         if device.device_type != 'cpu':
             raise UserError('--fast int8 is for the CPU: leave int8 out, or add --cpus 1')
-        path = os.path.join(args.data_dir, name, 'train.rec')
-        training = Records(path, dataset, batch, engine.cores(), shrink=True)
+        path = os.path.join(args.data_dir, model.name, 'train.rec')
+        training = open_records(path, model, batch)
         batch, calibration = training.batch, training.batches()
-    return Scorer(symbol, arrays, device, batch, dataset.shape, args.fast, calibration)
+    return Scorer(model.symbol, model.arrays, device, batch, model.dataset.shape, args.fast,
+                  calibration)
 
 
-def print_error(symbol, arrays, device, args, title, name, dataset):
-    from common.data import Records
-    path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
-    images = Records(path, dataset, args.batch_size, engine.cores(), shrink=True)
-    scorer = scorer_for(symbol, arrays, device, images.batch, args, name, dataset)
-    result = scorer.score(images.batches())
-    top5 = ', top-5 error %.2f%%' % result.top5 if dataset.top5 else ''
-    print('%s: top-1 error %.2f%%%s, loss %.4f on the %d images of %s' % (
-        title, result.error, top5, result.loss, images.total, path))
+def print_error(model, args):
+    path = args.rec or os.path.join(args.data_dir, model.name, 'test.rec')
+    images = open_records(path, model, args.batch_size)
+    result = bind(model, images.batch, args).score(images.batches())
+    top5 = f', top-5 error {result.top5:.2f}%' if model.dataset.top5 else ''
+    print(f'{model.title}: top-1 error {result.error:.2f}%{top5}, loss {result.loss:.4f} on the '
+          f'{images.total} images of {path}')
+    if args.run and result.components:
+        print(f'each network of the ensemble alone: {command_for_components(args)}')
 
 
-def print_probabilities(symbol, arrays, device, args, name, dataset):
-    from common.scorer import read_image
-    image, size = read_image(args.image, dataset)
+def command_for_components(args):
+    """Return the command that scores each network of an ensemble, with the folders it needs."""
+    words = ['python', 'score_ensemble.py', '--run', args.run]
+    for key, default in options.FOLDERS.items():
+        if getattr(args, key) != default:
+            words += ['--' + key.replace('_', '-'), getattr(args, key)]
+    return ' '.join(map(shlex.quote, words))
+
+
+def print_probabilities(model, args):
+    from common.scorer import normalised, read_image
+    # All of them first, so that a file that is no image costs no waiting.
+    found = [read_image(path, model.dataset) for path in args.image]
+    scorer = bind(model, 1, args)
+    for path, (image, size) in zip(args.image, found):
+        if len(args.image) > 1:
+            print(printable(path))
+        probabilities = scorer.probabilities(normalised(image, model.dataset))
+        print_classes(path, size, probabilities, model.dataset)
+
+
+def print_classes(path, size, probabilities, dataset):
     if size != (dataset.size,) * 2:
-        print('%s is %dx%d and was %s to %dx%d' % ((args.image,) + size + (('cropped' if dataset.short else 'scaled'),) + dataset.shape[1:]))
-    probabilities = scorer_for(symbol, arrays, device, 1, args, name, dataset).probabilities(image)
-    for label in probabilities.argsort()[::-1][:10]:
-        print('%6.2f%%  %s' % (100 * probabilities[label], dataset.names[label] if dataset.names else label))
+        how = 'cropped' if dataset.short else 'scaled'
+        print(f'{printable(path)} is {size[0]}x{size[1]} and was {how} to '
+              f'{dataset.size}x{dataset.size}')
+    for label in probabilities.argsort()[::-1][:MOST_PRINTED]:
+        name = printable(dataset.names[label]) if dataset.names else label
+        print(f'{100 * probabilities[label]:6.2f}%  {name}')
 
 
 def main():
     args = parse_args()
     engine.set_threads(args.threads)
-    symbol, arrays, title, name, dataset = load(args)
-    device = engine.devices(args.gpus, args.cpus)[0]
+    model = load(args)
     if args.image:
-        print_probabilities(symbol, arrays, device, args, name, dataset)
+        print_probabilities(model, args)
     else:
-        print_error(symbol, arrays, device, args, title, name, dataset)
+        print_error(model, args)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ python score_ensemble.py --run RUN
 """
 import argparse
 import os
+import shlex
 
 from common import engine, options
 from common.datasets import get
@@ -24,30 +25,37 @@ def parse_args():
 
 
 def score(args):
-    """Return the title, the epoch and the ``Result`` of the run."""
-    from common import scorer
+    """Return the title of the run and its ``common.evaluate.Result``."""
+    from common import classes, scorer
     from common.data import Records
-    symbol, arrays, state, epoch = scorer.load_run(scorer.find_run(args.run, args.checkpoint_dir), args.checkpoint)
+    folder = scorer.find_run(args.run, args.checkpoint_dir)
+    symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
     if not ensemble.names_of(symbol.list_outputs()):
-        raise UserError('%s is a run of one network: score it with score.py' % args.run)
+        raise UserError(f'{args.run} is a run of one network: "python score.py --run '
+                        f'{shlex.quote(args.run)}" scores it')
     name = state['header']['options']['dataset']
+    title = f'{state["header"]["run"]}, epoch {epoch}'
+    model = scorer.Model(symbol, arrays, title, name, get(name, args.data_dir))
+    classes.check_classes(model)
     path = args.rec or os.path.join(args.data_dir, name, 'test.rec')
-    images = Records(path, get(name), args.batch_size, engine.cores(), shrink=True)
+    images = Records(path, model.dataset, args.batch_size, engine.cores(), shrink=True)
+    classes.check_record_file(path, model)
     device = engine.devices(args.gpus, args.cpus)[0]
-    result = scorer.Scorer(symbol, arrays, device, images.batch).score(images.batches())
-    return state['header']['run'], epoch, result
+    bound = scorer.Scorer(symbol, arrays, device, images.batch)
+    return title, bound.score(images.batches())
 
 
 def main():
     args = parse_args()
     engine.set_threads(args.threads)
-    name, epoch, result = score(args)
-    print('%s, epoch %d: top-1 error in %%' % (name, epoch))
+    title, result = score(args)
+    print(f'{title}: top-1 error in %')
     print('network  alone   ensemble without it')
     for component, error in result.components.items():
-        note = '  (Ensemble-%d without retraining)' % (len(result.components) - 1) if component == ensemble.DEEPEST else ''
-        print('%-7s %6.2f   %6.2f%s' % (component, error, result.without[component], note))
-    print('overall %6.2f' % result.error)
+        fewer = f'  (Ensemble-{len(result.components) - 1} without retraining)'
+        note = fewer if component == ensemble.DEEPEST else ''
+        print(f'{component:<7} {error:6.2f}   {result.without[component]:6.2f}{note}')
+    print(f'overall {result.error:6.2f}')
 
 
 if __name__ == '__main__':

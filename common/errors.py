@@ -2,6 +2,7 @@
 import os
 import sys
 import traceback
+import unicodedata
 
 STATUS = 2  # exit status of a run that ended on a UserError, the one argparse uses too
 
@@ -13,9 +14,29 @@ class UserError(Exception):
     """
 
 
+def printable(text):
+    """Return a text with each character that could steer a terminal written as its number.
+
+    Names of files and classes come from anywhere: one may move the cursor, clear the screen, or turn the direction
+    of writing. Letters of every script stay as they are.
+    """
+    return ''.join(_number(letter) if _steers(letter) else letter for letter in str(text))
+
+
+def _steers(letter):
+    # Control characters, halves of characters (bytes that are not UTF-8), ends of lines, directions of writing.
+    return (unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp')
+            or '\u202a' <= letter <= '\u202e' or '\u2066' <= letter <= '\u2069')
+
+
+def _number(letter):
+    return letter.encode('unicode_escape').decode('ascii')
+
+
 def fail(message):
     """Print ``message`` on stderr and leave with status 2."""
-    sys.stderr.write('%s: error: %s\n' % (os.path.basename(sys.argv[0]) or 'python', ' '.join(str(message).split())))
+    said = printable(' '.join(str(message).split()))
+    sys.stderr.write('%s: error: %s\n' % (os.path.basename(sys.argv[0]) or 'python', said))
     raise SystemExit(STATUS)
 
 

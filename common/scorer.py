@@ -1,19 +1,34 @@
 """A trained network bound for inference."""
 import os
+import shlex
+from typing import Any, NamedTuple
 
 import numpy
 
-from common import checkpoint, images, photographs
+from common import checkpoint, datasets, images, photographs
 from common.engine import mx
 from common.errors import UserError
 from common.evaluate import evaluate
 from common.images import cv2
 from common.quantize import int8
+from symbols import check
 from symbols.fast import for_inference
 from symbols.fold import fold
 
-
 INPUTS = ('data', 'softmax_label')
+# What one forward pass may take: bytes, and multiplications and additions for an image.
+MOST_MEMORY, MOST_OPERATIONS = 16 << 30, 10 ** 12
+LONGEST = 65000  # pixels of the longer side of a photograph whose shorter side is scaled
+
+
+class Model(NamedTuple):
+    """A trained network and the data set that it is scored on."""
+
+    symbol: Any  # mx.sym.Symbol
+    arrays: dict  # a checkpoint's, see checkpoint.load_arrays
+    title: str  # what it is called in what is printed
+    name: str  # of the data set
+    dataset: datasets.Dataset
 
 
 class Scorer:
@@ -38,12 +53,13 @@ class Scorer:
     Raises
     ------
     UserError
-        The arrays are those of another network.
+        The arrays are those of another network, or a batch takes more than this machine has.
     """
 
     def __init__(self, symbol, arrays, device, batch, shape=(3, 32, 32), fast=None, calibration=None):
         self.batch, self.shape = batch, shape
         check_parameters(symbol, arrays, shape)
+        check_needs(symbol, batch, shape)
         arg, aux = arrays['arg'], arrays['aux']
         if fast:
             symbol, arg, aux = fold(symbol, arg, aux)
@@ -61,18 +77,55 @@ class Scorer:
         return evaluate(self.module, batches)
 
     def probabilities(self, image):
-        """Return the class probabilities, shape (classes,), of a normalised image, see ``read_image``."""
+        """Return the class probabilities, shape (classes,), of an image, see ``normalised``."""
         data = mx.nd.array(numpy.broadcast_to(image, (self.batch,) + self.shape))
         self.module.forward(mx.io.DataBatch([data], None), is_train=False)
         return numpy.mean([output[0].asnumpy() for output in self.module.get_outputs()], axis=0)
 
 
+def infer(symbol, shape):
+    """Return the shapes of a symbol's arguments, outputs and statistics for one image."""
+    try:
+        return symbol.infer_shape(data=(1,) + shape)
+    except (mx.MXNetError, ValueError):
+        raise UserError(f'the network does not take images of {shape[2]}x{shape[1]} in RGB: name '
+                        'the model-symbol.json of a run') from None
+
+
+def check_needs(symbol, batch, shape):
+    """Raise ``UserError`` where a forward pass takes more memory or time than it may."""
+    needs = check.needs(symbol, shape)
+    size = f'{shape[2]}x{shape[1]}'
+    if needs.operations > MOST_OPERATIONS:
+        raise UserError(f'the network takes {needs.operations:.1e} operations for one image of '
+                        f'{size}, and at most {MOST_OPERATIONS:.0e} are allowed: name another one')
+    most, own, one = min(MOST_MEMORY, free_memory()), needs.memory(0), needs.memory(1)
+    if one > most:
+        raise UserError(f'the network takes about {_gigabytes(one)} for one image of {size}, and '
+                        f'{_gigabytes(most)} may be used here: name another network')
+    if needs.memory(batch) > most:
+        raise UserError(f'the network takes about {_gigabytes(needs.memory(batch))} for {batch} '
+                        f'images of {size} at a time, and {_gigabytes(most)} may be used here: add '
+                        f'--batch-size {(most - own) // (one - own)}')
+
+
+def _gigabytes(size):
+    return f'{size / 1e9:.1f} GB of memory'
+
+
+def free_memory():
+    """Return the bytes of memory that Linux could give to a process, or a very large number."""
+    try:
+        with open('/proc/meminfo') as file:
+            kilobytes = dict(line.split()[:2] for line in file)
+        return int(kilobytes['MemAvailable:']) << 10
+    except (OSError, LookupError, ValueError):
+        return 1 << 62
+
+
 def check_parameters(symbol, arrays, shape):
     """Raise ``UserError`` for arrays of other names or shapes than a symbol's parameters."""
-    try:
-        arguments, _, auxiliary = symbol.infer_shape(data=(1,) + shape)
-    except (mx.MXNetError, ValueError):
-        raise UserError('the network does not take images of %dx%d in RGB: name the model-symbol.json of a run' % shape[1:])
+    arguments, _, auxiliary = infer(symbol, shape)
     expected = {'arg': dict(zip(symbol.list_arguments(), arguments)),
                 'aux': dict(zip(symbol.list_auxiliary_states(), auxiliary))}
     for name in INPUTS:
@@ -107,37 +160,53 @@ def load_run(folder, which):
     epoch = epoch_of(state, which)
     path = checkpoint.params_path(folder, epoch)
     if not checkpoint.whole(folder, os.path.basename(path), state):
-        raise UserError('%s is damaged or gone: name another epoch of the run with --checkpoint' % path)
+        raise UserError(f'{path} is damaged or gone: name another epoch of the run with --checkpoint')
     checkpoint.check_symbol(folder, state)
     return (checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
             checkpoint.load_arrays(checkpoint.params_path(folder, epoch)), state, epoch)
 
 
 def centre(image, size):
-    """Return the middle, ``size`` x ``size``, of an image whose shorter side is scaled to 256 / 224 of that."""
+    """Return the middle, ``size`` x ``size``, of an image.
+
+    Its shorter side is scaled to 256 / 224 of that first.
+    """
     image = images.with_short_side(image, photographs.short_side(size))
     top, left = ((side - size) // 2 for side in image.shape[:2])
     return image[top:top + size, left:left + size]
 
 
 def read_image(path, dataset):
-    """Return an image file as the networks take it, ``dataset.shape`` and normalised, and its own size (w, h).
+    """Return an image file as the networks see it, and its own size (width, height).
 
-    An image of another size is scaled to 32x32; of a photograph the middle is taken, as at an evaluation.
+    An image of another size is scaled to 32x32; of a photograph the middle is taken, as at an
+    evaluation.
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width, 3) of uint8, blue first, see ``normalised``.
+    tuple of int
+
+    Raises
+    ------
+    UserError
+        See ``images.read``; or the image is much longer than it is wide.
     """
-    if not os.path.isfile(path):
-        raise UserError('%s is not there: name an image file' % path)
-    try:
-        image = cv2.imread(path, cv2.IMREAD_COLOR)
-    except cv2.error:  # more than 64 megapixels, see images.py
-        raise UserError('%s is too large an image: scale it down first' % path)
-    if image is None:
-        raise UserError('%s is not an image that OpenCV reads: convert it to PNG or JPEG' % path)
+    image = images.read(path)
     size, wanted = image.shape[1::-1], dataset.shape[:0:-1]
     if dataset.short:
+        if max(size) * photographs.short_side(dataset.size) > LONGEST * min(size):
+            raise UserError(f'{path} is {size[0]}x{size[1]}, too long for its width: cut a piece '
+                            'out of it first')
         image = centre(image, dataset.size)
     elif size != wanted:
         image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
+    return image, size
+
+
+def normalised(image, dataset):
+    """Return what ``read_image`` returned as the networks take it: float32, ``dataset.shape``."""
     rgb = image[..., ::-1].astype(numpy.float32)
-    normalised = (rgb - numpy.float32(dataset.mean)) / numpy.float32(dataset.std)
-    return normalised.transpose(2, 0, 1), size
+    whitened = (rgb - numpy.float32(dataset.mean)) / numpy.float32(dataset.std)
+    return whitened.transpose(2, 0, 1)

@@ -138,11 +138,9 @@ def scaled(data, short_side):
     except (ValueError, LookupError) as error:
         note = str(error)
     try:
-        image = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:  # more than 64 megapixels, see common/images.py
-        return None, 'left out: more than 64 megapixels'
-    if image is None:
-        return None, 'left out: ' + (note or 'it does not decode')
+        image = images.decode(data, whole=False)
+    except ValueError as error:
+        return None, f'left out: {error}'
     if round(max(image.shape[:2]) * (short_side / min(image.shape[:2]))) > LONGEST:
         return None, 'left out: its sides are %d and %d' % image.shape[1::-1]
     image = images.with_short_side(image, short_side)

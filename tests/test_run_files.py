@@ -102,8 +102,9 @@ def sources():
     """Yield (path, text) of the project's modules and scripts, without the tests."""
     for folder, _, names in os.walk(ROOT):
         below = os.path.relpath(folder, ROOT)
-        if below.split(os.sep)[0] in ('tests', 'checkpoints') or '/.' in '/' + below.lstrip('.'):
-            continue
+        parts = below.split(os.sep)
+        if parts[0] in ('tests', 'checkpoints') or any(part[0] == '.' != part for part in parts):
+            continue  # an environment, say
         for name in filter(lambda name: name.endswith('.py'), names):
             path = os.path.normpath(os.path.join(below, name))
             with open(os.path.join(ROOT, path), encoding='utf-8') as file:

@@ -1,0 +1,69 @@
+"""Whether a network and the data that it is to be scored on have the same classes."""
+import os
+import sys
+
+from common import datasets, records, schema
+from common.errors import UserError
+from common.scorer import infer
+
+
+def check_classes(model):
+    """Raise ``UserError`` unless a network tells as many classes apart as its data set has.
+
+    Parameters
+    ----------
+    model : common.scorer.Model
+    """
+    _, outputs, _ = infer(model.symbol, model.dataset.shape)
+    for _, classes in outputs:
+        if classes != model.dataset.classes:
+            raise UserError(f'{model.title} tells {classes} classes apart, and {model.name} has '
+                            f'{model.dataset.classes}: name with --dataset what the network was '
+                            'trained on')
+
+
+def same_classes(one, other):
+    """Return whether two ``Dataset`` have as many classes, with the same names where known."""
+    return one.classes == other.classes and (
+        not one.names or not other.names or list(one.names) == list(other.names))
+
+
+# What scoring asks a manifest for.
+_manifest = schema.checker({
+    'type': 'object', 'required': ['splits', 'files'], 'properties': {
+        'dataset': {'type': 'string'}, 'files': {'type': 'object'},
+        'splits': {'type': 'object', 'minProperties': 1, 'additionalProperties': {
+            'type': 'object', 'minProperties': 1}}}})
+
+
+def check_record_file(path, model):
+    """Raise ``UserError`` for a .rec file whose images have other classes than the network's.
+
+    The manifest beside the file says which they are. Without one the labels alone are known: then a
+    line on stderr says so if some classes are missing.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        with open(os.path.join(folder, datasets.MANIFEST), encoding='utf-8') as file:
+            known = _manifest(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        known = {'files': ()}
+    except ValueError as error:
+        raise UserError(f'{os.path.join(folder, datasets.MANIFEST)} is damaged, or not written by '
+                        f'data/prepare.py ({error}): prepare the data set again') from None
+    if name not in known['files']:
+        _tell_missing_classes(path, model)
+        return
+    classes = max(map(len, known['splits'].values()))
+    other = datasets.DATASETS.get(known.get('dataset', os.path.basename(folder)))
+    own = model.dataset
+    if classes != own.classes or (other and not own.short and not same_classes(other, own)):
+        raise UserError(f'{path} has other classes than {model.name}, which the network is for '
+                        f'({classes} and {own.classes}): name a .rec file of {model.name}')
+
+
+def _tell_missing_classes(path, model):
+    highest = max((int(label) for label, _ in records.labelled_images(path)), default=0)
+    if highest + 1 < model.dataset.classes:
+        sys.stderr.write(f'{path} has the labels 0 to {highest} alone, and {model.name} has '
+                         f'{model.dataset.classes} classes: make sure that it is of {model.name}\n')
