@@ -13,6 +13,7 @@ import is done here:
 preparation, for example ``python -m common.engine mxnet.tools.im2rec --help``.
 """
 import ctypes
+import functools
 import glob
 import os
 import platform
@@ -21,7 +22,7 @@ import sys
 from importlib import metadata, util
 
 import native
-from common.errors import UserError, fail, run
+from common.errors import UserError, fail, run, tell
 
 # A library stands after those it needs.
 CUDA_LIBRARIES = (
@@ -31,6 +32,7 @@ CUDA_LIBRARIES = (
 # The wheel holds code for 5.0, 6.0, 7.0, 8.0 and 8.6 and nothing a driver could compile for others;
 # such code runs on every later minor version of its major version.
 OLDEST_GPU, NEWEST_GPU = (5, 0), (8, 9)
+MOST_THREADS = 1024
 COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 
 
@@ -42,22 +44,47 @@ def cores():
 def set_threads(threads):
     """Set the number of OpenMP threads; ``None`` keeps OMP_NUM_THREADS, or else every core.
 
+    More threads than cores are allowed, since the number decides the last bits of a result; a line on stderr
+    says that they are slow.
+
     Raises
     ------
     RuntimeError
         MXNet is loaded already and reads the number no more.
+    UserError
+        OMP_NUM_THREADS is no number of threads.
     """
     if 'mx' in globals():
         raise RuntimeError('set_threads must come before the first use of MXNet')
-    if threads:
-        os.environ['OMP_NUM_THREADS'] = str(threads)
-    else:
-        os.environ.setdefault('OMP_NUM_THREADS', str(cores()))
+    threads = threads or _threads_of_the_environment() or cores()
+    _warn_of_too_many(threads)
+    # MXNet reads a plain number and ends the process on anything else.
+    os.environ['OMP_NUM_THREADS'] = str(threads)
+
+
+@functools.lru_cache(maxsize=None)
+def _warn_of_too_many(threads):
+    """Say once if there are more threads than cores."""
+    if threads > cores():
+        tell(f'{threads} threads share {cores()} cores, which is slower than one thread for each core: leave out '
+             '--threads and OMP_NUM_THREADS')
+
+
+def _threads_of_the_environment():
+    """Return the number in OMP_NUM_THREADS, or None. A list such as ``2,1`` has one for each nested level."""
+    text = os.environ.get('OMP_NUM_THREADS', '')
+    first = text.split(',')[0].strip()
+    if not text:
+        return None
+    if not (first.isascii() and first.isdigit() and 1 <= int(first) <= MOST_THREADS):
+        raise UserError(f'OMP_NUM_THREADS is {text!r}, which is no number of threads: set it to 1 or more, at most '
+                        f'{MOST_THREADS}, or unset it')
+    return int(first)
 
 
 def threads():
     """Return the number of OpenMP threads MXNet computes with."""
-    return int(os.environ['OMP_NUM_THREADS'].split(',')[0])  # a list has one number for each level
+    return int(os.environ['OMP_NUM_THREADS'])
 
 
 def __getattr__(name):
@@ -73,8 +100,9 @@ def __getattr__(name):
 def _import_mxnet():
     set_threads(None)
     gpu = gpu_build()  # looks through all that is installed
-    if not gpu and util.find_spec('mxnet') and native.prepare():
-        # What computes are threads of native/threads.h; OpenMP's must not wait in a loop beside them.
+    if not gpu and native.possible():
+        # What computes are threads of native/threads.h; OpenMP's must not wait in a loop beside them. OpenMP reads
+        # this when MXNet is loaded, and the operators are compiled later, when something trains or scores.
         os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
     _restore_numpy_names()

@@ -7,6 +7,8 @@ FOLDERS = {'data_dir': 'data', 'log_dir': 'logs', 'checkpoint_dir': 'checkpoints
 # What a run may change when it goes on: where and how it computes, where its files are, what it does about NaN.
 FREE = ('gpus', 'cpus', 'threads', 'resume', 'kv_store', 'on_nan', 'gradient_compression', 'compression_threshold', *FOLDERS)
 
+LEAST_LR, MOST_LR = 1e-30, 1e30
+
 
 def number(kind, least, most=float('inf')):
     """Return an argparse type: a finite number of ``kind`` from ``least`` to ``most``."""
@@ -21,6 +23,14 @@ def number(kind, least, most=float('inf')):
             raise argparse.ArgumentTypeError('%s is more than %s' % (text, most))
         return value
     return parse
+
+
+def learning_rate(text):
+    """Return a learning rate: 0, or a number that single precision can multiply a gradient by."""
+    value = number(float, 0)(text)
+    if value and not LEAST_LR <= value <= MOST_LR:
+        raise argparse.ArgumentTypeError(f'{text} cannot train: give 0, or a number from {LEAST_LR:g} to {MOST_LR:g}')
+    return value
 
 
 def gpu_list(text):
@@ -38,7 +48,7 @@ def add_devices(parser):
     either.add_argument('--cpus', type=number(int, 1), metavar='N',
                         help='N CPU contexts, over which training splits a batch as over GPUs')
     group.add_argument('--threads', type=number(int, 1, 1024), metavar='N',
-                       help='OpenMP threads (default: OMP_NUM_THREADS, else every core)')
+                       help='OpenMP threads; more than there are cores are slow (default: OMP_NUM_THREADS, else every core)')
 
 
 def add_folders(parser):

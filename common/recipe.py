@@ -10,6 +10,7 @@ from common.engine import mx
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 # drops: after so many epochs, which may be broken numbers, the learning rate becomes a factor-th.
 Decay = namedtuple('Decay', 'drops factor')
+LEAST = 1e-37  # learning rate that MXNet's operators read; what is smaller changes no weight
 MOST = 60  # tensors in one call of MXNet's multi-tensor operators
 
 
@@ -94,7 +95,7 @@ class Nesterov(mx.optimizer.Optimizer):
         if not isinstance(index, (tuple, list)):
             index, weight, grad, state = [index], [weight], [grad], [state]
         self._update_count(index)
-        lrs = self._get_lrs(index)
+        lrs = [lr if lr > LEAST else 0.0 for lr in self._get_lrs(index)]
         for i, v, lr in zip(index, state, lrs):
             self._follow(i, v, lr)
         on_cpu = all(w.context.device_type == 'cpu' and w.dtype == numpy.float32 for w in weight)

@@ -1,6 +1,5 @@
 """A trained network bound for inference."""
 import os
-import shlex
 from typing import Any, NamedTuple
 
 import numpy

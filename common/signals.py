@@ -1,5 +1,7 @@
-"""SIGINT and SIGTERM as a wish to stop after the current batch."""
+"""Signals as a wish to stop after the current batch."""
 import signal
+
+from common.errors import ENDING
 
 
 class Stopped(Exception):
@@ -11,22 +13,25 @@ class Stopped(Exception):
 
 
 class Stop:
-    """Notes the first SIGINT or SIGTERM; a second one ends the process at once, as if unhandled.
+    """Notes the first signal of ``SIGNALS``; a second one ends the process at once, as if unhandled.
 
     An exception raised inside a handler could fall into one of MXNet's callbacks, which would swallow it
     and leave half an update. ``check`` raises it where nothing is half done.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, *ENDING)
 
     def __enter__(self):
         self.number = None
-        self.before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        # nohup has SIGHUP ignored.
+        caught = [number for number in self.SIGNALS
+                  if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+        self.before = {number: signal.signal(number, self._note) for number in caught}
         return self
 
     def _note(self, number, frame):
         self.number = number
-        for each in self.SIGNALS:
+        for each in self.before:
             signal.signal(each, signal.SIG_DFL)
 
     def check(self):

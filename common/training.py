@@ -4,7 +4,7 @@ import sys
 from collections import namedtuple
 
 from common import engine, options
-from common.errors import UserError
+from common.errors import UserError, outlive_readers
 from common.options import number
 from symbols.graph import with_bn_momentum
 from symbols.layers import BN_MOMENTUM
@@ -22,9 +22,10 @@ def add_recipe(parse, epochs, lr, batch):
     parse.add_argument('--epochs', type=number(int, 1), metavar='N', help='default: ' + epochs)
     parse.add_argument('--batch-size', type=number(int, 1), default=batch, metavar='N',
                        help='images in a batch, over all devices and workers (default: %(default)s)')
-    parse.add_argument('--lr', type=number(float, 0), default=0.1, help='first learning rate; ' + lr + ' (default: %(default)s)')
+    parse.add_argument('--lr', type=options.learning_rate, default=0.1, help='first learning rate; ' + lr + ' (default: %(default)s)')
     parse.add_argument('--seed', type=number(int, 0), default=1,
-                       help='of the initial weights, the order of the images and the crops (default: %(default)s)')
+                       help='random seed for the initial weights, the order of the images and the crops; vary it to repeat '
+                            'an experiment (default: %(default)s)')
     parse.add_argument('--bn-momentum', type=number(float, 0, 1), default=BN_MOMENTUM, metavar='M',
                        help='share of its old value that a moving statistic of BatchNorm keeps at an update '
                             '(default: %(default)s)')
@@ -47,6 +48,7 @@ def add_recipe(parse, epochs, lr, batch):
 
 def train(parse, plan):
     """Train as the options that ``parse`` parses say; ``plan(options, dataset)`` returns the ``Plan``."""
+    outlive_readers()
     args, state, script = parse.parse_args(), None, os.path.basename(sys.argv[0])
     engine.set_threads(args.threads)
     from common import cluster

@@ -9,7 +9,6 @@ python data/prepare.py folder --source FOLDER_WITH_train_AND_val --name NAME
 import argparse
 import os
 import re
-import signal
 import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -95,10 +94,6 @@ def print_counts(manifest):
             split, sum(counts.values()), ' '.join('%s:%d' % item for item in counts.items())))
 
 
-def stop(number, frame):
-    raise KeyboardInterrupt
-
-
 def print_left_out(manifest, target):
     for split, count in manifest.get('left_out', {}).items():
         if count:
@@ -108,7 +103,6 @@ def print_left_out(manifest, target):
 
 def main():
     args = options()
-    signal.signal(signal.SIGTERM, stop)
     name = args.name or args.dataset
     if (args.name is None) == (args.dataset == 'folder') or not re.fullmatch(r'[A-Za-z0-9][\w.-]*', name) or args.name in SPACE:
         raise UserError('--name is for folder, which needs it: letters, digits and hyphens, and not the name of another data set')

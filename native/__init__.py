@@ -120,9 +120,17 @@ def _compile(command, mxnet_folder, out):
         raise BuildError(f'{command[0]} failed: {lines[0]}')
 
 
+def possible():
+    """Return whether the operators can be expected: they are wanted, and there is a compiler."""
+    try:
+        return os.environ.get(OFF) != '0' and bool(compiler())
+    except BuildError:
+        return False
+
+
 @functools.lru_cache(maxsize=None)
 def prepare():
-    """Compile the library where needed, before MXNet is imported; return its path, or None.
+    """Compile the library where needed, at its first use; return its path, or None.
 
     If that fails, one line on stderr says so. The environment variable ``DFN_NATIVE=0`` turns the
     operators off.

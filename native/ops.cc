@@ -42,7 +42,9 @@ typedef std::unordered_map<std::string, std::string> Attributes;
 typedef std::vector<std::vector<unsigned>> Shapes;
 
 static long integer(const Attributes& attrs, const char* name) { return std::stol(attrs.at(name)); }
-static float real(const Attributes& attrs, const char* name) { return std::stof(attrs.at(name)); }
+// Not std::stof, which throws for a number that is too small for a float, and not only for one that is too large.
+static float number(const std::string& text) { return float(std::strtod(text.c_str(), nullptr)); }
+static float real(const Attributes& attrs, const char* name) { return number(attrs.at(name)); }
 
 static std::vector<std::string> list(const Attributes& attrs, const char* name) {
   std::vector<std::string> items;
@@ -185,7 +187,7 @@ static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTenso
   auto s = shape_of(attrs, in->at(0));
   Epilogue then{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
   size_t at = 3;
-  for (const auto& number : list(attrs, "maps")) then.maps.push_back({in->at(at++).data<float>(), std::stof(number)});
+  for (const auto& factor : list(attrs, "maps")) then.maps.push_back({in->at(at++).data<float>(), number(factor)});
   convolve(s, in->at(0).data<float>(), in->at(1).data<float>(), out->at(0).data<float>(), nullptr, &then);
   return MX_SUCCESS;
 }
@@ -216,7 +218,7 @@ static std::vector<Place> places(const Attributes& attrs) {
   for (const auto& term : list(attrs, "terms")) {
     auto star = term.find('*');
     auto kind = term.substr(0, star);
-    result.push_back({kind == "bn", kind == "routed", std::stof(term.substr(star + 1)), at});
+    result.push_back({kind == "bn", kind == "routed", number(term.substr(star + 1)), at});
     at += result.back().inputs();
   }
   return result;

@@ -176,7 +176,7 @@ def test_sigterm_ends_it_in_one_line(tmp_path):
     while not (tmp_path / 'data' / '.x.part' / 'train.rec').exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    assert process.communicate()[1].strip().split(b'\n')[-1] == b'interrupted' and process.returncode == 130
+    assert process.communicate()[1].strip().split(b'\n')[-1] == b'stopped by SIGTERM' and process.returncode == 143
 
 
 # ---- wrong input ----
