@@ -13,9 +13,9 @@ import subprocess
 import sys
 
 import symbols
-from benchmarks.worker import GEMM
 from common import options
 from common.errors import UserError, run
+from common.processes import die_with_parent
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 COMPARE = {'textbook': [{'side': 'textbook'}],
@@ -60,10 +60,12 @@ class Side:
 
     def __init__(self, spec):
         self.name = spec.get('name') or ' '.join(spec[key] for key in ('side', 'layout') if key in spec)
-        self.batch, self.peak, self.steps, self.rates = spec['batch'], 0, {}, {}
+        self.batch, self.peak, self.steps, self.rates, self.limits = spec['batch'], 0, {}, {}, []
+        # A session of its own: Ctrl-C is for this process, with which its workers end.
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'benchmarks.worker', json.dumps(spec)], cwd=ROOT, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, **spec.get('environment', {})))
+            stdout=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, **spec.get('environment', {})),
+            start_new_session=True, preexec_fn=die_with_parent)
         self.startup = self._answer()['startup']
 
     def _answer(self):
@@ -93,9 +95,19 @@ class Side:
         steps = self.steps[task]
         self.rates[task].append(steps * self.batch / self._time(task, steps))
 
+    def limit(self):
+        """Measure what the machine can compute at most, in floating-point operations a second."""
+        for steps in (10, 50):  # the first are a warm-up
+            answer = self.ask('limit', steps)
+        if answer['result']:
+            self.limits.append(answer['result'] / answer['seconds'])
+
     def close(self):
-        self.process.stdin.close()
+        """End the worker, in the middle of a turn too."""
+        self.process.kill()
         self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            stream.close()
 
 
 def specification(args):
@@ -109,12 +121,11 @@ def measure(args):
     try:
         for spec in [{}] + COMPARE.get(args.compare, []):
             sides.append(Side(dict(specification(args), **spec)))
-        sides[0].warm_up('limit', min(args.seconds, 0.5))
         for task in args.task:
             for side in sides:
                 side.warm_up(task, args.seconds)
             for _ in range(args.rounds):
-                sides[0].turn('limit')
+                sides[0].limit()
                 for side in sides:
                     side.turn(task)
     finally:
@@ -127,18 +138,19 @@ def print_results(sides, args):
     from symbols import summary
     symbol = symbols.get_symbol(args.network, args.depth, widen=args.widen)
     image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
-    limit = statistics.median(sides[0].rates['limit']) / args.batch_size * 2 * GEMM ** 3
+    limit = statistics.median(sides[0].limits) if sides[0].limits else None
     print('%s-%d w%d, batch %d, median of %d turns' % (args.network, args.depth, args.widen, args.batch_size, args.rounds))
     print('start-up in s: ' + ', '.join('%s %.2f' % pair for pair in sides[0].startup.items()))
-    print('the machine multiplies matrices at %.0f GFLOP/s; a direct convolution would need the share "of it"' % (limit / 1e9))
+    if limit:
+        print('independent multiply-adds on every thread reach %.0f GFLOP/s; a direct convolution would need the share "of it"' % (limit / 1e9))
     print('%-10s %-12s %10s %20s %9s %8s %8s' % ('task', 'side', 'images/s', 'lowest - highest', 'GFLOP/s', 'of it', 'peak MB'))
     for task in args.task:
         for side in sides:
             rates = side.rates[task]
             speed = statistics.median(rates) * image * PASSES[task]
-            print('%-10s %-12s %10.1f %20s %9.0f %7.0f%% %8.0f' % (
+            print('%-10s %-12s %10.1f %20s %9.0f %8s %8.0f' % (
                 task, side.name, statistics.median(rates), '%.1f - %.1f' % (min(rates), max(rates)), speed / 1e9,
-                100 * speed / limit, side.peak))
+                '%.0f%%' % (100 * speed / limit) if limit else '-', side.peak))
         if len(sides) > 1:
             # The rival's better setting, and the ratio turn by turn: the machine's speed drifts.
             best = max(sides[1:], key=lambda side: statistics.median(side.rates[task]))

@@ -13,14 +13,16 @@ from symbols import imagenet
 
 SCHEDULES = {'6.5': (30, 10), 'a1': (10, 2)}  # section: epochs between two drops of the learning rate, its divisor
 
+DEPTHS = {'resnet': 101, 'mr': 44, 'dfn1': 50, 'dfn2': 50}  # those of Figures 8 and 9
+
 
 def parser():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults.")
     parse.add_argument('--network', choices=sorted(imagenet.NETWORKS), default='mr',
                        help='dfn1 and dfn2 are reconstructions from a drawing, and dfn1 has 40.1M parameters, see symbols/imagenet.py '
                             '(default: %(default)s)')
-    parse.add_argument('--depth', type=int, default=44, help='; '.join('%s: %s' % (name, ', '.join(map(str, depths)))
-                                                                       for name, depths in imagenet.NETWORKS.items()) + ' (default: %(default)s)')
+    parse.add_argument('--depth', type=int, help='; '.join('%s: %s' % (name, ', '.join(map(str, depths))) for name, depths in imagenet.NETWORKS.items())
+                       + ' (default: %s)' % ', '.join('%d for %s' % (depth, name) for name, depth in DEPTHS.items()))
     parse.add_argument('--dataset', default='imagenet', metavar='NAME',
                        help='folder that data/prepare.py has made of photographs (default: %(default)s)')
     parse.add_argument('--image-size', type=options.number(int, 32, 1024), default=224, metavar='PIXELS',
@@ -38,6 +40,7 @@ def parser():
 
 def plan(args, dataset):
     from common import recipe
+    args.depth = args.depth or DEPTHS[args.network]
     step, factor = SCHEDULES[args.schedule]
     args.drop_every = args.drop_every or step  # the log has what is done, as for --epochs
     return training.Plan(imagenet.get_symbol(args.network, args.depth, dataset.classes), f'{args.network}-{args.depth}',

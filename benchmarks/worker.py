@@ -3,6 +3,7 @@
 It prints a JSON line when it is ready and then answers each line ``TASK STEPS`` with one. A process for
 each side, because each has its own OpenMP threads and settings; benchmark.py lets them take turns.
 """
+import ctypes
 import json
 import os
 import resource
@@ -11,8 +12,10 @@ import time
 
 import numpy
 
+import native
+
 CLASSES = 10
-GEMM = 1024  # rows and columns of the matrices that ``limit`` multiplies
+ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, some milliseconds
 
 
 def random_batch(batch):
@@ -92,11 +95,16 @@ class Ours:
         self.mx.nd.waitall()
 
     def limit(self, steps):
-        """Products of two matrices of 1024 x 1024: what the machine can do."""
-        a = self.mx.nd.ones((GEMM, GEMM), ctx=self.module._context[0])
-        for _ in range(steps):
-            self.mx.nd.dot(a, a)
-        self.mx.nd.waitall()
+        """Return the floating-point operations of independent multiply-adds on every thread, which it runs (native/peak.h).
+
+        None without the project's operators: on a GPU, or where they cannot be compiled.
+        """
+        from common import engine
+        if self.module._context[0].device_type != 'cpu' or not engine.native_operators():
+            return None
+        function = ctypes.CDLL(native.prepare()).dfn_multiply_adds
+        function.argtypes, function.restype = [ctypes.c_long], ctypes.c_double
+        return function(steps * ROUNDS)
 
     def profile(self, steps):
         """Return milliseconds of a training step by operator; of little meaning where operators run in bulk."""

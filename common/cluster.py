@@ -7,12 +7,13 @@ of its own from each worker to worker 0.
 import io
 import json
 import os
+import sys
 import time
 from multiprocessing import connection
 
 import numpy
 
-from common.errors import UserError
+from common.errors import Lost, UserError, command
 
 PATIENCE = 120  # seconds that a worker waits for worker 0 to begin; their machines may differ in speed
 # What ``launch.py`` tells its parts beside the variables of MXNet's parameter server.
@@ -83,7 +84,7 @@ class Cluster:
             self._lost(rank)
 
     def _lost(self, rank):
-        raise UserError('worker %d has gone: see what it said, and go on with --resume and the name of the run' % rank)
+        raise Lost(f'worker {rank} has gone: see what it said, and go on with --resume and the name of the run')
 
 
 ALONE = Cluster()
@@ -99,7 +100,9 @@ def join(kvstore):
     """
     started = RANK in os.environ
     if kvstore.startswith('dist') and not started:
-        raise UserError('--kv-store %s is for several processes: start them with "python launch.py --workers N SCRIPT ..."' % kvstore)
+        script = os.path.basename(sys.argv[0])
+        raise UserError(f'--kv-store {kvstore} is for several processes: start two, for example, with '
+                        f'"{command("launch.py", "--workers", 2, script)}" and the same options')
     if started and not kvstore.startswith('dist'):
         raise UserError('--kv-store %s is for one process, and launch.py starts several: add --kv-store dist_sync' % kvstore)
     if not started:

@@ -5,7 +5,7 @@ import numpy
 
 from common import photographs, records
 from common.engine import mx
-from common.errors import UserError
+from common.errors import UserError, command
 
 PAD = 4  # pixels on each side before the random crop (section 6.1)
 
@@ -128,8 +128,8 @@ class Records:
             self._begin(number)
             yield from self.iterator
         except mx.MXNetError:  # of JPEG files ``records.check`` sees the header only
-            raise UserError('%s holds an image that does not decode: "python data/verify.py %s" says which' % (
-                self.options['path_imgrec'], self.options['path_imgrec']))
+            path = self.options['path_imgrec']
+            raise UserError(f'{path} holds an image that does not decode: "{command("data/verify.py", path)}" says which')
 
     def _begin(self, number):
         # Each reset shuffles anew, from what the shuffle before has left of the generator.

@@ -5,10 +5,15 @@ import time
 
 from common import recipe
 from common.cluster import ALONE
-from common.errors import UserError
+from common.errors import UserError, command
 from common.run import MOST_ROLLBACKS, ROLLBACK_FACTOR, joined
 from common.signals import Stop, Stopped
 from common.trainer import Diverged, Trainer
+from symbols import ensemble
+
+# Devices that train, and images of a batch on each, by section of the paper: 6.2, 6.5 and appendix A.1.
+PAPER_DEVICES = {'6.2': (2, 32), '6.5': (8, 32), 'a1': (4, 64)}
+
 
 def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, cluster=ALONE):
     """Train ``symbol`` up to ``options.epochs`` and return the ``Run``.
@@ -30,8 +35,8 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, 
     cluster : cluster.Cluster
         The workers that train together. The first has the files and speaks.
 
-    SIGINT and SIGTERM end the process after the current batch with status 130 or 143; the last
-    checkpoint is that of the epoch before. Loss that is not finite ends it with ``UserError``, or with
+    SIGINT, SIGTERM and the other signals of ``Stop`` end the process after the current batch with status 128 + n;
+    the last checkpoint is that of the epoch before. Loss that is not finite ends it with ``UserError``, or with
     ``--on-nan rollback`` sends it back to the last checkpoint, ``MOST_ROLLBACKS`` times, each with
     ``ROLLBACK_FACTOR`` of the learning rate.
     """
@@ -47,13 +52,19 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, 
             while not _train(run, symbol, batches, devices, stop, rollbacks, cluster):
                 rollbacks += 1
             if not cluster.rank:
-                print('finished; score it with: python score.py --run %s' % run.name)
+                print(f'finished; score it with: {score_command(symbol, run)}')
     except Stopped as signal:
         sys.stderr.write('stopped by %s after epoch %d; %s\n' % (signal, run.epoch, run.advice))
         raise SystemExit(128 + signal.number)
     finally:
         run.release()
     return run
+
+
+def score_command(symbol, run):
+    """Return the command that scores a finished run."""
+    script = 'score_ensemble.py' if ensemble.names_of(symbol.list_outputs()) else 'score.py'
+    return f'{command(script)} --run {run.name}'
 
 
 def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
@@ -98,6 +109,27 @@ def check_devices(devices, batch, kvstore, dtype='float32'):
     if dtype == 'float16' and devices[0].device_type == 'cpu':
         raise UserError('--dtype float16 is for GPUs (MXNet has no half-precision convolution for the CPU): leave it '
                         'out, or name --gpus')
+
+
+def about_batchnorm(devices, images, section):
+    """Return a line on what BatchNorm's statistics are taken over, or None where it is as in the paper.
+
+    Parameters
+    ----------
+    devices : int
+        Over all workers.
+    images : int
+        Of a batch on each device.
+    section : str
+        A key of ``PAPER_DEVICES``.
+    """
+    theirs, each = PAPER_DEVICES[section]
+    if (devices, images) == (theirs, each):
+        return None
+    where = f'each of {devices} devices' if devices > 1 else '1 device'
+    than = '' if images == each else f', which makes them {"noisier" if images > each else "less noisy"} there'
+    return (f"BatchNorm's mean and variance are over {images} images on {where}; the paper trains on {theirs} devices, over "
+            f'{each} images on each{than}')
 
 
 def one_epoch(trainer, epoch, top5, stop):

@@ -10,14 +10,20 @@ import threading
 import time
 from collections import namedtuple
 
-from common.errors import UserError
+from common.errors import ENDING, Lost, UserError, outlive_readers
 
 # role: scheduler, server or worker; number: among its like; host: None is this machine; command, environment: of its process.
 Part = namedtuple('Part', 'role number host command environment')
 Part.name = property(lambda self: self.role if self.role == 'scheduler' else '%s %d' % (self.role, self.number))
 
 GRACE = 15  # seconds for an end in good order: of the first worker after a signal, of servers after the last worker
-SETTLE = 1  # second in which others may fail of the same cause, and say so
+SETTLE = 1  # second after the first failure in which others may fail of the same cause, or be the cause
+POLL = 0.05  # seconds between two looks at the processes
+
+
+def _by_signal(status):
+    """Return whether an exit status is 128 and the number of a signal, as a shell has it."""
+    return 128 < status < 160
 
 
 class Job:
@@ -39,10 +45,13 @@ class Job:
     def __init__(self, parts, directory, root, python, ssh):
         self.parts, self.directory, self.root, self.python, self.ssh = parts, directory, root, python, ssh
         self.processes, self.signal, self.run_name, self.threads = {}, None, None, []
+        self.ended = []  # parts in the order of their ends
 
     def run(self):
         """Return 0, or 128 and the number of the signal that ended the job. Raises ``UserError`` where a part fails."""
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        outlive_readers()  # else the parts would wait for ever to be read
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, *ENDING)
+                  if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
         try:
             for part in self.parts:
                 self._start(part)
@@ -90,37 +99,58 @@ class Job:
             target.write(line if first else '%s: %s' % (part.name, line))
             target.flush()
 
+    def _look(self):
+        """Note which parts have ended since the last look."""
+        self.ended += [part for part in self.parts if part not in self.ended and self._status(part) is not None]
+
+    def _status(self, part):
+        return self.processes[part.name].poll()
+
     def _wait(self):
         workers, told, last = [part for part in self.parts if part.role == 'worker'], None, time.time()
-        while any(self.processes[part.name].poll() is None for part in workers):
-            ended = [part for part in self.parts if self.processes[part.name].poll() is not None]
+        while any(self._status(part) is None for part in workers):
+            self._look()
             # Servers end with the last worker, and not before it.
-            last = last if any(part.role != 'worker' for part in ended) else time.time()
-            failed = [part for part in ended if self.processes[part.name].returncode or time.time() > last + GRACE]
+            last = last if any(part.role != 'worker' for part in self.ended) else time.time()
+            failed = any(self._status(part) for part in self.ended) or time.time() > last + GRACE
             if self.signal and not told:
                 told = time.time()
                 self._tell(workers[0], str(int(self.signal)))
             if told and (failed or time.time() > told + GRACE):
                 return
             if failed:
-                self._fail(failed)
-            time.sleep(0.05)
-        failed = [part for part in workers if self.processes[part.name].returncode]
-        if failed and not self.signal:
-            self._fail(failed)
+                self._fail()
+            time.sleep(POLL)
+        self._look()
+        if any(self._status(part) for part in workers) and not self.signal:
+            self._fail()
         end = time.time() + GRACE
         while time.time() < end and any(process.poll() is None for process in self.processes.values()):
-            time.sleep(0.05)
+            time.sleep(POLL)
 
-    def _fail(self, failed):
-        time.sleep(SETTLE)
-        # A worker that finds another gone fails too; the cause is the one that was killed, or came first.
-        part = max(failed, key=lambda each: (self.processes[each.name].returncode > 128, each.role == 'worker'))
-        status = self.processes[part.name].returncode
-        how = 'was killed by %s' % signal.Signals(status - 128).name if 128 < status < 160 else 'ended with status %d' % status
-        raise UserError('%s%s %s, and the other parts were stopped: see what it said; %s' % (
-            part.name, ' on ' + part.host if part.host else '', how,
-            'go on with --resume %s, if an epoch was finished' % self.run_name if self.run_name else 'then start again'))
+    def _fail(self):
+        """Raise ``UserError``, which names the part that is to blame."""
+        end = time.time() + SETTLE
+        while time.time() < end:
+            self._look()
+            time.sleep(POLL)
+        part = self._cause()
+        status = self._status(part)
+        how = f'was killed by {signal.Signals(status - 128).name}' if _by_signal(status) else f'ended with status {status}'
+        where = f' on {part.host}' if part.host else ''
+        then = f'go on with --resume {self.run_name}, if an epoch was finished' if self.run_name else 'then start again'
+        raise UserError(f'{part.name}{where} {how}, and the other parts were stopped: see what it said; {then}')
+
+    def _cause(self):
+        """Return the part whose failure made the others fail.
+
+        One that was killed, or else the first that did not just miss another (``Lost``); servers and the
+        scheduler fail where a worker does.
+        """
+        def innocence(part):
+            status = self._status(part)
+            return not _by_signal(status), status in (0, Lost.status), part.role != 'worker'
+        return min(self.ended, key=innocence)  # of equals the first
 
     def _end(self):
         """Kill what is left, by closing its input, and wait for it."""

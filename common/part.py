@@ -21,10 +21,16 @@ def obey(process):
     os.killpg(process.pid, signal.SIGKILL)
 
 
+def _bytes(text):
+    """Return a name as the files here have it: in UTF-8, whatever the locale is that ssh sets."""
+    return text.encode('utf-8', 'surrogateescape')
+
+
 def main():
     job = json.loads(sys.stdin.readline())
     try:
-        process = subprocess.Popen(job['command'], cwd=job['directory'], env=dict(os.environ, **job['environment']),
+        command, environment = list(map(_bytes, job['command'])), {_bytes(key): _bytes(value) for key, value in job['environment'].items()}
+        process = subprocess.Popen(command, cwd=_bytes(job['directory']), env={**os.environb, **environment},
                                    stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent)
     except OSError as error:
         sys.stderr.write('%s cannot be started in %s (%s)\n' % (job['command'][0], job['directory'], error.strerror))

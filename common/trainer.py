@@ -10,7 +10,7 @@ from common import recipe
 from common.cluster import ALONE
 from common.engine import mx
 from common.evaluate import Meter, barrier, evaluate
-from common.progress import Progress
+from common.progress import Pace, Progress
 from symbols import fast, half
 
 
@@ -61,6 +61,7 @@ class Trainer:
         self.loss_scale = half.LOSS_SCALE if dtype == 'float16' else 1
         self.decay = decay or recipe.cifar_decay(epochs)
         self.schedule = recipe.Schedule(lr, self.decay, self.per_epoch)
+        self.pace = Pace(epochs)
         # The faster graphs are for the CPU.
         on_cpu = all(device.device_type == 'cpu' for device in devices)
         if dtype == 'float16':
@@ -100,17 +101,17 @@ class Trainer:
     def train(self, epoch, stop):
         """Train for one epoch; return its ``Result`` and images/s. Raises ``Stopped`` and ``Diverged``."""
         meter, start = Meter(), time.time()
-        progress = Progress('epoch %d' % epoch, self.batches.train_images, quiet=self.cluster.rank > 0)
-        for batch in self.batches.train(epoch):
-            stop.check()
-            self.module.forward(batch, is_train=True)
-            self.module.backward()
-            self.module.update()
-            meter.add(self.module.get_outputs(), batch.label[0], batch.pad)
-            progress.add((self.batches.batch - batch.pad) * self.cluster.size, meter.loss)
-            self._check_finite(meter, epoch)
-        barrier()
-        progress.close()
+        self.pace.begin(epoch)
+        with Progress('epoch %d' % epoch, self.batches.train_images, self.pace, quiet=self.cluster.rank > 0) as progress:
+            for batch in self.batches.train(epoch):
+                stop.check()
+                self.module.forward(batch, is_train=True)
+                self.module.backward()
+                self.module.update()
+                meter.add(self.module.get_outputs(), batch.label[0], batch.pad)
+                progress.add((self.batches.batch - batch.pad) * self.cluster.size, meter.loss)
+                self._check_finite(meter, epoch)
+            barrier()
         self._share()
         result = meter.result(self.cluster)
         self._check_finite(meter, epoch, result.loss)

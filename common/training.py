@@ -73,6 +73,9 @@ def train(parse, plan):
                       part=(workers.rank, workers.size))
     identity = datasets.identity(os.path.join(args.data_dir, args.dataset))
     check_data(args, identity, state, workers)
+    line = fit.about_batchnorm(len(devices) * workers.size, batches.batch // len(devices), getattr(args, 'schedule', '6.2'))
+    if line and not workers.rank:
+        print(line, flush=True)
     from symbols.summary import parameters
     facts = {'script': script, 'parameters': parameters(symbol, dataset.shape), 'devices': [str(device) for device in devices],
              'workers': workers.size, 'data': identity,

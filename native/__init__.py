@@ -2,7 +2,7 @@
 
 ``prepare()`` compiles, ``load()`` makes the operators known to MXNet. The sources: ``winograd.h`` and
 ``direct.h`` convolve, ``combine.h`` is what stands between convolutions (BatchNorm, ReLU, sums), ``pool.h`` the
-global average, ``update.h`` the optimiser's step; ``ops.cc`` makes MXNet operators of them, and ``vec.h`` and
+global average, ``update.h`` the optimiser's step, ``peak.h`` measures the machine; ``ops.cc`` makes MXNet operators of them, and ``vec.h`` and
 ``threads.h`` are what they are written in. A compiler is needed: that of the system, or Zig's from PyPI
 (requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's own
 operators do the work.
@@ -20,7 +20,7 @@ from common import files
 from common.errors import describe
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'pool.h', 'winograd.h', 'update.h', 'vec.h', 'threads.h')
+SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'pool.h', 'winograd.h', 'update.h', 'vec.h', 'threads.h', 'peak.h')
 FLAGS = ('-std=c++17', '-O3', '-march=native', '-fno-math-errno', '-ffp-contract=fast', '-shared', '-fPIC')
 OFF = 'DFN_NATIVE'  # set to 0: use MXNet's own operators
 

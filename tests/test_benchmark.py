@@ -39,7 +39,7 @@ def test_other_comparisons_of_the_project_with_itself(sample):
 
 def test_limit_and_start_up():
     said = run_script('benchmark.py', *SHORT, '--task', 'train')
-    assert float(re.search(r'matrices at (\d+) GFLOP/s', said).group(1)) > 1
+    assert float(re.search(r'multiply-adds on every thread reach (\d+) GFLOP/s', said).group(1)) > 1
     import_, bind, first = (float(text) for text in re.search(r'import ([\d.]+), bind ([\d.]+), first batch ([\d.]+)', said).groups())
     assert import_ > 0.1 and bind > 0 and first > 0
 

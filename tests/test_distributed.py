@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,9 @@ import pytest
 import runs
 from conftest import ROOT, run_script, user_error
 
-from common import cluster, data, datasets, log
+import launch
+from common import cluster, data, datasets, errors, log
+from common.job import Job, Part
 from launch import free_ports
 
 DATASET = datasets.get('cifar10')
@@ -191,20 +194,110 @@ def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
         assert len(log.read(str(tmp_path / 'logs' / (name + '.jsonl')))[1]) > done and gone(str(tmp_path))
 
 
-@pytest.mark.parametrize('what', ['launch.py', 'common.server'])
+@pytest.mark.parametrize('what', ['launch.py', 'DMLC_ROLE=server', 'DMLC_ROLE=scheduler'])
 def test_nothing_is_left_behind(place, tmp_path, what):
-    """When launch.py itself is killed, or a server."""
+    """When launch.py itself is killed, or a server, or the scheduler."""
     process = start_in(tmp_path, place, '--epochs', '40', '--kv-store', 'dist_sync')
     wait_for(process, 'epoch 1/40')
-    for number in processes(str(tmp_path)):
-        with open('/proc/%s/cmdline' % number) as line:
-            if what in line.read() and 'part.py' not in line.name:
-                os.kill(int(number), signal.SIGKILL)
-                break
+    victim = process.pid if what == 'launch.py' else part_with(tmp_path, what)
+    os.kill(victim, signal.SIGKILL)
     said = process.communicate(timeout=60)[1]
     assert gone(str(tmp_path))
     assert process.returncode == (-9 if what == 'launch.py' else 2)
     assert what == 'launch.py' or 'was killed by SIGKILL' in said.splitlines()[-1]
+    if what != 'launch.py':
+        assert said.splitlines()[-1].startswith('launch.py: error: ' + what.partition('=')[2])
+
+
+def part_with(folder, variable):
+    """Return the process of a part of the job in ``folder`` that has this variable in its environment, not the one that keeps it."""
+    for number in processes(str(folder)):
+        with open('/proc/%s/environ' % number) as environment, open('/proc/%s/cmdline' % number) as line:
+            if variable in environment.read().split('\0') and 'part.py' not in line.read():
+                return int(number)
+    raise AssertionError('no part has ' + variable)
+
+
+def scripted(folder, codes):
+    """Return the parts of a job of workers that run these pieces of Python, in a folder."""
+    return [Part('worker', number, None, [sys.executable, '-c', 'import os, signal, sys, time\n' + code], {'MARK': str(folder)})
+            for number, code in enumerate(codes)]
+
+
+KILLED = 'os.kill(os.getpid(), signal.SIGKILL)'
+MISSED = 'print("worker 1 has gone", file=sys.stderr); sys.exit(%d)' % errors.Lost.status
+
+
+@pytest.mark.parametrize('codes,blamed', [
+    # One that misses another ends before launch.py has seen the end of the one that was killed.
+    ([MISSED, 'time.sleep(0.4); ' + KILLED, 'time.sleep(60)'], 'worker 1 was killed by SIGKILL'),
+    ([MISSED, 'time.sleep(60)', 'time.sleep(0.4); sys.exit(2)'], 'worker 2 ended with status 2'),
+    (['time.sleep(0.4); sys.exit(2)', 'sys.exit(1)'], 'worker 1 ended with status 1'),
+    ([MISSED, 'time.sleep(60)'], 'worker 0 ended with status 3')])
+def test_who_is_to_blame(tmp_path, codes, blamed):
+    with pytest.raises(errors.UserError, match=blamed):
+        Job(scripted(tmp_path, codes), str(tmp_path), ROOT, sys.executable, []).run()
+    assert gone(str(tmp_path))
+
+
+def started_job(folder, code):
+    """Return the process of a job of one worker, which runs a piece of Python."""
+    job = ('import os, sys; from common.errors import run; from common.job import Job, Part\n'
+           'part = Part("worker", 0, None, [sys.executable, "-u", "-c", %r], {"MARK": %r})\n'
+           'def main(): raise SystemExit(Job([part], %r, %r, sys.executable, []).run())\n'
+           'run(main)' % ('import signal, sys, time\n' + code, str(folder), str(folder), ROOT))
+    return subprocess.Popen([sys.executable, '-c', job], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_signals_are_passed_on(tmp_path, number):
+    """launch.py gives the first worker the signal that it gets, and ends with 128 + n."""
+    process = started_job(tmp_path, 'signal.signal(%d, lambda *_: sys.exit("in order"))\nprint("ready"); time.sleep(60)' % number)
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(number)
+    assert 'in order' in process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number and gone(str(tmp_path))
+
+
+def test_a_job_goes_on_when_its_reader_has_gone(tmp_path):
+    """Its parts write more than a pipe holds."""
+    process = started_job(tmp_path, 'sys.stdin.read()\nfor _ in range(20000): print("x" * 50)\nopen("done", "w").close()')
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(60) == 0 and (tmp_path / 'done').exists() and gone(str(tmp_path))
+
+
+# ---- addresses ----
+
+@pytest.fixture
+def outside():
+    """An address of this machine by which others would reach it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(('192.0.2.1', 9))  # of a network for documents; nothing is sent
+        except OSError:
+            pytest.skip('this machine has no network')
+        return probe.getsockname()[0]
+
+
+def test_the_address_of_this_machine_among_others(outside):
+    """Debian's own name leads to 127.0.1.1, where other hosts would reach themselves."""
+    assert launch.addresses([None]) == {None: '127.0.0.1'}
+    assert launch.addresses(['localhost']) == {'localhost': '127.0.0.1'}
+    assert launch.addresses(['me@127.0.1.1', '192.0.2.1']) == {'me@127.0.1.1': outside, '192.0.2.1': '192.0.2.1'}
+    assert launch.addresses(['192.0.2.1', '127.0.1.1'], '127.0.0.5') == {'127.0.1.1': '127.0.0.5', '192.0.2.1': '192.0.2.1'}
+    assert launch.addresses([outside, '192.0.2.1'], '127.0.0.5')[outside] == '127.0.0.5'
+    with pytest.raises(errors.UserError, match='is not among the hosts'):
+        launch.addresses(['192.0.2.1'], '127.0.0.5')
+
+
+def test_a_job_says_where_its_parts_are(outside, tmp_path):
+    (tmp_path / 'hosts').write_text('127.0.1.1\n192.0.2.1\n')
+    args = launch.parse_args(['--workers', '2', '--hosts', str(tmp_path / 'hosts'), 'train_cifar.py'])
+    found = launch.parts(args)
+    assert {part.environment['DMLC_PS_ROOT_URI'] for part in found} == {outside}
+    assert {part.environment['DFN_LINK'] for part in found} == {'%s:%d' % (outside, launch.PORT + 1)}
+    assert {part.environment['DMLC_NODE_HOST'] for part in found if part.host == '127.0.1.1'} == {outside}
 
 
 def test_what_a_user_can_get_wrong(place, tmp_path):
