@@ -1,11 +1,12 @@
 """The data sets: their classes, normalisation, and how the paper trains on each (sections 6.1, 6.2)."""
 import hashlib
-import json
 import os
 from collections import namedtuple
 
-from common import files
-from common.errors import UserError
+from common.errors import UserError, printable
+
+# manifest and records are imported where they are used: they need packages, and scripts read the
+# names of data sets before they know that the packages are there.
 
 # mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror; of photographs, the
 # name of one of photographs.AUGMENTATIONS.
@@ -16,8 +17,6 @@ Dataset = namedtuple('Dataset', 'classes mean std augment epochs names size shor
 Dataset.shape = property(lambda self: (3, self.size, self.size))
 # With few classes the top-5 error of small images says nothing and is not reported.
 Dataset.top5 = property(lambda self: self.classes >= 100 or self.short is not None)
-
-MANIFEST = 'manifest.json'  # in the folder of a prepared data set
 
 _CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'
 _FASHION = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag',
@@ -58,40 +57,65 @@ def get(name, data_dir='data', size=None):
     """
     if name in DATASETS:
         return DATASETS[name]
-    folder = os.path.join(data_dir, name)
-    try:
-        with open(os.path.join(folder, MANIFEST)) as file:
-            manifest = json.load(file)
-        names, short = manifest['classes'], int(manifest['short_side'])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError('no data set is called %r: there are %s, and those of photographs that "python data/prepare.py imagenet" '
-                        'or "folder" has written to %s' % (name, ', '.join(sorted(DATASETS)), data_dir))
+    from common import manifest
+    known = manifest.read(os.path.join(data_dir, name)) if name == os.path.basename(name) else None
+    if not known or 'short_side' not in known or 'classes' not in known:
+        raise UserError('no data set is called %r: there are %s, and those of photographs that '
+                        '"python data/prepare.py imagenet" or "folder" has written to %s'
+                        % (name, ', '.join(sorted(DATASETS)), data_dir))
+    names, short = [printable(each) for each in known['classes']], int(known['short_side'])
     return PHOTOGRAPHS._replace(classes=len(names), names=names, size=size or PHOTOGRAPHS.size, short=short)
 
 
 def identity(folder):
-    """Return what tells the data in a prepared folder from other data.
+    """Return what tells one prepared data set from another, for the header of a log.
+
+    Parameters
+    ----------
+    folder : str
+        Holds train.rec and test.rec, and the manifest of data/prepare.py if they were made by it.
 
     Returns
     -------
     dict
-        ``manifest_sha256``, of the manifest, or where there is none of the .rec files;
-        ``train_images`` and ``test_images``; ``classes``, their number, None without a manifest.
+        ``manifest_sha256`` (of the manifest; without one, of the .rec files), ``train_images``,
+        ``test_images``, ``classes`` (their number), and ``official``: whether these are the
+        published data, all of them, as far as the manifest knows.
 
     Raises
     ------
-    OSError
-        A file is not there.
+    UserError
+        The manifest is damaged or belongs to other files, or a conversion was stopped while it
+        replaced them.
     """
-    found, digest = {}, hashlib.sha256()
-    for split in ('train', 'test'):
-        with open(os.path.join(folder, split + '.idx'), encoding='utf-8') as file:
-            found[split + '_images'] = sum(1 for _ in file)
-    manifest = os.path.join(folder, MANIFEST)
-    if os.path.exists(manifest):
-        with open(manifest, encoding='utf-8') as file:
-            classes = len(json.load(file)['splits']['train'])
-        return dict(found, classes=classes, manifest_sha256=files.digest_of(manifest, digest))
-    for split in ('train', 'test'):
-        files.digest_of(os.path.join(folder, split + '.rec'), digest)
-    return dict(found, classes=None, manifest_sha256=digest.hexdigest())
+    from common import files, manifest
+    if os.path.lexists(os.path.join(folder, manifest.WORK, manifest.NAME)):
+        raise UserError(f'{folder} has files of two conversions, since the last one was stopped: '
+                        f'"{manifest.again(folder)}" brings it to its end')
+    known = manifest.read(folder)
+    if known is None:
+        return _identity_of_records(folder)
+    name, holds = os.path.basename(os.path.abspath(folder)), known.get('dataset')
+    if holds not in (None, name) and {name, holds} <= {'imagenet', *DATASETS}:
+        raise UserError(f'{folder} holds {holds}, as its manifest says: give it that name')
+    for name in ('train.rec', 'test.rec'):
+        path = os.path.join(folder, name)
+        if not os.path.isfile(path) or os.path.getsize(path) != known['files'][name]['bytes']:
+            raise UserError(f'{path} is not the file that {manifest.NAME} beside it describes: '
+                            f'make it again with "{manifest.again(folder, "--force")}"')
+    path = os.path.join(folder, manifest.NAME)
+    return {'manifest_sha256': files.digest_of(path, hashlib.sha256()),
+            'train_images': manifest.images(known, 'train'),
+            'test_images': manifest.images(known, 'test'),
+            'classes': max(len(counts) for counts in known['splits'].values()),
+            'official': known.get('official', False)}
+
+
+def _identity_of_records(folder):
+    from common import records
+    paths = [os.path.join(folder, name) for name in ('train.rec', 'test.rec')]
+    train, test = (records.labels(path) for path in paths)
+    digest = hashlib.sha256(''.join(records.digest(path) for path in paths).encode())
+    return {'manifest_sha256': digest.hexdigest(), 'train_images': len(train),
+            'test_images': len(test), 'classes': int(max(train.max(), test.max())) + 1,
+            'official': False}

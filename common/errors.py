@@ -23,17 +23,18 @@ class UserError(Exception):
 
     status = STATUS
 
+
 def printable(text):
     """Return a text with each character that could steer a terminal written as its number.
 
-    Names of files and classes come from anywhere: one may move the cursor, clear the screen, or turn the direction
-    of writing. Letters of every script stay as they are.
+    Names of files and classes come from anywhere: one may move the cursor, clear the screen, or
+    turn the direction of writing. Letters of every script stay as they are.
     """
     return ''.join(_number(letter) if _steers(letter) else letter for letter in str(text))
 
 
 def _steers(letter):
-    # Control characters, halves of characters (bytes that are not UTF-8), ends of lines, directions of writing.
+    # Control characters, bytes that are not UTF-8, ends of lines, directions of writing.
     return (unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp')
             or '\u202a' <= letter <= '\u202e' or '\u2066' <= letter <= '\u2069')
 
@@ -54,25 +55,6 @@ class Ended(KeyboardInterrupt):
     def __init__(self, number):
         super().__init__(signal.Signals(number).name)
         self.number = number
-
-
-def printable(text):
-    """Return a text with each character that could steer a terminal written as its number.
-
-    Names of files and classes come from anywhere: one may move the cursor, clear the screen, or turn the direction
-    of writing. Letters of every script stay as they are.
-    """
-    return ''.join(_number(letter) if _steers(letter) else letter for letter in str(text))
-
-
-def _steers(letter):
-    # Control characters, halves of characters (bytes that are not UTF-8), ends of lines, directions of writing.
-    return (unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp')
-            or '\u202a' <= letter <= '\u202e' or '\u2066' <= letter <= '\u2069')
-
-
-def _number(letter):
-    return letter.encode('unicode_escape').decode('ascii')
 
 
 def tell(message):

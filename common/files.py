@@ -214,3 +214,26 @@ def digest_of(path, digest):
         for block in iter(lambda: file.read(BLOCK), b''):
             digest.update(block)
     return digest.hexdigest()
+
+
+def move(source, target):
+    """Give a file or folder its final name, in place of an older file, once it is on the disk."""
+    handle = os.open(source, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(source, target)
+
+
+def remove_folder(folder, names=()):
+    """Remove the files of those names in a folder, and the folder if nothing else is in it.
+
+    Nothing that it is not told by name is removed, so a file of somebody else keeps its folder.
+    """
+    for name in names:
+        remove(os.path.join(folder, name))
+    try:
+        os.rmdir(folder)
+    except OSError:  # it is not empty, or not there
+        pass

@@ -56,6 +56,12 @@ def duration(seconds):
     return f'{hours // 24} d {hours % 24} h'
 
 
+class Bar(tqdm):
+    """A progress bar that a signal may end while it is being made: then nothing is closed."""
+
+    disable = True  # until tqdm's constructor decides about it
+
+
 class Progress:
     """Counts the images of one epoch; a context manager, which takes the bar away at the end.
 
@@ -72,7 +78,8 @@ class Progress:
     def __init__(self, title, total, pace, quiet=False):
         self.title, self.total, self.pace, self.quiet, self.done = title, total, pace, quiet, 0
         self.start = self.told = time.time()
-        self.bar = tqdm(total=total, desc=title, unit=' images', leave=False, disable=quiet or not sys.stderr.isatty())
+        self.bar = Bar(total=total, desc=title, unit=' images', leave=False,
+                       disable=quiet or not sys.stderr.isatty())
 
     def __enter__(self):
         return self

@@ -1,17 +1,24 @@
 """A .rec file looked at from outside, before MXNet's C++ reader, which can abort on a damaged one."""
+import hashlib
 import os
 import struct
 
 import numpy
 
-from common import images
+from common import files, images, manifest
 from common.errors import UserError
 
 MAGIC = 0xced7230a
 FRAME, LEAST = 8, 24  # bytes: magic and length; the header of an image, flag, label and two numbers
 SHAPE = (32, 32, 3)
 MOST_BYTES = 2 << 30  # of a larger file records of so many are looked at, evenly spread: ImageNet's has 150 GB
-AGAIN = 'make it again with "python data/prepare.py NAME --force"'
+BLOCKS = 1024  # stretches of a megabyte of a larger file that its digest is made of
+
+
+def again(path):
+    """Return the advice to make a damaged .rec file again."""
+    folder = os.path.dirname(os.path.abspath(path))
+    return f'make it again with "{manifest.again(folder, "--force")}"'
 
 
 def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
@@ -51,7 +58,8 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
         try:
             found = images.shape_of(image)
         except ValueError as error:
-            raise UserError('%s: image %d of %d cannot be read (%s): %s' % (path, number + 1, total, error, AGAIN))
+            raise UserError('%s: image %d of %d cannot be read (%s): %s'
+                            % (path, number + 1, total, error, again(path)))
         if shape and found != shape:
             raise UserError('%s: image %d of %d has height, width and channels %s and must have %s: convert the images first, '
                             'see data/README.md' % (path, number + 1, total, found, shape))
@@ -70,6 +78,40 @@ def _images(content, offsets):
         end = offset + FRAME + (word & (1 << 29) - 1)
         whole = content[offset + FRAME:end] if not word >> 29 else _joined(content, offset)
         yield struct.unpack_from('<f', whole, 4)[0], whole[LEAST:]
+
+
+def labels(path):
+    """Return the label of each image, an array of shape (n,), in the order of the file.
+
+    Raises
+    ------
+    UserError
+        A file is missing or damaged, as far as this sees.
+    """
+    offsets, content = _offsets(path), numpy.memmap(path, numpy.uint8, 'r')
+    if offsets[0] < 0 or offsets[-1] + FRAME + LEAST > len(content):
+        _damaged(path)
+    found = _words(content, offsets + FRAME + 4, '<f4')
+    _check_labels(path, _words(content, offsets + FRAME, '<u4'), found, None)
+    return found
+
+
+def digest(path):
+    """Return the SHA-256 of a .rec file and its .idx, as hexadecimal digits.
+
+    Of more than 2 GB it is made of the size and of 1,024 stretches, evenly spread over the file:
+    reading all of ImageNet's would take minutes.
+    """
+    found, size = hashlib.sha256(), os.path.getsize(path)
+    found.update(files.digest_of(os.path.splitext(path)[0] + '.idx', hashlib.sha256()).encode())
+    if size <= MOST_BYTES:
+        return files.digest_of(path, found)
+    found.update(b'%d' % size)
+    with open(path, 'rb') as file:
+        for place in range(BLOCKS):
+            file.seek((size - files.BLOCK) * place // (BLOCKS - 1))
+            found.update(file.read(files.BLOCK))
+    return found.hexdigest()
 
 
 def write(file, number, label, image):
@@ -102,8 +144,8 @@ def _offsets(path):
     index = os.path.splitext(path)[0] + '.idx'
     for name in (path, index):
         if not os.path.isfile(name):
-            raise UserError('%s is not there: make it with "python data/prepare.py NAME", or name its '
-                            'folder with --data-dir' % name)
+            raise UserError('%s is not there: make it with "%s", or name its folder with --data-dir'
+                            % (name, manifest.again(os.path.dirname(os.path.abspath(path)))))
     offsets = numpy.empty((0, 2))
     if os.path.getsize(path) and os.path.getsize(index):
         try:
@@ -112,7 +154,7 @@ def _offsets(path):
         except (ValueError, OverflowError):  # letters, lines of different lengths, numbers beyond 64 bits
             pass
     if offsets.shape[1:] != (2,) or not len(offsets):
-        raise UserError('%s or %s is empty or damaged: %s' % (path, index, AGAIN))
+        raise UserError('%s or %s is empty or damaged: %s' % (path, index, again(path)))
     return numpy.sort(offsets[:, 1])
 
 
@@ -131,7 +173,7 @@ def _words(content, at, kind):
 
 def _check_labels(path, flags, labels, classes):
     if flags.any():
-        raise UserError('%s holds images with several labels, or is damaged: %s' % (path, AGAIN))
+        raise UserError(f'{path} holds images with several labels, or is damaged: {again(path)}')
     wrong = labels[~((labels >= 0) & (labels < (classes or 1 << 24)) & (labels == numpy.floor(labels)))]
     if len(wrong):
         raise UserError('%s holds the label %g, and this data set has the classes 0 to %d: choose the '
@@ -139,4 +181,5 @@ def _check_labels(path, flags, labels, classes):
 
 
 def _damaged(path):
-    raise UserError('%s is truncated or damaged, or its .idx belongs to another file: %s' % (path, AGAIN))
+    raise UserError(f'{path} is truncated or damaged, or its .idx belongs to another file: '
+                    f'{again(path)}')

@@ -9,16 +9,22 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
-from collections import namedtuple
-
-from tqdm import tqdm
+from typing import NamedTuple
 
 from common import files
 from common.errors import UserError
+from common.progress import Bar
 
-# md5: every published checksum of this file; Fashion-MNIST has two, its authors' and that of
-# Debian's package, which compressed the same bytes anew. size: megabytes, for the disk check.
-Archive = namedtuple('Archive', 'name url md5 size')
+
+class Archive(NamedTuple):
+    """A file that a data set is published as."""
+
+    name: str
+    url: str  # where it is, or who gives it
+    md5: tuple  # every published checksum; Debian's package compressed Fashion-MNIST's bytes anew
+    size: int  # megabytes, for the disk check
+    download: bool = True  # whether anybody can fetch it from ``url``
+
 
 BLOCK = 1 << 20
 ANY_CONTENT = 'add --no-checksum if it is meant to differ, a subset of your own for example'
@@ -36,20 +42,32 @@ def locate(archive, source, checksum=True):
     if os.path.isdir(source):
         path = os.path.join(source, archive.name)
     if not os.path.isfile(path):
-        raise UserError('%s is not there: give --source the official archive or its folder, or leave '
-                        '--source out to download it from %s' % (path, archive.url))
+        otherwise = f'leave --source out to download it from {archive.url}'
+        if not archive.download:
+            otherwise = f'get it from {archive.url}'
+        raise UserError(f'{path} is not there: give --source the official archive or its folder, '
+                        f'or {otherwise}')
     if checksum:
-        verify(archive, path)
+        verify(path, archive)
     return path
 
 
-def verify(archive, path):
-    """Raise ``UserError`` unless the file has a published checksum of ``archive``."""
+def locate_all(wanted, source, checksum=True):
+    """Return the paths of the ``wanted`` archives in the folder ``source``, as ``locate`` does."""
+    if not os.path.isdir(source):
+        names = ', '.join(archive.name for archive in wanted)
+        raise UserError(f'--source {source} is one file, and the data set has {len(wanted)}: name '
+                        f'the folder that holds {names}')
+    return [locate(archive, source, checksum) for archive in wanted]
+
+
+def verify(path, *wanted):
+    """Raise ``UserError`` unless the file has the checksum of one of the ``wanted`` archives."""
     found = md5(path)
-    if found not in archive.md5:
-        raise UserError('%s has the MD5 %s and the official %s has %s: it is truncated or another '
-                        'file; fetch it again, or %s'
-                        % (path, found, archive.name, ' or '.join(archive.md5), ANY_CONTENT))
+    if not any(found in archive.md5 for archive in wanted):
+        official = ', '.join(f'{archive.name} has {" or ".join(archive.md5)}' for archive in wanted)
+        raise UserError(f'{path} has the MD5 {found} and the official {official}: it is truncated '
+                        f'or another file; fetch it again, or {ANY_CONTENT}')
 
 
 def md5(path):
@@ -64,18 +82,20 @@ def download(archive, folder):
     """
     path = os.path.join(folder, archive.name)
     if os.path.exists(path):
-        verify(archive, path)
+        verify(path, archive)
         return path
+    made = not os.path.isdir(folder)
     os.makedirs(folder, exist_ok=True)
-    need_space(folder, archive.size)
-    partial = path + '.part'
+    partial = os.path.join(folder, f'.{archive.name}.download')
     try:
+        need_space(folder, archive.size)
         _fetch(archive.url, partial)
-        verify(archive, partial)
-        os.replace(partial, path)
+        verify(partial, archive)
+        files.move(partial, path)
     finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+        files.remove(partial)
+        if made:
+            files.remove_folder(folder)  # if it is empty
     return path
 
 
@@ -83,7 +103,7 @@ def _fetch(url, path):
     try:
         with urllib.request.urlopen(url, timeout=60) as reply, open(path, 'wb') as file:
             total = int(reply.headers.get('Content-Length', 0)) or None
-            with tqdm(total=total, unit='B', unit_scale=True, desc=os.path.basename(url),
+            with Bar(total=total, unit='B', unit_scale=True, desc=os.path.basename(url),
                       disable=None) as bar:
                 for block in iter(lambda: reply.read(BLOCK), b''):
                     file.write(block)
@@ -104,10 +124,15 @@ def need_space(folder, megabytes):
 def members(path, wanted):
     """Return {base name: bytes} of the ``wanted`` files of a tar archive, which is never unpacked.
 
+    Parameters
+    ----------
+    wanted : dict
+        {base name: most bytes it may have}.
+
     Raises
     ------
     UserError
-        The archive is damaged, lacks a file, or holds a name that leads out of its folder.
+        The archive is damaged, or holds a name that leads out of its folder.
     """
     found = {}
     with opened(path) as archive:
@@ -116,23 +141,34 @@ def members(path, wanted):
             if base in wanted:
                 _check_length(path, member, wanted[base])
                 found[base] = archive.extractfile(member).read()
-    missing = sorted(set(wanted) - set(found))
-    if missing:
-        raise UserError('%s holds no %s: it is not the official archive' % (path, ', '.join(missing)))
     return found
 
 
+def check_members(path, found, wanted):
+    """Raise ``UserError`` where ``members`` has not found all that is wanted of an archive."""
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise UserError(f'{path} holds no {", ".join(missing)}: it is not the official archive')
+
+
 @contextlib.contextmanager
-def opened(path):
-    """Give the open tar; what is wrong with it becomes a ``UserError``."""
+def opened(path, compression='*'):
+    """Give the open tar; what is wrong with it becomes a ``UserError``.
+
+    Parameters
+    ----------
+    compression : str
+        As in the modes of ``tarfile``: any, or ``''`` for a tar that must not be compressed.
+    """
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, 'r:' + compression) as archive:
             yield archive
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.filename:
             raise
-        raise UserError('%s cannot be read as a tar archive (%s): it is damaged or another file; '
-                        'fetch it again' % (path, str(error).split('\n')[0]))
+        plain, reason = '' if compression else ', not compressed', str(error).split('\n')[0]
+        raise UserError(f'{path} cannot be read as a tar archive{plain} ({reason}): it is damaged '
+                        'or another file; fetch it again')
 
 
 def files_of(path, archive):

@@ -12,6 +12,7 @@ import numpy
 from common.errors import UserError
 from data import archives
 from data.archives import Archive
+from data.source import Source
 from data.split import Split
 
 HOME = 'https://www.cs.toronto.edu/~kriz/'
@@ -45,8 +46,8 @@ IMAGES = {'train': 50000, 'test': 10000}
 MOST_BYTES = 200 * archives.BLOCK  # of one file of an archive; CIFAR-100's training file has 155 MB
 
 
-def splits(dataset, source, cache, checksum=True):
-    """Return the training and test ``Split`` of ``cifar10`` or ``cifar100``.
+def find(dataset, source, cache, checksum=True):
+    """Return the ``Source`` of ``cifar10`` or ``cifar100``.
 
     Parameters
     ----------
@@ -54,39 +55,66 @@ def splits(dataset, source, cache, checksum=True):
         An official archive, the folder that has it, or its unpacked folder; None downloads the
         binary version to ``cache``.
     checksum : bool
-        Ask for the published MD5 and for all 50,000 + 10,000 images.
+        Ask for the published MD5.
 
     Raises
     ------
     UserError
-        The source is missing, damaged or something else.
+        The source is missing, or has another checksum.
     """
-    version, files = _open(dataset, source, cache, checksum)
+    published = [version.archive for version in VERSIONS[dataset]]
+    known = (tuple(md5 for archive in published for md5 in archive.md5),)
+    if source is None:
+        return Source([archives.download(published[0], cache)], known, verified=True)
+    for version in VERSIONS[dataset]:
+        folder = _unpacked(version, source)
+        if folder:
+            return Source([os.path.join(folder, name) for name in _wanted(version)])
+    there = [archive for archive in published if os.path.isfile(os.path.join(source, archive.name))]
+    path = archives.locate((there or published)[0], source, checksum=False)
+    if checksum:
+        archives.verify(path, *published)
+    return Source([path], known, verified=checksum)
+
+
+def splits(dataset, source, checksum=True):
+    """Return the training and test ``Split`` of ``cifar10`` or ``cifar100``.
+
+    Parameters
+    ----------
+    source : data.source.Source
+    checksum : bool
+        Ask for all 50,000 + 10,000 images.
+
+    Raises
+    ------
+    UserError
+        The source is damaged or something else.
+    """
+    version, content = _content(dataset, source)
     result = []
     for split, names in version.files.items():
-        parts = [_parse(version, name, files[name], CLASSES[dataset]) for name in names]
+        parts = [_parse(version, name, content[name], CLASSES[dataset]) for name in names]
         labels, images = (numpy.concatenate(part) for part in zip(*parts))
         if checksum and len(labels) != IMAGES[split]:
             raise UserError('%s has %d images for the %s split, and the official one has %d; %s' % (
-                source, len(labels), split, IMAGES[split], archives.ANY_CONTENT))
+                os.path.dirname(source.paths[0]) or os.curdir, len(labels), split, IMAGES[split],
+                archives.ANY_CONTENT))
         result.append(Split(split, labels, images))
     return result
 
 
-def _open(dataset, source, cache, checksum):
+def _content(dataset, source):
+    """Return the version of the files of a source, by what they hold, and {name: bytes}."""
     versions = VERSIONS[dataset]
-    if source is None:
-        source = archives.download(versions[0].archive, cache)
-    for version in versions:
-        wanted = _wanted(version)
-        folder = _unpacked(version, source, wanted)
-        if folder:
-            return version, {name: _read(os.path.join(folder, name)) for name in wanted}
-    # A file of another name is taken for what its name resembles: a subset of somebody's own.
-    version = next((v for v in versions if os.path.isfile(os.path.join(source, v.archive.name))),
-                   versions[1 if 'python' in os.path.basename(source) else 0])
-    path = archives.locate(version.archive, source, checksum)
-    return version, archives.members(path, _wanted(version))
+    if len(source.paths) > 1:
+        content = {os.path.basename(path): _read(path) for path in source.paths}
+    else:
+        every = {name: most for version in versions for name, most in _wanted(version).items()}
+        content = archives.members(source.paths[0], every)
+    version = max(versions, key=lambda version: len(set(_wanted(version)) & set(content)))
+    archives.check_members(source.paths[0], content, _wanted(version))
+    return version, content
 
 
 def _wanted(version):
@@ -94,14 +122,16 @@ def _wanted(version):
     return {name: MOST_BYTES for names in version.files.values() for name in names}
 
 
-def _unpacked(version, source, wanted):
+def _unpacked(version, source):
     for folder in (source, os.path.join(source, version.folder)):
-        if all(os.path.isfile(os.path.join(folder, name)) for name in wanted):
+        if all(os.path.isfile(os.path.join(folder, name)) for name in _wanted(version)):
             return folder
     return None
 
 
 def _read(path):
+    if os.path.getsize(path) > MOST_BYTES:
+        raise UserError(f'{path} is larger than any file of the official archive: name another')
     with open(path, 'rb') as file:
         return file.read()
 

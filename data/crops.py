@@ -6,6 +6,7 @@ python data/prepare.py folder --source TREE --name photographs
 
 Training crops come from the left seven tenths of a photograph, validation from the rest, so they never overlap.
 """
+
 import argparse
 import os
 import sys
@@ -25,26 +26,92 @@ COUNTS = {'train': 250, 'val': 50}  # crops of each photograph
 def parse_args():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parse.add_argument('photographs', nargs='+', metavar='PHOTOGRAPH')
-    parse.add_argument('--out', required=True, metavar='TREE', help='gets train/NAME/NUMBER.jpg and val/NAME/NUMBER.jpg')
-    parse.add_argument('--size', type=number(int, 32), default=96, metavar='PIXELS', help='of the crops (default: %(default)s)')
+    parse.add_argument(
+        '--out',
+        required=True,
+        metavar='TREE',
+        help='gets train/NAME/NUMBER.jpg and val/NAME/NUMBER.jpg',
+    )
+    parse.add_argument(
+        '--size',
+        type=number(int, 32),
+        default=96,
+        metavar='PIXELS',
+        help='of the crops (default: %(default)s)',
+    )
     return parse.parse_args()
+
+
+def read(path, size):
+    """Return a photograph, (height, width, 3) in BGR, that crops of ``size`` pixels fit into."""
+    if not os.path.isfile(path):
+        raise UserError(f'{path} is not a file: leave it out')
+    try:
+        image = cv2.imread(path, cv2.IMREAD_COLOR)
+    except cv2.error:  # more than 64 megapixels, see common/images.py
+        image = None
+    if image is None:
+        raise UserError(
+            f'{path} is not an image of at most 64 megapixels that OpenCV reads: leave it out'
+        )
+    if min(part.shape[side] for part in parts(image).values() for side in (0, 1)) < size:
+        raise UserError(
+            f'{path} is too small for crops of {size} pixels: leave it out, or choose a '
+            'smaller --size'
+        )
+    return image
+
+
+def parts(image):
+    """Return the two parts of a photograph that training and validation crops come from."""
+    edge = int(image.shape[1] * LEFT)
+    return {'train': image[:, :edge], 'val': image[:, edge:]}
+
+
+def classes_of(paths):
+    """Return the names of the classes: each file's, without its ending, and no two equal."""
+    found = {}
+    for path in paths:
+        name = os.path.splitext(os.path.basename(path))[0]
+        if name in found:
+            raise UserError(
+                f'{path} and {found[name]} would both be the class {name}: rename one of them'
+            )
+        if name.startswith('.'):
+            raise UserError(f'{path} would be a class of a hidden name: rename it')
+        found[name] = path
+    return list(found)
+
+
+def write(path, image):
+    """Write a crop; a file of other content that has its name is somebody else's, and stays."""
+    content = cv2.imencode('.jpg', image)[1].tobytes()
+    if os.path.lexists(path):
+        with open(path, 'rb') as file:
+            found = file.read()
+        if not content.startswith(found):  # a run that was killed may have left its beginning
+            raise UserError(
+                f'{path} is there already with other content: choose another folder with --out'
+            )
+    with open(path, 'wb') as file:
+        file.write(content)
 
 
 def main():
     args, random = parse_args(), numpy.random.RandomState(SEED)
+    classes = classes_of(args.photographs)
     for path in args.photographs:
-        image = cv2.imread(path, cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError('%s is not an image that OpenCV reads: leave it out' % path)
-        edge = int(image.shape[1] * LEFT)
-        for split, part in (('train', image[:, :edge]), ('val', image[:, edge:])):
-            if min(part.shape[:2]) < args.size:
-                raise UserError('%s is too small for crops of %d pixels: leave it out, or choose a smaller --size' % (path, args.size))
-            folder = os.path.join(args.out, split, os.path.splitext(os.path.basename(path))[0])
+        read(path, args.size)  # nothing is written before all of them are known to be right
+    for path, name in zip(args.photographs, classes):
+        for split, part in parts(read(path, args.size)).items():
+            folder = os.path.join(args.out, split, name)
             os.makedirs(folder, exist_ok=True)
-            for crop in range(COUNTS[split]):
+            for place in range(COUNTS[split]):
                 top, left = (random.randint(0, side - args.size + 1) for side in part.shape[:2])
-                cv2.imwrite(os.path.join(folder, '%04d.jpg' % crop), part[top:top + args.size, left:left + args.size])
+                write(
+                    os.path.join(folder, f'{place:04d}.jpg'),
+                    part[top : top + args.size, left : left + args.size],
+                )
 
 
 if __name__ == '__main__':

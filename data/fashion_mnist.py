@@ -9,12 +9,14 @@ import numpy
 from common.errors import UserError
 from data import archives
 from data.archives import Archive
+from data.source import Source
 from data.split import Split
 
 HOME = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/'
 DEBIAN = '/usr/share/datasets/fashion-mnist'  # where the package dataset-fashion-mnist puts them
 SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fashion_mnist_sample')
 CLASSES = 10
+GZIP = b'\x1f\x8b'  # how a compressed file begins
 
 # The second checksum is that of Debian's package.
 ARCHIVES = {(split, kind): Archive(name, HOME + name, md5, 32) for split, kind, name, md5 in (
@@ -28,8 +30,16 @@ ARCHIVES = {(split, kind): Archive(name, HOME + name, md5, 32) for split, kind, 
      ('bb300cfdad3c16e7a12a480ee83cd310', '0d30e22e447f3c33dab9ed536400ac01')))}
 
 
-def splits(source, cache, checksum=True):
-    """Return the training and test ``Split``: 28x28 grey images padded with 0 to 32x32, as RGB.
+# The sample has the names of these archives, and other content.
+SAMPLE_MD5 = {
+    'train-images-idx3-ubyte.gz': '3e144ba5f2ae29b3355c394630550f4c',
+    'train-labels-idx1-ubyte.gz': 'e0acda2be4b13f3c4918ab8a91ecc33d',
+    't10k-images-idx3-ubyte.gz': '06dafe375039ffc07616760e30695824',
+    't10k-labels-idx1-ubyte.gz': 'ed8855620c744eaf0de8644400899f57'}
+
+
+def find(source, cache, checksum=True):
+    """Return the ``Source``: images and labels to train on, and those to test on.
 
     Parameters
     ----------
@@ -42,21 +52,57 @@ def splits(source, cache, checksum=True):
     Raises
     ------
     UserError
-        A file is missing, damaged or something else.
+        A file is missing, or has another checksum.
     """
     if source is None and os.path.isdir(DEBIAN):
         source = DEBIAN
-    return [_split(split, source, cache, checksum) for split in ('train', 'test')]
+    wanted = list(ARCHIVES.values())
+    paths = ([archives.download(archive, cache) for archive in wanted] if source is None
+             else archives.locate_all(wanted, source, checksum))
+    known = tuple(archive.md5 for archive in wanted)
+    return Source(paths, known, verified=checksum or source is None)
+
+
+def find_sample(checksum=True):
+    """Return the ``Source`` of the committed sample.
+
+    Raises
+    ------
+    UserError
+        A file is missing or, with ``checksum``, not what was committed.
+    """
+    paths = archives.locate_all(list(ARCHIVES.values()), SAMPLE, checksum=False)
+    known = tuple((SAMPLE_MD5[os.path.basename(path)],) for path in paths)
+    for path, (md5,) in zip(paths, known):
+        if checksum and archives.md5(path) != md5:
+            raise UserError(f'{path} is not the file of this repository: restore it with git, or '
+                            'add --no-checksum')
+    return Source(paths, known, verified=checksum)
+
+
+def splits(source):
+    """Return the training and test ``Split``: 28x28 grey images padded with 0 to 32x32, as RGB.
+
+    Parameters
+    ----------
+    source : data.source.Source
+
+    Raises
+    ------
+    UserError
+        A file is damaged or something else.
+    """
+    paths = dict(zip(ARCHIVES, source.paths))
+    return [_split(split, paths[split, 'images'], paths[split, 'labels'])
+            for split in ('train', 'test')]
 
 
 def sample():
     """Return the splits of the committed sample: 500 and 100 images of each class."""
-    return splits(SAMPLE, None, checksum=False)
+    return splits(find_sample())
 
 
-def _split(split, source, cache, checksum):
-    paths = [archives.locate(ARCHIVES[split, kind], source, checksum) if source
-             else archives.download(ARCHIVES[split, kind], cache) for kind in ('images', 'labels')]
+def _split(split, *paths):
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if images.shape != (len(labels), 28, 28) or not len(labels):
         raise UserError('%s holds %s bytes for %d labels, not 28x28 for each: it is not Fashion-MNIST'
@@ -69,7 +115,7 @@ def _split(split, source, cache, checksum):
 
 
 def read_idx(path, axes):
-    """Return the bytes of a gzip-compressed idx file as an array with that many axes.
+    """Return the bytes of an idx file, gzip-compressed or not, as an array with that many axes.
 
     Raises
     ------
@@ -78,7 +124,9 @@ def read_idx(path, axes):
     """
     most = 100 * archives.BLOCK  # the training images are 47 MB
     try:
-        with gzip.open(path) as file:
+        with open(path, 'rb') as file:  # some browsers unpack a file and leave its name as it was
+            compressed = file.read(2) == GZIP
+        with (gzip.open if compressed else open)(path, 'rb') as file:
             content = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError) and error.filename:

@@ -13,16 +13,42 @@ import scipy.io
 from common.errors import UserError
 from data import archives
 from data.archives import Archive
+from data.source import Source
 from data.split import Entry, Photographs
 
-HOME = 'https://image-net.org, after registration'
-TRAIN = Archive('ILSVRC2012_img_train.tar', HOME, ('1d675b47d978889d74fa0da5fadfb00e',), 147900)
-TEST = Archive('ILSVRC2012_img_val.tar', HOME, ('29b22e2961454d5413ddabcf34fc5622',), 6800)
-DEVKIT = Archive('ILSVRC2012_devkit_t12.tar.gz', HOME, ('fa75699e90414af021442c21a62c3abf',), 3)
+HOME = 'https://image-net.org, which gives it after registration'
+TRAIN = Archive('ILSVRC2012_img_train.tar', HOME, ('1d675b47d978889d74fa0da5fadfb00e',), 147900,
+                False)
+TEST = Archive('ILSVRC2012_img_val.tar', HOME, ('29b22e2961454d5413ddabcf34fc5622',), 6800, False)
+DEVKIT = Archive('ILSVRC2012_devkit_t12.tar.gz', HOME, ('fa75699e90414af021442c21a62c3abf',), 3,
+                 False)
 SYNSETS = 'imagenet_2012_validation_synset_labels.txt'  # one WordNet id a line, in the order of the images
 META, TRUTH = 'meta.mat', 'ILSVRC2012_validation_ground_truth.txt'
 IMAGES, CLASSES = {'train': 1281167, 'test': 50000}, 1000
 MOST_BYTES = 10 << 20  # of a file of the devkit
+
+
+def find(source, checksum=True):
+    """Return the ``Source``: both tars, and the devkit or ``SYNSETS``.
+
+    Parameters
+    ----------
+    source : str
+        The folder that has them.
+    checksum : bool
+        Ask for the published MD5. ``SYNSETS`` has none.
+
+    Raises
+    ------
+    UserError
+        A file is missing, or has another checksum.
+    """
+    paths = archives.locate_all([TRAIN, TEST], source, checksum)
+    labels = os.path.join(source, SYNSETS)
+    if os.path.isfile(labels):
+        return Source(paths + [labels], root=source)
+    labels = archives.locate(DEVKIT, source, checksum)
+    return Source(paths + [labels], verified=checksum, root=source)
 
 
 def splits(source, checksum=True):
@@ -30,30 +56,29 @@ def splits(source, checksum=True):
 
     Parameters
     ----------
-    source : str
-        The folder with both tars, and the devkit or ``SYNSETS``.
+    source : data.source.Source
     checksum : bool
-        Ask for the published MD5 and for all images.
+        Ask for all images.
 
     Raises
     ------
     UserError
-        A file is missing, damaged or something else.
+        A file is damaged or something else.
     """
-    paths = [archives.locate(archive, source, checksum) for archive in (TRAIN, TEST)]
-    classes, train = _training(paths[0])
-    test = _validation(paths[1], classes, _truth(source, checksum))
+    train_tar, test_tar, labels = source.paths
+    classes, train = _training(train_tar)
+    test = _validation(test_tar, classes, _truth(labels, checksum))
     for name, entries in (('train', train), ('test', test)):
         if checksum and (len(entries), len(classes)) != (IMAGES[name], CLASSES):
             raise UserError('%s has %d images for the %s split, and the official one has %d; %s' % (
-                source, len(entries), name, IMAGES[name], archives.ANY_CONTENT))
+                source.root, len(entries), name, IMAGES[name], archives.ANY_CONTENT))
     return classes, [Photographs('train', train), Photographs('test', test)]
 
 
 def _training(path):
     """Return the sorted WordNet ids and the entries of the tar that has a tar for each of them."""
     found = {}
-    with archives.opened(path) as outer:
+    with archives.opened(path, compression='') as outer:
         for member in archives.files_of(path, outer):
             synset = os.path.splitext(os.path.basename(member.name))[0]
             with tarfile.open(fileobj=outer.extractfile(member), mode='r:') as inner:
@@ -67,7 +92,7 @@ def _training(path):
 
 
 def _validation(path, classes, truth):
-    with archives.opened(path) as archive:
+    with archives.opened(path, compression='') as archive:
         found = sorted((os.path.basename(member.name), member.offset_data, member.size) for member in archives.files_of(path, archive))
     if len(found) != len(truth):
         raise UserError('%s has %d images and there are %d labels: they do not belong together' % (path, len(found), len(truth)))
@@ -78,14 +103,14 @@ def _validation(path, classes, truth):
     return [Entry(path, offset, size, labels[synset], name) for (name, offset, size), synset in zip(found, truth)]
 
 
-def _truth(source, checksum):
+def _truth(path, checksum):
     """Return the WordNet id of each validation image, from the devkit or from the list."""
-    path = os.path.join(source, SYNSETS)
-    if os.path.isfile(path):
-        with open(path) as file:
-            return file.read().split()
-    path = archives.locate(DEVKIT, source, checksum)
-    content = archives.members(path, {META: MOST_BYTES, TRUTH: MOST_BYTES})
+    if os.path.basename(path) == SYNSETS:
+        with open(path, encoding='utf-8', errors='replace') as file:
+            return file.read(MOST_BYTES).split()
+    wanted = {META: MOST_BYTES, TRUTH: MOST_BYTES}
+    content = archives.members(path, wanted)
+    archives.check_members(path, content, wanted)
     try:
         synsets = _synsets(content[META], checksum)
         return [synsets[int(number)] for number in content[TRUTH].split()]

@@ -7,13 +7,14 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy
-from tqdm import tqdm
 
-from common import files, images, records
-from common.errors import UserError
+from common import files, images, records, schema
+from common.errors import UserError, printable
 from common.images import cv2
 from common.processes import die_with_parent
-from data import pack
+from common.progress import Bar
+from data import target
+from data.target import PROGRESS
 
 QUALITY = 95
 BYTES_PER_PIXEL = 0.45  # of a JPEG of this quality; SciPy's photograph at this size has 0.38
@@ -21,14 +22,24 @@ SHUFFLE_SEED = 0
 CHUNK, AHEAD = 8, 4  # images that a process takes at a time; how many times that may wait to be written, for each process
 EVERY = 2000  # images between two notes of how far the work is
 LONGEST = 65000  # pixels; a JPEG has at most 65,535
-PROGRESS, ENDINGS = '.progress', ('.rec', '.idx', '.lst', '.reported')
+ENDINGS = (*target.ENDINGS, target.REPORTED)
+
+_COUNT = {'type': 'integer', 'minimum': 0}
+_progress = schema.checker({
+    'type': 'object', 'required': ['identity', 'taken', 'written', 'missing', 'lengths'],
+    'properties': {'identity': {'type': 'string'}, 'taken': _COUNT, 'written': _COUNT,
+                   'missing': {'type': 'object', 'patternProperties': {'^[0-9]{1,6}$': _COUNT},
+                               'additionalProperties': False},
+                   'lengths': {'type': 'array', 'items': _COUNT, 'minItems': len(ENDINGS),
+                               'maxItems': len(ENDINGS)}}})
 
 
-def pack_photographs(classes, splits, folder, short_side, processes):
-    """Write NAME.rec, .idx, .lst and .reported for each split into ``folder``, and the manifest.
+def pack_photographs(classes, splits, folder, short_side, processes, source=''):
+    """Write NAME.rec, .idx, .lst and .reported for each split into ``folder``.
 
-    Training images come in a random order, always the same, the others in that of their names. ``.reported``
-    names each image that was not a whole JPEG in RGB or grey, and says what became of it.
+    Training images come in a random order, always the same, the others in that of their names.
+    ``.reported`` names each image that was not a whole JPEG in RGB or grey, and says what became of
+    it. An interrupted conversion into the same folder, of the same source, is gone on with.
 
     Parameters
     ----------
@@ -39,29 +50,43 @@ def pack_photographs(classes, splits, folder, short_side, processes):
         Pixels of the shorter side.
     processes : int
         That decode and encode.
+    source : str
+        Tells sources apart whose images have equal names and sizes.
 
     Returns
     -------
     dict
-        The manifest, as of ``data.pack.pack``; ``left_out`` is the number of images that could not be read.
+        Of the manifest, see ``common.manifest.read``: ``splits``, ``files``, ``classes``,
+        ``short_side``, and ``quality``; ``left_out`` is the number of images that cannot be read.
+
+    Raises
+    ------
+    UserError
+        None of the images of a split could be read.
     """
-    manifest = {'format': pack.FORMAT, 'splits': {}, 'files': {}, 'classes': classes, 'short_side': short_side,
-                'quality': QUALITY, 'left_out': {}}
+    facts = {'splits': {}, 'files': {}, 'classes': classes, 'short_side': short_side,
+             'quality': QUALITY, 'left_out': {}}
     with ProcessPoolExecutor(processes, initializer=_begin_process) as pool:
         for split in splits:
             entries = split.entries
             if split.name == 'train':
                 order = numpy.random.RandomState(SHUFFLE_SEED).permutation(len(entries))
                 entries = [entries[place] for place in order]
-            counts = _pack_split(split.name, entries, folder, short_side, pool, processes)
-            manifest['splits'][split.name] = {str(label): counts[label] for label in range(len(classes))}
-            manifest['left_out'][split.name] = len(entries) - sum(counts.values())
+            identity = _identity(entries, short_side, source)
+            output = Output(os.path.join(folder, split.name), identity)
+            counts = _pack_split(split.name, entries, output, short_side, pool, processes)
+            if not sum(counts.values()):
+                raise UserError(f'none of the {len(entries)} files to {split.name} on can be read '
+                                f'as an image, {entries[0].name} for example: give --source other '
+                                'photographs')
+            numbers = {str(label): counts[label] for label in range(len(classes))}
+            facts['splits'][split.name] = numbers
+            facts['left_out'][split.name] = len(entries) - sum(counts.values())
     for split in splits:
         for ending in ENDINGS:
-            manifest['files'][split.name + ending] = pack.fingerprint(os.path.join(folder, split.name + ending))
-        os.remove(os.path.join(folder, split.name + PROGRESS))
-    files.write_text(os.path.join(folder, pack.MANIFEST), json.dumps(manifest, indent=1))
-    return manifest
+            name = split.name + ending
+            facts['files'][name] = target.fingerprint(os.path.join(folder, name))
+    return facts
 
 
 def _begin_process():
@@ -72,11 +97,11 @@ def _begin_process():
     cv2.setNumThreads(1)
 
 
-def _pack_split(name, entries, folder, short_side, pool, processes):
+def _pack_split(name, entries, output, short_side, pool, processes):
     """Return how many images of each label were written."""
-    output = Output(os.path.join(folder, name), _identity(entries, short_side))
     try:
-        with tqdm(total=len(entries), initial=output.taken, unit=' images', desc=name, disable=None) as bar:
+        with Bar(total=len(entries), initial=output.taken, unit=' images', desc=name,
+                 disable=None) as bar:
             for entry, (jpeg, note) in _converted(entries[output.taken:], short_side, pool, processes):
                 output.add(entry, jpeg, note)
                 bar.update()
@@ -86,8 +111,8 @@ def _pack_split(name, entries, folder, short_side, pool, processes):
     return Counter(entry.label for entry in entries) - output.missing
 
 
-def _identity(entries, short_side):
-    digest = hashlib.sha256(b'%d' % short_side)
+def _identity(entries, short_side, source):
+    digest = hashlib.sha256(f'{short_side} {source}\n'.encode())
     for entry in entries:
         digest.update(('%d %d %d %s\n' % (entry.offset, entry.bytes, entry.label, entry.name)).encode('utf-8', 'surrogateescape'))
     return digest.hexdigest()
@@ -154,13 +179,13 @@ class Output:
         self.path = prefix + PROGRESS
         self.taken, self.written, self.missing, lengths = 0, 0, Counter(), [0] * len(ENDINGS)
         try:
-            with open(self.path) as file:
-                progress = json.load(file)
+            with open(self.path, encoding='utf-8') as file:
+                progress = _progress(file.read())
             whole = all(os.path.getsize(prefix + ending) >= length for ending, length in zip(ENDINGS, progress['lengths']))
             if whole and progress['identity'] == identity:
                 self.taken, self.written, lengths = (progress[key] for key in ('taken', 'written', 'lengths'))
                 self.missing.update({int(label): count for label, count in progress['missing'].items()})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             pass
         self.identity = identity
         self.files = [open(prefix + ending, 'ab') for ending in ENDINGS]
@@ -171,12 +196,13 @@ class Output:
     def add(self, entry, jpeg, note):
         rec, idx, lst, reported = self.files
         if note:
-            reported.write(('%s\t%s\n' % (entry.name, note)).encode('utf-8', 'surrogateescape'))
+            reported.write(f'{printable(entry.name)}\t{note}\n'.encode())
         if jpeg is None:
             self.missing[entry.label] += 1
         else:
             idx.write(b'%d\t%d\n' % (self.written, rec.tell()))
-            lst.write(('%d\t%f\t%s\n' % (self.written, entry.label, entry.name)).encode('utf-8', 'surrogateescape'))
+            # A name may have an end of line in it.
+            lst.write(f'{self.written}\t{entry.label:f}\t{printable(entry.name)}\n'.encode())
             records.write(rec, self.written, entry.label, jpeg)
             self.written += 1
         self.taken += 1

@@ -1,123 +1,301 @@
+#!/usr/bin/env python
 """Turn a data set's official archives into .rec files: python data/prepare.py cifar10.
 
 Writes OUT/NAME/{train,test}.{lst,rec,idx} (SVHN: val too) and a manifest. Running it again checks
-what is there and does the rest. See data/README.md for each data set. For ImageNet, and photographs in folders:
+what is there and does the rest. See data/README.md for each data set. For ImageNet, and photographs
+in folders:
 
 python data/prepare.py imagenet --source FOLDER_WITH_THE_TARS
 python data/prepare.py folder --source FOLDER_WITH_train_AND_val --name NAME
 """
+
 import argparse
 import os
-import re
 import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+import native  # noqa: E402
 from common.engine import cores  # noqa: E402
-from common.errors import UserError, run  # noqa: E402
+from common.errors import UserError, printable, run  # noqa: E402
 from common.options import number  # noqa: E402
 
 # Megabytes a conversion needs at its peak: the PNG files, each in blocks of 4 KB, and the .rec.
 SPACE = {'sample': 60, 'fashion-mnist': 600, 'cifar10': 700, 'cifar100': 700, 'svhn': 7000}
 PHOTOGRAPHS = ['imagenet', 'folder']
+WANTED = {
+    'imagenet': 'the official tars, which image-net.org gives after registration',
+    'folder': 'the folders train and val',
+}
+SHORT_SIDE = 480  # pixels, section 6.5
 
 
-def options():
+def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('dataset', choices=sorted(SPACE) + PHOTOGRAPHS, help='which data set; folder: any with a folder for each class')
-    parser.add_argument('--source', metavar='PATH',
-                        help='the official archive or the folder it is in (default: download it)')
-    parser.add_argument('--out', metavar='DIR', default='data',
-                        help='where the folder of the data set appears (default: %(default)s)')
-    parser.add_argument('--no-checksum', dest='checksum', action='store_false',
-                        help='take archives that differ from the official ones, such as a subset')
-    parser.add_argument('--keep-images', action='store_true', help='keep the PNG files that are packed')
+    parser.add_argument(
+        'dataset',
+        choices=sorted(SPACE) + PHOTOGRAPHS,
+        help='which data set; folder: any with a folder for each class',
+    )
+    parser.add_argument(
+        '--source',
+        metavar='PATH',
+        help='the official archive or the folder it is in (default: download it)',
+    )
+    parser.add_argument(
+        '--out',
+        metavar='DIR',
+        default='data',
+        help='where the folder of the data set appears (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--no-checksum',
+        dest='checksum',
+        action='store_false',
+        help='take archives that differ from the official ones, such as a subset',
+    )
+    parser.add_argument(
+        '--keep-images', action='store_true', help='keep the PNG files that are packed'
+    )
     group = parser.add_argument_group('imagenet and folder')
-    group.add_argument('--name', help='of the data set, in OUT (default: imagenet)')
-    group.add_argument('--short-side', type=number(int, 32, 2048), default=480, metavar='PIXELS', help='of the packed images (default: %(default)s)')
-    group.add_argument('--processes', type=number(int, 1, 512), default=cores(), metavar='N', help='default: one a core, %(default)s')
+    group.add_argument(
+        '--name', help='what a data set of folders is called, in OUT and for --dataset'
+    )
+    group.add_argument(
+        '--short-side',
+        type=number(int, 32, 2048),
+        metavar='PIXELS',
+        help=f'of the packed images (default: {SHORT_SIDE})',
+    )
+    group.add_argument(
+        '--processes',
+        type=number(int, 1, 512),
+        default=cores(),
+        metavar='N',
+        help='default: one a core, %(default)s',
+    )
     parser.add_argument('--force', action='store_true', help='convert again what is there already')
     return parser.parse_args()
 
 
-def read(args):
-    """Return the splits of the data set that was asked for."""
-    from data import cifar, fashion_mnist, svhn
-    cache = os.path.join(args.out, 'archives')
+def check(args):
+    """Raise ``UserError`` for options that do not go together."""
+    from data import target, tree
+
+    folder = os.path.join(args.out, args.name or args.dataset)
+    if args.dataset == 'folder':
+        if args.name is None:
+            raise UserError('folder needs a name for the data set: add --name NAME')
+        target.check_name(args.name)
+    elif args.name is not None:
+        raise UserError(f'--name is for folder, and {args.dataset} has a name: leave --name out')
+    if args.dataset not in PHOTOGRAPHS and args.short_side:
+        raise UserError(f'--short-side is for imagenet and folder: leave it out for {args.dataset}')
+    if args.dataset in PHOTOGRAPHS and args.keep_images:
+        raise UserError(
+            f'--keep-images is for data sets of small images: leave it out for {args.dataset}'
+        )
+    if args.dataset == 'sample' and args.source is not None:
+        raise UserError('sample is part of this repository: leave --source out')
     if args.source is not None and not os.path.exists(args.source):
-        raise UserError('--source %s: there is no such file or folder' % args.source)
+        raise UserError(f'--source {args.source}: there is no such file or folder')
+    if args.source is not None:
+        target.check_source(folder, args.source)
+        if args.dataset == 'folder':
+            tree.check_apart(args.source, folder)
+
+
+def find(args, checksum):
+    """Return the ``Source`` that was asked for; without one, archives come to OUT/archives."""
+    from data import cifar, fashion_mnist, imagenet, svhn, tree
+
+    cache = os.path.join(args.out, 'archives')
     if args.dataset == 'sample':
-        if args.source is not None:
-            raise UserError('sample is part of this repository: leave --source out')
-        return fashion_mnist.sample()
+        return fashion_mnist.find_sample(checksum)
     if args.dataset == 'fashion-mnist':
-        return fashion_mnist.splits(args.source, cache, args.checksum)
+        return fashion_mnist.find(args.source, cache, checksum)
     if args.dataset == 'svhn':
-        return svhn.splits(args.source, cache, args.checksum)
-    return cifar.splits(args.dataset, args.source, cache, args.checksum)
-
-
-def photographs(args):
-    """Return the classes and splits of the photographs that were asked for."""
-    from data import imagenet, tree
+        return svhn.find(args.source, cache, checksum)
+    if args.dataset not in PHOTOGRAPHS:
+        return cifar.find(args.dataset, args.source, cache, checksum)
     if args.source is None or not os.path.isdir(args.source):
-        raise UserError('name with --source the folder that has %s' % (
-            'the official tars, which image-net.org gives after registration' if args.dataset == 'imagenet' else 'the folders train and val'))
-    return imagenet.splits(args.source, args.checksum) if args.dataset == 'imagenet' else tree.splits(args.source)
+        raise UserError(
+            f'name with --source the folder that has {WANTED[args.dataset]}'
+        )
+    if args.dataset == 'imagenet':
+        return imagenet.find(args.source, checksum)
+    return tree.find(args.source)
 
 
-def convert(args, name):
-    """Convert into a folder that is the data set once it is finished; return the manifest."""
-    from data import archives, pack, pack_photographs
-    target, large = os.path.join(args.out, name), args.dataset in PHOTOGRAPHS
-    with pack.workplace(args.out, name, keep=large) as folder:
-        if large:
-            classes, splits = photographs(args)
-            pixels = sum(len(split.entries) for split in splits) * args.short_side ** 2 * 4 / 3
-            done = sum(os.path.getsize(os.path.join(folder, file)) for file in os.listdir(folder))
-            archives.need_space(args.out, (pixels * pack_photographs.BYTES_PER_PIXEL - done) / 1e6)
-            manifest = pack_photographs.pack_photographs(classes, splits, folder, args.short_side, args.processes)
-        else:
-            archives.need_space(args.out, SPACE[name])
-            manifest = pack.pack(read(args), folder, args.keep_images)
-        pack.publish(folder, target)
-    return manifest
+def report_prepared(args, folder, manifest):
+    """Say that a data set is there; raises ``UserError`` if it is another than was asked for."""
+    from data.source import identity
+
+    keep = 'leave --source out to keep it' if args.source else 'keep it'
+    options, made = manifest.get('options'), manifest.get('short_side')
+    if manifest.get('dataset', args.dataset) != args.dataset:
+        raise UserError(
+            f'{folder} holds {manifest["dataset"]} and not {args.dataset}: choose another folder '
+            'with --out, or add --force to replace it'
+        )
+    if args.short_side and made != args.short_side:
+        raise UserError(
+            f'{folder} has images whose shorter side is {made}: leave --short-side out to '
+            'keep it, or add --force to convert it again'
+        )
+    if args.keep_images and not os.path.isdir(os.path.join(folder, 'images')):
+        raise UserError(
+            f'{folder} was converted without --keep-images: leave that out, or add --force '
+            'to convert it again'
+        )
+    if options is None and args.source:
+        raise UserError(
+            f'{folder} was written by an earlier version, which did not note the source: '
+            f'{keep}, or add --force to convert {args.source}'
+        )
+    if (
+        options
+        and args.checksum
+        and args.dataset != 'folder'
+        and not (options['checksum'] or manifest['official'])
+    ):
+        raise UserError(
+            f'{folder} was converted with --no-checksum and need not be the official data: '
+            'add --no-checksum to keep it, or --force to convert the official data'
+        )
+    if options and (args.source or args.dataset == 'sample'):
+        if identity(find(args, checksum=False)) != manifest['source']:
+            raise UserError(
+                f'{folder} was made from other files than {args.source or "those of this version"}'
+                f': {keep}, or add --force to convert them'
+            )
+    print(f'{printable(folder)} is prepared and verified; --force converts it again')
+    if options is None:
+        print('an earlier version wrote it, so its source is not known; --force adds that')
+
+
+def convert(args, folder):
+    """Convert into a folder; return the manifest."""
+    from common import manifest
+    from data import source, target
+
+    large = args.dataset in PHOTOGRAPHS
+    endings = target.ENDINGS + (target.REPORTED,) * large
+    splits = ('train', 'test') + ('val',) * (args.dataset == 'svhn')
+    names = [split + ending for split in splits for ending in endings]
+    target.check(folder, names, args.keep_images)
+    with target.workplace(folder, keep=large) as work:
+        found = find(args, args.checksum)
+        known = source.identity(found)
+        facts = (pack_large if large else pack_small)(args, found, known, work)
+        options = {'checksum': args.checksum}
+        if args.keep_images:
+            options['keep_images'] = True
+        facts.update(
+            dataset=args.dataset,
+            source=known,
+            options=options,
+            official=is_official(args, found, facts),
+        )
+        manifest.write(work, facts)
+        target.publish(work, folder)
+    return facts
+
+
+def is_official(args, found, facts):
+    """Return whether the published archives were converted, all of them, as the paper uses them."""
+    from data import source
+
+    if args.dataset in PHOTOGRAPHS:
+        return (
+            found.verified
+            and facts['short_side'] == SHORT_SIDE
+            and not any(facts['left_out'].values())
+        )
+    return source.is_official(found)
+
+
+def pack_small(args, found, known, work):
+    """Pack the images of a built-in data set; return what the manifest says of them."""
+    from common.datasets import DATASETS
+    from data import archives, cifar, fashion_mnist, pack, svhn
+
+    archives.need_space(work, SPACE[args.dataset])
+    dataset = DATASETS[args.dataset]
+    if args.dataset in cifar.VERSIONS:
+        splits = cifar.splits(args.dataset, found, args.checksum)
+    else:
+        splits = (svhn if args.dataset == 'svhn' else fashion_mnist).splits(found)
+    facts = pack.pack(splits, work, dataset.classes, args.keep_images)
+    facts['classes'] = dataset.names or [str(label) for label in range(dataset.classes)]
+    return facts
+
+
+def pack_large(args, found, known, work):
+    """Pack photographs; return what the manifest says of them."""
+    from data import archives, imagenet, pack_photographs, tree
+
+    classes, splits = (
+        imagenet.splits(found, args.checksum) if args.dataset == 'imagenet' else tree.splits(found)
+    )
+    short = args.short_side or SHORT_SIDE
+    pixels = sum(len(split.entries) for split in splits) * short**2 * 4 / 3
+    done = sum(os.path.getsize(os.path.join(work, name)) for name in os.listdir(work))
+    archives.need_space(work, (pixels * pack_photographs.BYTES_PER_PIXEL - done) / 1e6)
+    return pack_photographs.pack_photographs(
+        classes, splits, work, short, args.processes, known['tree_sha256']
+    )
 
 
 def print_counts(manifest):
     for split, counts in manifest['splits'].items():
         if len(counts) > 100:
-            print('%-5s %7d images in %d classes of %d to %d' % (
-                split, sum(counts.values()), len(counts), min(counts.values()), max(counts.values())))
+            print(
+                '%-5s %7d images in %d classes of %d to %d'
+                % (
+                    split,
+                    sum(counts.values()),
+                    len(counts),
+                    min(counts.values()),
+                    max(counts.values()),
+                )
+            )
             continue
-        print('%-5s %7d images; of each class: %s' % (
-            split, sum(counts.values()), ' '.join('%s:%d' % item for item in counts.items())))
+        print(
+            '%-5s %7d images; of each class: %s'
+            % (split, sum(counts.values()), ' '.join('%s:%d' % item for item in counts.items()))
+        )
 
 
 def print_left_out(manifest, target):
     for split, count in manifest.get('left_out', {}).items():
         if count:
-            print('%d images of %s could not be read and were left out: %s names them' % (
-                count, split, os.path.join(target, split + '.reported')))
+            print(
+                '%d images of %s could not be read and were left out: %s names them'
+                % (count, split, printable(os.path.join(target, split + '.reported')))
+            )
+
 
 
 def main():
-    args = options()
-    name = args.name or args.dataset
-    if (args.name is None) == (args.dataset == 'folder') or not re.fullmatch(r'[A-Za-z0-9][\w.-]*', name) or args.name in SPACE:
-        raise UserError('--name is for folder, which needs it: letters, digits and hyphens, and not the name of another data set')
-    from data import pack
-    target = os.path.join(args.out, name)
-    manifest = None if args.force else pack.prepared(target)
-    if manifest and manifest.get('short_side', args.short_side) != args.short_side:
-        raise UserError('%s has images whose shorter side is %d: add --force to convert it again' % (target, manifest['short_side']))
+    args = parse_args()
+    # MXNet packs here and does not compute, so no operators need to be compiled.
+    os.environ[native.OFF] = '0'
+    check(args)
+    from data import target
+
+    folder = os.path.join(args.out, args.name or args.dataset)
+    target.finish(folder)
+    manifest = None if args.force else target.prepared(folder)
     if manifest:
-        print('%s is prepared and verified; --force converts it again' % target)
+        report_prepared(args, folder, manifest)
+        if args.dataset not in PHOTOGRAPHS:  # theirs is gone on with
+            target.tidy(folder)
     else:
-        manifest = convert(args, name)
-        print('written to %s' % target)
+        manifest = convert(args, folder)
+        print(f'written to {printable(folder)}')
     print_counts(manifest)
-    print_left_out(manifest, target)
+    print_left_out(manifest, folder)
 
 
 if __name__ == '__main__':

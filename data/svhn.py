@@ -7,6 +7,7 @@ import scipy.io
 from common.errors import UserError
 from data import archives
 from data.archives import Archive
+from data.source import Source
 from data.split import Split
 
 HOME = 'http://ufldl.stanford.edu/housenumbers/'
@@ -25,11 +26,8 @@ MOST_BYTES = 4e9  # more than any of the files has, unpacked
 SPLIT_SEED = 0  # the paper says how many are held out, not which; this choice is ours
 
 
-def splits(source, cache, checksum=True, held_out=None):
-    """Return the training, validation and test ``Split``.
-
-    400 images of each class of ``train`` and 200 of ``extra`` are held out as ``val`` (6,000), which
-    leaves 598,388 of the full archives for training.
+def find(source, cache, checksum=True):
+    """Return the ``Source``: the three files, in the order of ``ARCHIVES``.
 
     Parameters
     ----------
@@ -37,19 +35,40 @@ def splits(source, cache, checksum=True, held_out=None):
         The folder with the three files; None downloads them (1.5 GB) to ``cache``.
     checksum : bool
         Ask for the published MD5.
+
+    Raises
+    ------
+    UserError
+        A file is missing, or has another checksum.
+    """
+    wanted = list(ARCHIVES.values())
+    paths = ([archives.download(archive, cache) for archive in wanted] if source is None
+             else archives.locate_all(wanted, source, checksum))
+    known = tuple(archive.md5 for archive in wanted)
+    return Source(paths, known, verified=checksum or source is None)
+
+
+def splits(source, held_out=None):
+    """Return the training, validation and test ``Split``.
+
+    400 images of each class of ``train`` and 200 of ``extra`` are held out as ``val`` (6,000),
+    which leaves 598,388 of the full archives for training.
+
+    Parameters
+    ----------
+    source : data.source.Source
     held_out : dict, optional
         Other numbers than ``HELD_OUT``.
 
     Raises
     ------
     UserError
-        A file is missing, damaged or something else, or has too few images of a class to hold out.
+        A file is damaged or something else, or has too few images of a class to hold out.
     """
     held_out = held_out or HELD_OUT
-    paths = {name: archives.locate(archive, source, checksum) if source
-             else archives.download(archive, cache) for name, archive in ARCHIVES.items()}
-    if not checksum:
-        for path in paths.values():
+    paths = dict(zip(ARCHIVES, source.paths))
+    if not source.verified:
+        for path in source.paths:
             archives.check_matlab(path)
     random = numpy.random.RandomState(SPLIT_SEED)
     kept, held = [], []

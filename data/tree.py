@@ -2,32 +2,64 @@
 import os
 
 from common.errors import UserError
+from data.source import Source
 from data.split import Entry, Photographs
 
 VALIDATION = ('val', 'validation', 'test')  # names that such a folder goes by
 
 
-def splits(source):
-    """Return the classes, sorted names of the folders in train/, and the ``Photographs`` of both splits.
-
-    Every file is taken but hidden ones.
+def find(root):
+    """Return the ``Source``: every file in a folder of train/ and val/, but hidden ones.
 
     Raises
     ------
     UserError
         There is no such tree, a class has no image, or validation has a class that training has not.
     """
-    validation = next((name for name in VALIDATION if os.path.isdir(os.path.join(source, name))), None)
-    if not os.path.isdir(os.path.join(source, 'train')) or validation is None:
-        raise UserError('%s does not hold the folders train and val, each with a folder for every class' % source)
-    train, test = (_folders(os.path.join(source, name)) for name in ('train', validation))
+    validation = _validation(root)
+    if not os.path.isdir(os.path.join(root, 'train')) or validation is None:
+        raise UserError(f'{root} does not hold the folders train and val, each with a folder for '
+                        'every class')
+    train, test = (_folders(os.path.join(root, name)) for name in ('train', validation))
     classes = sorted(train)
     strange = sorted(set(test) - set(classes))
     if strange:
-        raise UserError('%s has the class %s, and train has none of that name' % (os.path.join(source, validation), strange[0]))
+        raise UserError(f'{os.path.join(root, validation)} has the class {strange[0]}, and train '
+                        'has none of that name')
     if len(classes) < 2:
-        raise UserError('%s holds %d classes and a network needs two or more' % (os.path.join(source, 'train'), len(classes)))
-    return classes, [Photographs(name, _entries(folders, classes)) for name, folders in (('train', train), ('test', test))]
+        raise UserError(f'{os.path.join(root, "train")} holds {len(classes)} classes and a network '
+                        'needs two or more')
+    return Source([path for folders in (train, test) for name in classes
+                   for path in folders.get(name, [])], root=root)
+
+
+def splits(source):
+    """Return the classes, in alphabetical order, and the ``Photographs`` of both splits."""
+    train = os.path.join(source.root, 'train') + os.sep
+    sides = {'train': [], 'test': []}
+    for path in source.paths:
+        sides['train' if path.startswith(train) else 'test'].append(path)
+    classes = sorted({_class_of(path) for path in sides['train']})
+    labels = {name: label for label, name in enumerate(classes)}
+    return classes, [Photographs(name, [_entry(path, labels) for path in paths])
+                     for name, paths in sides.items()]
+
+
+def check_apart(root, target):
+    """Raise ``UserError`` where a data set's folder lies among the photographs it is made from.
+
+    The other way round is fine: what lies beside the files of a data set is not touched.
+    """
+    inside = os.path.realpath(target)
+    for name in ('train', _validation(root) or VALIDATION[0]):
+        folder = os.path.realpath(os.path.join(root, name))
+        if os.path.commonpath([folder, inside]) == folder:
+            raise UserError(f'{target} lies among the photographs in {root}, where its files would '
+                            'be taken for some of them: choose another folder with --out')
+
+
+def _validation(root):
+    return next((name for name in VALIDATION if os.path.isdir(os.path.join(root, name))), None)
 
 
 def _folders(root):
@@ -44,6 +76,10 @@ def _visible(folder, kind):
     return [path for path in paths if kind(path)]
 
 
-def _entries(folders, classes):
-    return [Entry(path, 0, os.path.getsize(path), label, '%s/%s' % (name, os.path.basename(path)))
-            for label, name in enumerate(classes) for path in folders.get(name, [])]
+def _class_of(path):
+    return os.path.basename(os.path.dirname(path))
+
+
+def _entry(path, labels):
+    name = _class_of(path)
+    return Entry(path, 0, os.path.getsize(path), labels[name], f'{name}/{os.path.basename(path)}')

@@ -10,11 +10,12 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import numpy  # noqa: E402
-from tqdm import tqdm  # noqa: E402
 
-from common import images, records  # noqa: E402
-from common.errors import UserError, run  # noqa: E402
+from common import images, manifest, records  # noqa: E402
+from common.errors import UserError, printable, run  # noqa: E402
 from common.options import number  # noqa: E402
+from common.progress import Bar  # noqa: E402
+from data import target  # noqa: E402
 
 
 def parse_args():
@@ -30,10 +31,12 @@ def verify(path, classes, shape):
     """Return the labels and the range of sizes of a file; raises ``UserError`` for the first fault."""
     total = records.check(path, classes, shape)
     labels, sizes = [], set()
-    for label, data in tqdm(records.labelled_images(path), total=total, unit=' images', desc=path, disable=None):
+    for label, data in Bar(records.labelled_images(path), total=total, unit=' images',
+                           desc=printable(path), disable=None):
         image = images.cv2.imdecode(numpy.frombuffer(data, numpy.uint8), images.cv2.IMREAD_COLOR)
         if image is None:
-            raise UserError('%s: image %d of %d does not decode: %s' % (path, len(labels) + 1, total, records.AGAIN))
+            raise UserError(f'{path}: image {len(labels) + 1} of {total} does not decode: '
+                            f'{records.again(path)}')
         labels.append(int(label))
         sizes.add('%dx%d' % image.shape[1::-1])
     return labels, sizes
@@ -41,13 +44,13 @@ def verify(path, classes, shape):
 
 def check_manifest(path):
     """Return the manifest that names the file, or None; raises ``UserError`` where the file is not what it says."""
-    from data import pack
     folder, name = os.path.split(os.path.abspath(path))
-    manifest = pack.manifest_of(folder)
-    expected = manifest and manifest['files'].get(name)
-    if expected and pack.fingerprint(path) != expected:
-        raise UserError('%s is not the file that %s describes: %s' % (path, os.path.join(folder, pack.MANIFEST), records.AGAIN))
-    return manifest if expected else None
+    known = manifest.read(folder)
+    expected = known and known['files'].get(name)
+    if expected and target.fingerprint(path) != expected:
+        raise UserError(f'{path} is not the file that {os.path.join(folder, manifest.NAME)} '
+                        f'describes: {records.again(path)}')
+    return known if expected else None
 
 
 def main():
@@ -57,7 +60,8 @@ def main():
         labels, sizes = verify(path, args.classes, None if args.any_size or 'short_side' in known else records.SHAPE)
         counts = numpy.bincount(labels)
         print('%s: %d images of %s, %d classes of %d to %d images, no fault%s' % (
-            path, len(labels), sizes.pop() if len(sizes) == 1 else 'several sizes', (counts > 0).sum(), counts[counts > 0].min(),
+            printable(path), len(labels), sizes.pop() if len(sizes) == 1 else 'several sizes',
+            (counts > 0).sum(), counts[counts > 0].min(),
             counts.max(), ', as its manifest says' if known else ''))
 
 

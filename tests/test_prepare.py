@@ -18,6 +18,7 @@ import pytest
 import scipy.io
 from conftest import ROOT, run_script, user_error
 
+from common import datasets
 from common.engine import mx
 from data import archives, cifar, fashion_mnist, svhn
 
@@ -42,8 +43,7 @@ def assert_converted(folder, truth):
 
 
 def nothing_written(out, dataset):
-    return not os.path.exists(os.path.join(str(out), dataset)) and not [
-        name for name in os.listdir(str(out)) if name.startswith('.%s-' % dataset)]
+    return not os.path.exists(os.path.join(str(out), dataset))
 
 
 @pytest.mark.parametrize('dataset', ('cifar10', 'cifar100'))
@@ -71,8 +71,9 @@ def test_cifar_from_its_folder_and_unpacked(tmp_path, fashion):
 
 def test_svhn_split(tmp_path, fashion, monkeypatch):
     truth = written.svhn(tmp_path, fashion)
-    splits = {s.name: (s.labels, numpy.array(list(s.images))) for s in svhn.splits(
-        str(tmp_path), None, checksum=False, held_out={'train': 2, 'extra': 1})}
+    source = svhn.find(str(tmp_path), None, checksum=False)
+    splits = {s.name: (s.labels, numpy.array(list(s.images)))
+              for s in svhn.splits(source, held_out={'train': 2, 'extra': 1})}
     assert numpy.bincount(splits['val'][0]).tolist() == [3] * 10
     assert len(splits['train'][0]) == 60 + 40 - 30
     numpy.testing.assert_array_equal(splits['test'][1], truth['test'][0])
@@ -81,7 +82,7 @@ def test_svhn_split(tmp_path, fashion, monkeypatch):
     def keyed(pairs):
         return sorted((image.tobytes(), int(label)) for labels, images in pairs for label, image in zip(labels, images))
     assert keyed([splits['train'], splits['val']]) == keyed([(l, i) for i, l in (truth['train'], truth['extra'])])
-    again = svhn.splits(str(tmp_path), None, checksum=False, held_out={'train': 2, 'extra': 1})
+    again = svhn.splits(source, held_out={'train': 2, 'extra': 1})
     numpy.testing.assert_array_equal(again[1].labels, splits['val'][0])
     numpy.testing.assert_array_equal(numpy.array(list(again[1].images)), splits['val'][1])
 
@@ -122,7 +123,9 @@ def test_the_whole_of_fashion_mnist(tmp_path):
     """Debian's package is found without --source and has a known checksum."""
     said = run_script(HERE, 'fashion-mnist', '--out', tmp_path)
     assert 'train   60000 images; of each class: 0:6000' in said and 'test    10000 images' in said
-    assert_converted(tmp_path / 'fashion-mnist', {s.name: (s.images, s.labels) for s in fashion_mnist.splits(None, None)})
+    splits = fashion_mnist.splits(fashion_mnist.find(None, None))
+    assert_converted(tmp_path / 'fashion-mnist', {s.name: (s.images, s.labels) for s in splits})
+    assert datasets.identity(str(tmp_path / 'fashion-mnist'))['official']
 
 
 def test_sample_is_balanced_and_padded(sample):
@@ -131,11 +134,13 @@ def test_sample_is_balanced_and_padded(sample):
         assert numpy.bincount(labels.astype(int)).tolist() == [each] * 10
         assert not images[:, :2].any() and not images[:, :, -2:].any() and images[:, 2:-2, 2:-2].any()
         assert (images[..., 0] == images[..., 2]).all()
+    assert datasets.identity(str(sample / 'sample'))['official']
 
 
 @pytest.mark.skipif(not os.path.isdir(fashion_mnist.DEBIAN), reason='dataset-fashion-mnist is not installed')
 def test_sample_is_the_first_of_each_class(fashion):
-    for split, whole, each in zip(fashion, fashion_mnist.splits(None, None), (500, 100)):
+    wholes = fashion_mnist.splits(fashion_mnist.find(None, None))
+    for split, whole, each in zip(fashion, wholes, (500, 100)):
         first = numpy.sort(numpy.concatenate([numpy.flatnonzero(whole.labels == c)[:each] for c in range(10)]))
         numpy.testing.assert_array_equal(split.images, whole.images[first])
 
@@ -189,23 +194,25 @@ def test_user_can_pack_a_folder_by_hand(tmp_path, sample):
 def test_interrupted_run_leaves_no_half_file(tmp_path, moment):
     command = [sys.executable, HERE, 'sample', '--out', str(tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while not list(tmp_path.glob('.sample-*/images/*/*/*.png')):
+    while not list(tmp_path.glob('sample/.part/images/*/*/*.png')):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(moment)
     process.communicate(timeout=60)
-    assert process.returncode and not (tmp_path / 'sample').exists()
+    assert process.returncode and not list(tmp_path.glob('sample/*.rec'))
     run_script(*command[1:])
-    assert not list(tmp_path.glob('.sample-*')) and (tmp_path / 'sample' / 'manifest.json').exists()
+    assert not (tmp_path / 'sample' / '.part').exists()
+    assert (tmp_path / 'sample' / 'manifest.json').exists()
 
 
 def test_second_run_at_the_same_time_is_refused(tmp_path):
     from common.errors import UserError
-    from data import pack
-    with pack.workplace(str(tmp_path), 'sample'):
+    from data import target
+    with target.workplace(str(tmp_path / 'sample')):
         with pytest.raises(UserError, match='another run'):
-            with pack.workplace(str(tmp_path), 'sample'):
+            with target.workplace(str(tmp_path / 'sample')):
                 pass
+    assert os.listdir(str(tmp_path)) == []
 
 
 # ---- what is refused ----
@@ -381,7 +388,7 @@ def test_download(tmp_path, server, fashion):
     (folder / 'cifar.tar.gz').write_bytes(b'something else')
     with pytest.raises(UserError, match='MD5'):
         archives.download(archive, str(tmp_path / 'other'))
-    assert not os.listdir(str(tmp_path / 'other'))
+    assert not (tmp_path / 'other').exists()
 
 
 def test_official_addresses():
