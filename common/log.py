@@ -2,11 +2,13 @@
 
 The header has every option, the versions, the number of parameters and the sizes of the data set;
 ``data`` says which images they are: the SHA-256 of their manifest, and whether they are the
-``official`` ones. A record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entropy,
-nats), ``train_error``, ``test_error`` (top-1, %), with photographs, and else with 100 classes and more,
+``official`` ones.
+
+A record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entropy, nats),
+``train_error``, ``test_error`` (top-1, %), with photographs, and else with 100 classes and more,
 ``train_top5`` and ``test_top5`` (top-5 error, %), with an ensemble ``test_components`` and
-``test_without`` ({name: top-1 error} of each component alone and of the ensemble without it), ``lr`` of
-the epoch's first update, ``seconds`` of the whole epoch and ``images_per_second`` of its training.
+``test_without`` ({name: top-1 error} of each component alone and of the ensemble without it), ``lr``
+of the epoch's first update, ``seconds`` of the whole epoch and ``images_per_second`` of its training.
 """
 import json
 import os
@@ -44,7 +46,7 @@ _OPTIONS = {
 _DATA = {
     'type': 'object',
     'properties': {'manifest_sha256': _or_null(_NAME), 'official': _or_null({'type': 'boolean'}),
-                   'train_images': _COUNT, 'test_images': _COUNT, 'classes': _COUNT}}
+                   'train_images': _COUNT, 'test_images': _COUNT, 'classes': _or_null(_COUNT)}}
 _HEADER = {
     'type': 'object', 'required': ['run', 'options'],
     'properties': {

@@ -81,3 +81,9 @@ def test_bytes_that_are_no_text(tmp_path):
     assert 'not a training log' in user_error('plot_curves.py', tmp_path / 'x.jsonl', '--out', tmp_path / 'x.png')
     with pytest.raises(UserError, match='not a training log'):
         log.read(str(tmp_path))
+
+
+def test_images_that_have_no_manifest(good):
+    """Packed by hand, they have an identity and no number of classes (datasets.identity)."""
+    log_files.changed(good, good, data={'manifest_sha256': 'b' * 64, 'train_images': 40, 'test_images': 20, 'classes': None})
+    assert log.read(good)[0]['data']['classes'] is None
