@@ -2,7 +2,7 @@
 import os
 import sys
 
-from common import datasets, records, schema
+from common import datasets, manifest, records
 from common.errors import UserError
 from common.scorer import infer
 
@@ -28,14 +28,6 @@ def same_classes(one, other):
         not one.names or not other.names or list(one.names) == list(other.names))
 
 
-# What scoring asks a manifest for.
-_manifest = schema.checker({
-    'type': 'object', 'required': ['splits', 'files'], 'properties': {
-        'dataset': {'type': 'string'}, 'files': {'type': 'object'},
-        'splits': {'type': 'object', 'minProperties': 1, 'additionalProperties': {
-            'type': 'object', 'minProperties': 1}}}})
-
-
 def check_record_file(path, model):
     """Raise ``UserError`` for a .rec file whose images have other classes than the network's.
 
@@ -43,14 +35,7 @@ def check_record_file(path, model):
     line on stderr says so if some classes are missing.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    try:
-        with open(os.path.join(folder, datasets.MANIFEST), encoding='utf-8') as file:
-            known = _manifest(file.read())
-    except (FileNotFoundError, NotADirectoryError):
-        known = {'files': ()}
-    except ValueError as error:
-        raise UserError(f'{os.path.join(folder, datasets.MANIFEST)} is damaged, or not written by '
-                        f'data/prepare.py ({error}): prepare the data set again') from None
+    known = manifest.read(folder) or {'files': ()}
     if name not in known['files']:
         _tell_missing_classes(path, model)
         return

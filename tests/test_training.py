@@ -255,7 +255,7 @@ def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
         except OSError:  # the other end is closed
             break
     assert process.wait() == 0 and 'epoch 1/1  lr 0.1' in process.stdout.read()
-    assert b'epoch 1:' in shown and b'/300' in shown and b'loss=' in shown
+    assert b'epoch 1:' in shown and b'/300' in shown and b'loss ' in shown
     assert '/300' not in run_script(*command[1:]) and not subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE,
                                                                        stderr=subprocess.PIPE).stderr
 
