@@ -27,8 +27,7 @@ def write_atomically(path, write):
     processes that write the same file, one waits for the other. A process that is killed leaves the
     temporary file, and the next one that writes ``path`` uses it up.
     """
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, '.' + name + PARTIAL)
+    folder, temporary = os.path.dirname(os.path.abspath(path)), partial(path)
     with locked(temporary):
         try:
             write(temporary)
@@ -39,6 +38,12 @@ def write_atomically(path, write):
             remove(temporary)
             raise
     _sync_folder(folder)
+
+
+def partial(path):
+    """Return the temporary name under which ``write_atomically`` begins to write ``path``."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(folder, '.' + name + PARTIAL)
 
 
 @contextlib.contextmanager

@@ -6,10 +6,9 @@ a schema wherever it is read, and no name in it leads out of its folder.
 
 import json
 import os
-import shlex
 
 from common import files, schema
-from common.errors import UserError
+from common.errors import UserError, command
 
 NAME = 'manifest.json'
 WORK = '.part'  # folder in that of a data set, where a conversion keeps what is not finished
@@ -166,7 +165,7 @@ def again(folder, *options):
         known = read(folder) or {}
     except (UserError, OSError):
         known = {}
-    words = ['python', 'data/prepare.py']
+    words = []
     if known.get('dataset', name) in BUILT_IN:
         words += [known.get('dataset', name)]
     elif known.get('dataset', name) == 'imagenet':
@@ -178,4 +177,4 @@ def again(folder, *options):
             '--out',
             out if os.path.relpath(out).startswith(os.pardir) else os.path.relpath(out),
         ]
-    return ' '.join(map(shlex.quote, [*words, *options]))
+    return command('data/prepare.py', *words, *options)

@@ -8,7 +8,7 @@ import numpy
 from common import records
 from common.errors import UserError
 from common.images import cv2
-from common.processes import die_with_parent
+from common.processes import die_with_parent, signals_come, signals_wait
 from common.progress import Bar
 from data import target
 
@@ -65,14 +65,21 @@ def _write_images(split, root, list_path):
             listing.write('%d\t%f\t%s\n' % (number, label, name))
 
 
+def _begin_process():
+    signals_come()
+    # It would go on writing into a folder that the next run uses already.
+    die_with_parent()
+
+
 def _run_im2rec(folder, root, total):
     """Pack the PNG files of every list in ``folder`` as they are, byte for byte."""
     command = [sys.executable, '-m', 'common.engine', 'mxnet.tools.im2rec', os.path.abspath(folder),
                os.path.abspath(root), '--pass-through']
-    # It would go on writing into a folder that the next run uses already.
-    with subprocess.Popen(command, cwd=target.ROOT, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, universal_newlines=True, errors='replace',
-                          preexec_fn=die_with_parent) as process:
+    with signals_wait():
+        process = subprocess.Popen(command, cwd=target.ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, universal_newlines=True,
+                                   errors='replace', preexec_fn=_begin_process)
+    with process:
         said = ['it said nothing']
         try:
             with Bar(total=total, unit=' images', desc='im2rec', disable=None) as bar:

@@ -11,7 +11,7 @@ import numpy
 from common import files, images, records, schema
 from common.errors import UserError, printable
 from common.images import cv2
-from common.processes import die_with_parent
+from common.processes import die_with_parent, signals_come, signals_wait
 from common.progress import Bar
 from data import target
 from data.target import PROGRESS
@@ -93,6 +93,7 @@ def _begin_process():
     import signal
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that writes stops, and these with it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals_come()
     die_with_parent()
     cv2.setNumThreads(1)
 
@@ -124,7 +125,8 @@ def _converted(entries, short_side, pool, processes):
     try:
         for start in range(0, len(entries), CHUNK):
             chunk = entries[start:start + CHUNK]
-            waiting.append((chunk, pool.submit(convert, chunk, short_side)))
+            with signals_wait():  # it may start a process
+                waiting.append((chunk, pool.submit(convert, chunk, short_side)))
             if len(waiting) >= AHEAD * processes:
                 chunk, future = waiting.popleft()
                 yield from zip(chunk, future.result())

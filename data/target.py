@@ -8,7 +8,6 @@ brings it to its end. Nothing is removed or replaced but files whose names this 
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -33,11 +32,10 @@ TAKEN = (
     *manifest.BUILT_IN,
 )
 # What can be in ``.part``, but for IMAGES.
-TEMPORARY = [LOCK, manifest.NAME, manifest.NAME + '.tmp'] + [
-    split + ending
-    for split in SPLITS
-    for ending in (*ENDINGS, REPORTED, PROGRESS, PROGRESS + '.tmp')
+TEMPORARY = [LOCK, manifest.NAME] + [
+    split + ending for split in SPLITS for ending in (*ENDINGS, REPORTED, PROGRESS)
 ]
+TEMPORARY += [os.path.basename(files.partial(name)) for name in TEMPORARY]
 
 
 def check_name(name):
@@ -184,19 +182,11 @@ def _locked(work, target):
     while True:
         try:
             os.makedirs(work, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            return files.take_lock(path, wait=False)
         except FileNotFoundError:  # a folder was removed in between
             continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), os.stat(path)):
-                return lock
         except BlockingIOError:
-            os.close(lock)
             raise UserError(f'another run is preparing {target}: wait for it to end')
-        except FileNotFoundError:
-            pass
-        os.close(lock)
 
 
 def clear(work):
