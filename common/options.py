@@ -45,7 +45,7 @@ def add_devices(parser):
     group = parser.add_argument_group('where to compute (default: the GPUs that are found, else the CPU)')
     either = group.add_mutually_exclusive_group()
     either.add_argument('--gpus', type=gpu_list, metavar='LIST', help='GPU numbers, such as 0,1')
-    either.add_argument('--cpus', type=number(int, 1), metavar='N',
+    either.add_argument('--cpus', type=number(int, 1, 1024), metavar='N',
                         help='N CPU contexts, over which training splits a batch as over GPUs')
     group.add_argument('--threads', type=number(int, 1, 1024), metavar='N',
                        help='OpenMP threads; more than there are cores are slow (default: OMP_NUM_THREADS, else every core)')

@@ -11,6 +11,7 @@ from symbols.layers import BN_MOMENTUM
 
 # symbol: what is trained; title: of it, in the name of the run; decay: recipe.Decay of the learning rate.
 Plan = namedtuple('Plan', 'symbol title decay')
+MOST_EPOCHS = 100000  # beyond what anybody trains; a slip of the finger should not run for ever
 KVSTORES = ('device', 'local', 'nccl', 'dist_sync', 'dist_device_sync', 'dist_async')
 
 
@@ -19,7 +20,7 @@ def add_recipe(parse, epochs, lr, batch):
 
     ``epochs`` says how many there are by default, ``lr`` how the learning rate goes down.
     """
-    parse.add_argument('--epochs', type=number(int, 1), metavar='N', help='default: ' + epochs)
+    parse.add_argument('--epochs', type=number(int, 1, MOST_EPOCHS), metavar='N', help='default: ' + epochs)
     parse.add_argument('--batch-size', type=number(int, 1), default=batch, metavar='N',
                        help='images in a batch, over all devices and workers (default: %(default)s)')
     parse.add_argument('--lr', type=options.learning_rate, default=0.1, help='first learning rate; ' + lr + ' (default: %(default)s)')

@@ -45,8 +45,9 @@ def locate(archive, source, checksum=True):
         otherwise = f'leave --source out to download it from {archive.url}'
         if not archive.download:
             otherwise = f'get it from {archive.url}'
-        raise UserError(f'{path} is not there: give --source the official archive or its folder, '
-                        f'or {otherwise}')
+        wrong = 'is no file' if os.path.exists(path) else 'is not there'
+        raise UserError(f'{path} {wrong}: give --source the official archive or its folder, or '
+                        f'{otherwise}')
     if checksum:
         verify(path, archive)
     return path

@@ -21,7 +21,7 @@ def small_cifar(folder, fashion, train, test):
 
 def arguments(folder, *more):
     """Options of a run of seconds on the small CIFAR-10, its files under ``folder``."""
-    return ('train_cifar.py', '--network', 'mr', '--depth', '8', '--epochs', '4', '--batch-size', '32',
+    return ('train_cifar.py', '--network', 'mr', '--depth', '8', '--epochs', '4', '--batch-size', '32', '--bn-momentum', '0.9',
             '--data-dir', folder / 'data', '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints',
             *more)
 
