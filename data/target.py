@@ -8,6 +8,7 @@ brings it to its end. Nothing is removed or replaced but files whose names this 
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import re
@@ -18,6 +19,7 @@ from common.manifest import SPLITS, WORK
 
 LOCK, IMAGES, PROGRESS = 'lock', 'images', '.progress'
 ENDINGS = ('.rec', '.idx', '.lst')
+ATTEMPTS = 100  # to take a lock while others remove their empty folders
 REPORTED = '.reported'  # which photographs were no ordinary JPEGs
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -110,21 +112,36 @@ def _check_folder(target):
         and not manifest.read(inside)
     ):
         raise UserError(f'{target} is a folder of the project: choose another --out or --name')
-    work = os.path.join(target, WORK)
-    if os.path.lexists(work):
-        if os.path.islink(work) or not os.path.isdir(work):
-            strange = [work]
-        else:
-            strange = [
-                os.path.join(work, name)
-                for name in sorted(os.listdir(work))
-                if name not in (*TEMPORARY, IMAGES)
-            ]
-        if strange:
-            raise UserError(
-                f'{strange[0]} was not written by data/prepare.py, '
-                f'which needs a folder {WORK} of its own there: move it away'
-            )
+    strange = _strange(os.path.join(target, WORK))
+    if strange:
+        raise UserError(
+            f'{strange[0]} was not written by data/prepare.py, '
+            f'which needs a folder {WORK} of its own there: move it away'
+        )
+
+
+def _strange(work):
+    """Return what is in a work folder, or in its place, that no conversion has put there.
+
+    A conversion makes no links, and one would lead it out of its folder.
+    """
+    if not os.path.lexists(work):
+        return []
+    folders = [work, *(path for stars in ('', '*', '*/*') for path in _below(work, IMAGES, stars))]
+    strange = [path for path in folders if os.path.islink(path)]
+    if strange or not os.path.isdir(work):
+        return strange or [work]
+    paths = {name: os.path.join(work, name) for name in sorted(os.listdir(work))}
+    return [
+        path
+        for name, path in paths.items()
+        if os.path.islink(path)
+        or not (os.path.isdir(path) if name == IMAGES else name in TEMPORARY and os.path.isfile(path))
+    ]
+
+
+def _below(*parts):
+    return glob.glob(os.path.join(glob.escape(parts[0]), *parts[1:]).rstrip(os.sep))
 
 
 def check_source(target, source):
@@ -179,12 +196,13 @@ def _missing(path):
 def _locked(work, target):
     """Return the open lock file of a work folder, which the last user may be about to remove."""
     path = os.path.join(work, LOCK)
-    while True:
+    for attempt in range(ATTEMPTS):
         try:
             os.makedirs(work, exist_ok=True)
             return files.take_lock(path, wait=False)
-        except FileNotFoundError:  # a folder was removed in between
-            continue
+        except FileNotFoundError:  # a folder was removed in between, or can never be made
+            if attempt == ATTEMPTS - 1:
+                raise
         except BlockingIOError:
             raise UserError(f'another run is preparing {target}: wait for it to end')
 

@@ -293,6 +293,29 @@ def test_what_a_killed_run_left_is_removed_by_its_name(tmp_path, subset):
     assert (place / '.part' / 'letter.txt').exists() and (pictures / 'kitten.png').exists()
 
 
+@pytest.mark.parametrize('name', ('train.rec', 'lock', 'images', 'images/train', 'images/train/003'))
+def test_a_conversion_is_not_led_out_of_its_folder(mine, tree, tmp_path, name):
+    """By a link of one of its names: what it leads to would be overwritten, or emptied."""
+    (tmp_path / 'letters' / 'train' / '003').mkdir(parents=True)
+    letter = tmp_path / 'letters' / 'train' / '003' / '000001.png'
+    letter.write_text('not ours')
+    path = mine / 'mine' / '.part' / name
+    path.parent.mkdir(parents=True)
+    inside = {'images': 'letters', 'images/train': 'letters/train'}.get(name, 'letters/train/003')
+    path.symlink_to(letter if name in ('train.rec', 'lock') else tmp_path / inside)
+    assert f'{path} was not written by' in user_error(*folder(tree, mine, '--force'))
+    assert letter.read_text() == 'not ours' and path.is_symlink()
+    path.unlink()
+    path.mkdir()
+    if not name.startswith('images'):
+        assert f'{path} was not written by' in user_error(*folder(tree, mine, '--force'))
+
+
+def test_a_folder_that_cannot_be_made(tree):
+    """Nor ever will be: it is not waited for."""
+    assert '/proc/x' in user_error(*folder(tree, '/proc/x'), timeout=60)
+
+
 def test_nothing_stays_behind_where_nothing_is_done(tmp_path):
     out = tmp_path / 'new' / 'data'
     for word, command in (
