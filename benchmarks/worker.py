@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import time
 
 import numpy
@@ -109,11 +110,14 @@ class Ours:
     def profile(self, steps):
         """Return milliseconds of a training step by operator; of little meaning where operators run in bulk."""
         profiler = self.mx.profiler
-        profiler.set_config(profile_imperative=True, profile_symbolic=True, aggregate_stats=True, filename=os.devnull)
-        profiler.set_state('run')
-        self.train(steps)
-        profiler.set_state('stop')
-        found = json.loads(profiler.dumps(format='json'))['Time']['operator']
+        # MXNet replaces the file it is given by a new one: of /dev/null it would make an ordinary file, where it may.
+        with tempfile.TemporaryDirectory() as folder:
+            profiler.set_config(profile_imperative=True, profile_symbolic=True, aggregate_stats=True,
+                                filename=os.path.join(folder, 'profile.json'))
+            profiler.set_state('run')
+            self.train(steps)
+            profiler.set_state('stop')
+            found = json.loads(profiler.dumps(format='json'))['Time']['operator']
         return {name: values['Total'] / steps for name, values in found.items()}
 
 

@@ -1,5 +1,7 @@
 """benchmark.py measures both sides in turn and prints their ratio."""
+import os
 import re
+import stat
 
 import pytest
 from conftest import run_script, user_error
@@ -45,11 +47,13 @@ def test_limit_and_start_up():
 
 
 def test_operators():
+    """The times by class of operator; and /dev/null, which the profiler was once given, is still a device."""
     said = run_script('benchmark.py', '--network', 'mr', '--depth', '8', '--batch-size', '8', '--operators')
     shares = {line.split('%  ')[1]: float(line.split('ms')[1].split('%')[0]) for line in said.splitlines()[1:]}
     assert abs(sum(shares.values()) - 100) < 1
     assert {'convolution, forward', 'convolution, backward', 'BatchNorm, sums, ReLU, forward', 'update'} <= set(shares)
     assert shares['other'] < 50
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
 def test_mistakes():

@@ -88,6 +88,7 @@ ALLOWED = {
     ('benchmarks/photographs.py', 'open'): OTHER,
     ('benchmarks/photographs.py', 'tempfile.TemporaryDirectory'): OTHER,
     ('benchmarks/photographs.py', 'tempfile.mkdtemp'): OTHER,
+    ('benchmarks/worker.py', 'tempfile.TemporaryDirectory'): OTHER,
     # The conversion of data sets, each file in the folder that data/pack.py makes for it.
     ('data/archives.py', 'open'): 'a download',
     ('data/imagenet.py', 'tempfile.NamedTemporaryFile'): 'the list of classes, which SciPy reads',
