@@ -82,15 +82,14 @@ def _options(place, words, folders):
     return vars(args)
 
 
-def alike(line, run):
-    """Return whether a run has the setting of a line, as far as a command line tells.
+def alike(setting, seed, run):
+    """Return whether a run has the setting and the seed of a line, as far as a command line tells.
 
     It does not tell the images, which are compared by the data set's name, nor rollbacks, nor over how many devices
     batches were split.
     """
-    told = repetition.setting_of(line.options)
-    return all(run.setting.get(name) == value for name, value in told.items()
-               if name not in ('data', 'rollbacks', 'devices', 'workers')) and run.seed == line.options['seed']
+    return run.seed == seed and all(run.setting.get(name) == value for name, value in setting.items()
+                                    if name not in ('data', 'rollbacks', 'devices', 'workers'))
 
 
 def describe(state, takes):
@@ -109,7 +108,8 @@ class State(NamedTuple):
 
 def state_of(line, runs, checkpoint_dir):
     """Return the ``State`` of a line; ``runs`` are those of the logs."""
-    mine = [run for run in runs if alike(line, run)]
+    setting, seed = line.setting, line.options['seed']
+    mine = [run for run in runs if alike(setting, seed, run)]
     for run in mine:
         if run.finished:
             return State(run.header['run'], '', len(run.records))

@@ -93,9 +93,3 @@ class Timetable:
             return 0
         known = self.epochs.get(tuple(line.setting.get(name) for name in SPEED))
         return statistics.median(known) * (line.options['epochs'] - state.epochs_done) if known else None
-
-
-def duration(seconds):
-    """Return seconds as a text for people, such as ``3 h 20 min``."""
-    minutes = round(seconds / 60)
-    return f'{minutes // 60} h {minutes % 60:02} min' if minutes >= 60 else f'{minutes} min' if minutes else f'{seconds:.0f} s'

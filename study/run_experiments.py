@@ -20,8 +20,9 @@ sys.path[0] = ROOT
 from common import options, repetition  # noqa: E402 -- found through the line above
 from common.errors import UserError, run  # noqa: E402
 from common.options import number  # noqa: E402
+from common.progress import duration  # noqa: E402
 from study import grid  # noqa: E402
-from study.grid_jobs import Job, Timetable, cores_for, duration  # noqa: E402
+from study.grid_jobs import Job, Timetable, cores_for  # noqa: E402
 
 PAUSE = 0.5  # seconds between two looks at the jobs
 PATIENCE = 60  # seconds that jobs get to stop in good order
