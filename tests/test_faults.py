@@ -17,6 +17,7 @@ import symbols
 from common import checkpoint, data, datasets, fit, log
 from common.engine import mx
 from common.errors import UserError
+from symbols.graph import with_bn_momentum
 from train_cifar import parser
 
 EPOCHS = 4
@@ -293,7 +294,7 @@ def poison(monkeypatch, epoch, times):
 
 def fitted(place, folder, *more):
     args, batches = options_for(place, folder, *more)
-    return fit.fit(args, symbols.get_symbol('mr', 8), batches, [mx.cpu()], 'nan', {})
+    return fit.fit(args, with_bn_momentum(symbols.get_symbol('mr', 8), args.bn_momentum), batches, [mx.cpu()], 'nan', {})
 
 
 def test_nan_stops_the_run(place, tmp_path, monkeypatch):
