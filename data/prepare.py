@@ -15,7 +15,6 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-import native  # noqa: E402
 from common.engine import cores  # noqa: E402
 from common.errors import UserError, printable, run  # noqa: E402
 from common.options import number  # noqa: E402
@@ -279,8 +278,6 @@ def print_left_out(manifest, target):
 
 def main():
     args = parse_args()
-    # MXNet packs here and does not compute, so no operators need to be compiled.
-    os.environ[native.OFF] = '0'
     check(args)
     from data import target
 
