@@ -6,11 +6,10 @@ python score.py --run RUN --image FILE...
 """
 import argparse
 import os
-import shlex
 
 from common import engine, options
 from common.datasets import get
-from common.errors import UserError, printable, run
+from common.errors import UserError, command, printable, run
 
 MOST_PRINTED = 10  # classes of an image
 
@@ -124,11 +123,11 @@ def print_error(model, args):
 
 def command_for_components(args):
     """Return the command that scores each network of an ensemble, with the folders it needs."""
-    words = ['python', 'score_ensemble.py', '--run', args.run]
+    words = ['--run', args.run]
     for key, default in options.FOLDERS.items():
         if getattr(args, key) != default:
             words += ['--' + key.replace('_', '-'), getattr(args, key)]
-    return ' '.join(map(shlex.quote, words))
+    return command('score_ensemble.py', *words)
 
 
 def print_probabilities(model, args):

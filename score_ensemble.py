@@ -5,11 +5,10 @@ python score_ensemble.py --run RUN
 """
 import argparse
 import os
-import shlex
 
 from common import engine, options
 from common.datasets import get
-from common.errors import UserError, run
+from common.errors import UserError, command, run
 from symbols import ensemble
 
 
@@ -31,8 +30,8 @@ def score(args):
     folder = scorer.find_run(args.run, args.checkpoint_dir)
     symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
     if not ensemble.names_of(symbol.list_outputs()):
-        raise UserError(f'{args.run} is a run of one network: "python score.py --run '
-                        f'{shlex.quote(args.run)}" scores it')
+        raise UserError(f'{args.run} is a run of one network: '
+                        f'"{command("score.py", "--run", args.run)}" scores it')
     name = state['header']['options']['dataset']
     title = f'{state["header"]["run"]}, epoch {epoch}'
     model = scorer.Model(symbol, arrays, title, name, get(name, args.data_dir))

@@ -173,7 +173,7 @@ def _write_symbol(folder, symbol, known):
 def _keep_foreign(path, digests):
     """Give a file another name, and say so, unless its SHA-256 is one of the run's own."""
     found = _digest(path)
-    if found is not None and found not in digests:
+    if os.path.lexists(path) and (found is None or found not in digests):
         _tell_kept(path, files.set_aside(path))
 
 
@@ -204,6 +204,8 @@ def _read_state(path):
     UserError
         The file cannot be read, or a newer version of this project wrote it.
     """
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise UserError(f'{path} is no ordinary file: give it another name')
     try:
         with open(path, encoding='utf-8') as file:
             head, _, rest = file.read().partition(', "state": ')
@@ -234,11 +236,8 @@ def _check_format(path, found):
 
 
 def _digest(path):
-    """Return the SHA-256 of a file, or None if there is none."""
-    try:
-        return files.digest_of(path, hashlib.sha256())
-    except FileNotFoundError:
-        return None
+    """Return the SHA-256 of a file, or None if there is none; a pipe would never end."""
+    return files.digest_of(path, hashlib.sha256()) if os.path.isfile(path) else None
 
 
 def whole(folder, name, state):

@@ -1,9 +1,8 @@
 """Whether a network and the data that it is to be scored on have the same classes."""
 import os
-import sys
 
 from common import datasets, manifest, records
-from common.errors import UserError
+from common.errors import UserError, printable, tell
 from common.scorer import infer
 
 
@@ -35,20 +34,21 @@ def check_record_file(path, model):
     line on stderr says so if some classes are missing.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    known = manifest.read(folder) or {'files': ()}
-    if name not in known['files']:
+    known = manifest.read(folder)
+    if known is None or name not in known['files']:
         _tell_missing_classes(path, model)
         return
-    classes = max(map(len, known['splits'].values()))
-    other = datasets.DATASETS.get(known.get('dataset', os.path.basename(folder)))
-    own = model.dataset
-    if classes != own.classes or (other and not own.short and not same_classes(other, own)):
+    own, number = model.dataset, max(map(len, known['splits'].values()))
+    # Older manifests have no names: then the folder's says which data set it is.
+    fallback = datasets.DATASETS.get(os.path.basename(folder), own)
+    names = [printable(each) for each in known.get('classes', fallback.names)]
+    if number != own.classes or names and own.names and names != list(own.names):
         raise UserError(f'{path} has other classes than {model.name}, which the network is for '
-                        f'({classes} and {own.classes}): name a .rec file of {model.name}')
+                        f'({number} and {own.classes}): name a .rec file of {model.name}')
 
 
 def _tell_missing_classes(path, model):
     highest = max((int(label) for label, _ in records.labelled_images(path)), default=0)
     if highest + 1 < model.dataset.classes:
-        sys.stderr.write(f'{path} has the labels 0 to {highest} alone, and {model.name} has '
-                         f'{model.dataset.classes} classes: make sure that it is of {model.name}\n')
+        tell(printable(f'{path} has the labels 0 to {highest} alone, and {model.name} has '
+                       f'{model.dataset.classes} classes: make sure that it is of {model.name}'))

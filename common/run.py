@@ -40,11 +40,10 @@ class Run:
 
     def _log_is_own(self):
         """Return whether the log, whole or torn, is this run's, or there is none."""
-        try:
-            with open(self.log, encoding='utf-8', errors='replace') as file:
-                first = file.readline()
-        except FileNotFoundError:
-            return True
+        if not os.path.isfile(self.log):
+            return not os.path.lexists(self.log)
+        with open(self.log, encoding='utf-8', errors='replace') as file:
+            first = file.readline()
         try:
             return _parse_header(first)['run'] == self.header['run']
         except ValueError:

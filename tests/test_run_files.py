@@ -311,6 +311,22 @@ def test_a_file_in_the_way_of_a_checkpoint_is_kept(tmp_path, capsys):
     assert checkpoint.load_state(str(tmp_path))['epoch'] == 3
 
 
+def test_pipes_and_folders_in_the_way(tmp_path):
+    """A pipe is never read, which would not end."""
+    save(tmp_path, 1)
+    os.mkfifo(tmp_path / 'model-0002.params')
+    (tmp_path / 'model-0003.params').mkdir()
+    save(tmp_path, 2)
+    save(tmp_path, 3)
+    assert (tmp_path / 'model-0002.params.kept-1').is_fifo()
+    assert (tmp_path / 'model-0003.params.kept-1').is_dir()
+    assert checkpoint.load_state(str(tmp_path))['epoch'] == 3
+    (tmp_path / 'state.json').unlink()
+    os.mkfifo(tmp_path / 'state.json')
+    with pytest.raises(UserError, match='no ordinary file'):
+        checkpoint.load_state(str(tmp_path))
+
+
 def test_what_a_killed_run_wrote_is_its_own(tmp_path, capsys):
     """It was killed after the parameters of epoch 2 and before their state."""
     save(tmp_path, 1)
@@ -513,7 +529,11 @@ def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):
     said = str(error.value)
     assert said.startswith('the checkpoint of epoch 2 is saved, but not its line in the log: No space')
     assert '--resume nan-' in said and 'goes on from epoch 3' in said
-    assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
+    name = name_of(tmp_path)
+    assert checkpoint.load_state(str(tmp_path / name))['epoch'] == 2
+    monkeypatch.undo()
+    said_by(arguments(place, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, '--resume', name))
+    assert len(records_of(tmp_path / (name + '.jsonl'))) == 4
 
 
 def test_rollbacks_without_a_checkpoint(place, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import sys
 import time
 import types
@@ -16,7 +17,7 @@ import zlib
 import archives
 import numpy
 import pytest
-from conftest import run_script, user_error
+from conftest import ROOT, run_script, user_error
 from PIL import Image
 
 import score
@@ -310,6 +311,23 @@ def test_names_of_classes_cannot_steer_the_terminal(tmp_path, photo):
     assert '\x1b' not in said and '\x07' not in said and '\\x1b[2J' in said and 'Frühling' in said
 
 
+@pytest.mark.parametrize('locale', [
+    {'PYTHONIOENCODING': 'ascii'}, {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}])
+def test_umlauts_where_the_terminal_has_none(runs, sample, tmp_path, photo, locale):
+    """Names of runs, folders, images and record files go through MXNet and OpenCV, and are printed."""
+    place = tmp_path / 'Größe'
+    shutil.copytree(str(runs / 'ten'), str(place / 'läuf'))
+    shutil.copytree(str(sample / 'sample'), str(place / 'daten' / 'sample'))
+    (place / 'bïld.webp').write_bytes(encoded(photo, 'WEBP'))
+    words = ['--run', place / 'läuf', '--data-dir', place / 'daten']
+    for more, printed in ((['--fast', 'int8'], 'Größe/daten'), (['--image', place / 'bïld.webp'], 'Größe/bïld.webp')):
+        done = subprocess.run([sys.executable, 'score.py', *map(str, words + more)], cwd=ROOT, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT, **locale))
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        encoding = locale.get('PYTHONIOENCODING', 'utf-8')
+        assert printed.encode(encoding, 'backslashreplace') in done.stdout
+
+
 # ---- symbols ----
 
 def changed(symbol, change):
@@ -421,11 +439,11 @@ def test_a_symbol_that_is_gone(runs, tmp_path):
 
 def test_ensembles_have_their_own_script(runs, sample):
     said = run_script('score.py', '--run', runs / 'eight', '--data-dir', sample)
-    command = said.splitlines()[-1].split(': python ')[1]
-    assert command == f'score_ensemble.py --run {runs / "eight"} --data-dir {sample}'
+    command = said.splitlines()[-1].split('score_ensemble.py')[1]
+    assert command == f' --run {runs / "eight"} --data-dir {sample}'
     error = said.split('error ')[1].split('%')[0]
-    assert f'overall {float(error):6.2f}' in run_script(*command.split())
-    assert f'"python score.py --run {runs / "ten"}" scores it' in user_error('score_ensemble.py', '--run', runs / 'ten')
+    assert f'overall {float(error):6.2f}' in run_script('score_ensemble.py', *command.split())
+    assert f'score.py --run {runs / "ten"}" scores it' in user_error('score_ensemble.py', '--run', runs / 'ten')
 
 
 def test_which_network_is_said_once(runs, monkeypatch):
