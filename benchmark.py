@@ -14,7 +14,7 @@ import sys
 
 import symbols
 from common import options
-from common.errors import UserError, run
+from common.errors import UserError, command, run
 from common.processes import die_with_parent
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -71,7 +71,8 @@ class Side:
     def _answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise UserError('%s did not start: see its message above; for PyTorch, pip install torch' % self.name)
+            raise UserError(f'{self.name} did not start: see its message above; PyTorch is installed with '
+                            f'"{command("-m pip", "install", "torch")}"')
         answer = json.loads(line)
         self.peak = answer['peak'] / 1024
         return answer

@@ -135,7 +135,7 @@ def parts(args):
     shared = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': port, 'DMLC_NUM_WORKER': args.workers, 'DMLC_NUM_SERVER': servers,
               cluster.LINK: '%s:%d' % (root, link), cluster.KEY: secrets.token_hex(16)}
     if local:  # they share the cores
-        shared['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', max(1, engine.cores() // args.workers))
+        shared['OMP_NUM_THREADS'] = engine.threads_of_the_environment() or max(1, engine.cores() // args.workers)
     found = []
     for role, count in (('scheduler', 1), ('server', servers), ('worker', args.workers)):
         for number in range(count):

@@ -15,12 +15,11 @@ run's, by name and SHA-256, and another one whose name is needed gets a new name
 import hashlib
 import json
 import os
-import shlex
 import sys
 
 from common import files, log, params, schema
 from common.engine import mx
-from common.errors import UserError
+from common.errors import UserError, command
 from common.options import FOLDERS
 from symbols import check
 
@@ -349,10 +348,10 @@ def check_symbol(folder, state):
     path = os.path.join(folder, SYMBOL)
     how = 'damaged' if os.path.exists(path) else 'gone'
     header = state['header']
-    command = ['python', header.get('script', 'train_cifar.py'), '--resume', folder]
+    words = [header.get('script', 'train_cifar.py'), '--resume', folder]
     if header['options'].get('log_dir', FOLDERS['log_dir']) != FOLDERS['log_dir']:
-        command += ['--log-dir', header['options']['log_dir']]
-    raise UserError(f'{path} is {how}: "{" ".join(map(shlex.quote, command))}" writes it again')
+        words += ['--log-dir', header['options']['log_dir']]
+    raise UserError(f'{path} is {how}: "{command(*words)}" writes it again')
 
 
 class Lock:

@@ -3,7 +3,7 @@ import hashlib
 import os
 from collections import namedtuple
 
-from common.errors import UserError, printable
+from common.errors import UserError, command, printable
 
 # manifest and records are imported where they are used: they need packages, and scripts read the
 # names of data sets before they know that the packages are there.
@@ -61,8 +61,8 @@ def get(name, data_dir='data', size=None):
     known = manifest.read(os.path.join(data_dir, name)) if name == os.path.basename(name) else None
     if not known or 'short_side' not in known or 'classes' not in known:
         raise UserError('no data set is called %r: there are %s, and those of photographs that '
-                        '"python data/prepare.py imagenet" or "folder" has written to %s'
-                        % (name, ', '.join(sorted(DATASETS)), data_dir))
+                        '"%s imagenet" or "folder" has written to %s'
+                        % (name, ', '.join(sorted(DATASETS)), command('data/prepare.py'), data_dir))
     names, short = [printable(each) for each in known['classes']], int(known['short_side'])
     return PHOTOGRAPHS._replace(classes=len(names), names=names, size=size or PHOTOGRAPHS.size, short=short)
 

@@ -22,7 +22,7 @@ import sys
 from importlib import metadata, util
 
 import native
-from common.errors import UserError, fail, run, tell
+from common.errors import UserError, command, fail, run, tell
 
 # A library stands after those it needs.
 CUDA_LIBRARIES = (
@@ -56,7 +56,7 @@ def set_threads(threads):
     """
     if 'mx' in globals():
         raise RuntimeError('set_threads must come before the first use of MXNet')
-    threads = threads or _threads_of_the_environment() or cores()
+    threads = threads or threads_of_the_environment() or cores()
     _warn_of_too_many(threads)
     # MXNet reads a plain number and ends the process on anything else.
     os.environ['OMP_NUM_THREADS'] = str(threads)
@@ -70,7 +70,7 @@ def _warn_of_too_many(threads):
              '--threads and OMP_NUM_THREADS')
 
 
-def _threads_of_the_environment():
+def threads_of_the_environment():
     """Return the number in OMP_NUM_THREADS, or None. A list such as ``2,1`` has one for each nested level."""
     text = os.environ.get('OMP_NUM_THREADS', '')
     first = text.split(',')[0].strip()
@@ -114,8 +114,8 @@ def _import_mxnet():
         raise UserError('MXNet needs a library of the system (%s): install it, on Debian with "apt-get install '
                         'libgomp1"' % error)
     except ImportError as error:
-        raise UserError('MXNet cannot be imported (%s): install it with "pip install -r requirements.txt", on '
-                        'x86-64 Linux with Python 3.8 to 3.11' % error)
+        raise UserError('MXNet cannot be imported (%s): install it with "%s", on x86-64 Linux with Python 3.8 to 3.11'
+                        % (error, command('-m pip', 'install', '-r', 'requirements.txt')))
     return mxnet
 
 
@@ -148,8 +148,8 @@ def preload_cuda():
             # RTLD_GLOBAL: libmxnet.so asks for the library by name and gets the one loaded here.
             ctypes.CDLL(found[0] if found else name, mode=ctypes.RTLD_GLOBAL)
         except OSError as error:
-            raise UserError('the GPU build of MXNet needs %s (%s): install it with "pip install -r '
-                            'requirements-gpu.txt"' % (name, error))
+            raise UserError('the GPU build of MXNet needs %s (%s): install it with "%s"'
+                            % (name, error, command('-m pip', 'install', '-r', 'requirements-gpu.txt')))
 
 
 def _driver():

@@ -6,7 +6,7 @@ import sys
 from datetime import datetime
 
 from common import checkpoint, engine, files, log, recipe, schema
-from common.errors import UserError, describe
+from common.errors import UserError, command, describe
 from common.options import FOLDERS
 
 ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
@@ -109,7 +109,7 @@ class Run:
             more = self.epoch < self.options.epochs
             then = f' and goes on from epoch {self.epoch + 1}' if more else ''
             raise UserError(f'the checkpoint of epoch {self.epoch} is saved, but not its line in the '
-                            f'log: {describe(error)}; --resume {self.name} writes the log again{then}')
+                            f'log: {describe(error)}; "{self.resume_command}" writes the log again{then}')
 
     def mend_symbol(self, symbol):
         """Write the symbol of a run that goes on again where somebody has removed or changed it."""
@@ -128,7 +128,17 @@ class Run:
     @property
     def advice(self):
         """How to go on after this process has ended."""
-        return 'go on with --resume %s, from epoch %d' % (self.name, self.epoch + 1) if self.epoch else 'there is no checkpoint yet: start again'
+        if not self.epoch:
+            return 'there is no checkpoint yet: start again'
+        return f'to go on from epoch {self.epoch + 1}: {self.resume_command}'
+
+    @property
+    def resume_command(self):
+        """The command that goes on with the run; the options alone where launch.py has started this process."""
+        options = f'--resume {self.name}'
+        if 'DMLC_ROLE' in os.environ:
+            return options
+        return f'{command(self.header.get("script", "train_cifar.py"))} {options}'
 
     @property
     def lr(self):

@@ -15,8 +15,8 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import numpy  # noqa: E402
 
+from common import images  # noqa: E402
 from common.errors import UserError, run  # noqa: E402
-from common.images import cv2  # noqa: E402
 from common.options import number  # noqa: E402
 
 LEFT, SEED = 0.7, 0
@@ -44,16 +44,7 @@ def parse_args():
 
 def read(path, size):
     """Return a photograph, (height, width, 3) in BGR, that crops of ``size`` pixels fit into."""
-    if not os.path.isfile(path):
-        raise UserError(f'{path} is not a file: leave it out')
-    try:
-        image = cv2.imread(path, cv2.IMREAD_COLOR)
-    except cv2.error:  # more than 64 megapixels, see common/images.py
-        image = None
-    if image is None:
-        raise UserError(
-            f'{path} is not an image of at most 64 megapixels that OpenCV reads: leave it out'
-        )
+    image = images.read(path)
     if min(part.shape[side] for part in parts(image).values() for side in (0, 1)) < size:
         raise UserError(
             f'{path} is too small for crops of {size} pixels: leave it out, or choose a '
@@ -85,7 +76,7 @@ def classes_of(paths):
 
 def write(path, image):
     """Write a crop; a file of other content that has its name is somebody else's, and stays."""
-    content = cv2.imencode('.jpg', image)[1].tobytes()
+    content = images.cv2.imencode('.jpg', image)[1].tobytes()
     if os.path.lexists(path):
         with open(path, 'rb') as file:
             found = file.read()

@@ -17,7 +17,7 @@ import sys
 from importlib import util
 
 from common import files
-from common.errors import describe
+from common.errors import command, describe
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'pool.h', 'winograd.h', 'update.h', 'vec.h', 'threads.h', 'peak.h')
@@ -42,8 +42,8 @@ def compiler():
             return name.split()
     if util.find_spec('ziglang'):
         return [sys.executable, '-m', 'ziglang', 'c++']
-    raise BuildError('no C++ compiler was found: "apt-get install g++" or "pip install -r '
-                     'requirements-compiler.txt" gives one')
+    pip = command('-m pip', 'install', '-r', 'requirements-compiler.txt')
+    raise BuildError(f'no C++ compiler was found: "apt-get install g++" or "{pip}" gives one')
 
 
 def library(mxnet_folder, folder=os.path.join(HERE, 'build')):

@@ -299,7 +299,7 @@ def fitted(place, folder, *more):
 
 def test_nan_stops_the_run(place, tmp_path, monkeypatch):
     poison(monkeypatch, 3, 1)
-    with pytest.raises(UserError, match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; go on with --resume nan-.*epoch 3'):
+    with pytest.raises(UserError, match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; to go on from epoch 3: .*--resume nan-'):
         fitted(place, tmp_path)
     assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
 

@@ -50,6 +50,11 @@ def test_threads_that_are_no_number(value):
     assert 'OMP_NUM_THREADS is ' in user_error('-c', THREADS % None, OMP_NUM_THREADS=value)
 
 
+def test_launch_looks_at_the_number_of_threads_before_it_starts_a_worker():
+    said = user_error('launch.py', '--workers', '2', 'train_cifar.py', OMP_NUM_THREADS='many')
+    assert said.startswith("launch.py: error: OMP_NUM_THREADS is 'many'")
+
+
 def test_more_threads_than_cores_are_warned_of_once():
     done = subprocess.run([sys.executable, '-c', THREADS % 50], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
     assert done.stdout == '50\n' and done.stderr.count('50 threads share %d cores' % len(os.sched_getaffinity(0))) == 1

@@ -474,7 +474,7 @@ def test_a_symbol_that_is_gone_is_written_again(place, copy):
     (run / 'model-symbol.json').unlink()
     said = user_error('score.py', '--run', run, '--data-dir', place / 'data')
     assert 'model-symbol.json is gone' in said and 'another epoch' not in said
-    assert f'"python train_cifar.py --resume {run} --log-dir' in said
+    assert f'train_cifar.py --resume {run} --log-dir' in said
     assert 'is written again' in said_by(resume(place, folder, name))
     assert (run / 'model-symbol.json').read_bytes() == before
     run_script('score.py', '--run', run, '--data-dir', place / 'data')
@@ -548,8 +548,8 @@ def test_hints_can_be_pasted(tmp_path, monkeypatch):
     run = Run(args, {'run': 'r'}, cifar_decay(4))
     run.release()
     run.records = state_of(1)['records']
-    words = shlex.split(run.advice.split(', from')[0])
-    assert words[-6:] == ['--resume', 'r', '--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"]
+    words = shlex.split(run.resume_command)
+    assert words[1:] == [os.path.join(ROOT, 'train_cifar.py'), '--resume', 'r', '--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"]
 
 
 # ---- the operator library ----
