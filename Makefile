@@ -30,10 +30,10 @@ study: $(VENV)/installed
 	$(RUN) data/prepare.py sample
 	set -e; for depth in $(STUDY_DEPTHS); do \
 	  for network in plain fuse3 fuse6 resnet; do $(RUN) train_cifar.py --network $$network --depth $$depth $(STUDY_RUN); done; \
-	  for which in "" "--without RRR" "--no-sharing"; do $(RUN) train_ensemble.py --depth $$depth $$which $(STUDY_RUN); done; \
+	  for which in "" "--without RRR" "--no-sharing"; do $(RUN) study/train_ensemble.py --depth $$depth $$which $(STUDY_RUN); done; \
 	done
-	$(RUN) make_tables.py $(STUDY)/logs/*.jsonl --stand-in sample --out $(STUDY)
-	for figure in 2 4 5 11; do $(RUN) plot_study.py $(STUDY)/logs/*.jsonl --figure $$figure --stand-in sample --out $(STUDY)/figure$$figure.png || exit 1; done
+	$(RUN) study/make_tables.py $(STUDY)/logs/*.jsonl --stand-in sample --out $(STUDY)
+	for figure in 2 4 5 11; do $(RUN) study/plot_study.py $(STUDY)/logs/*.jsonl --figure $$figure --stand-in sample --out $(STUDY)/figure$$figure.png || exit 1; done
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest
@@ -60,4 +60,4 @@ $(VENV)/bin/python:
 	echo "no Python 3.8 to 3.11 with the modules venv and ensurepip was found: install one (on Debian 12: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 2
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(STUDY) native/build
+	rm -rf $(VENV) $(DEMO) $(STUDY) engine/native/build

@@ -14,8 +14,8 @@ import sys
 
 import symbols
 from common import options
-from common.errors import UserError, command, run
-from common.processes import die_with_parent
+from system.errors import UserError, command, run
+from system.processes import die_with_parent
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 COMPARE = {'textbook': [{'side': 'textbook'}],
@@ -136,7 +136,7 @@ def measure(args):
 
 
 def print_results(sides, args):
-    from symbols import summary
+    from graphs import summary
     symbol = symbols.get_symbol(args.network, args.depth, widen=args.widen)
     image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
     limit = statistics.median(sides[0].limits) if sides[0].limits else None

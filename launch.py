@@ -14,9 +14,10 @@ import secrets
 import socket
 import sys
 
-from common import engine, options
-from common.errors import UserError, run
-from common.job import Job, Part
+import engine
+from common import options
+from system.errors import UserError, run
+from distributed.job import Job, Part
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORT = 9091  # of the scheduler on the first host; the next one joins the workers
@@ -126,7 +127,7 @@ def free_ports(count):
 
 def parts(args):
     """Return the ``Part`` list of a job: its scheduler, servers and workers."""
-    from common import cluster
+    from distributed import cluster
     machines, servers = hosts(args.hosts), args.servers or args.workers
     local = args.hosts is None
     port, link = free_ports(2) if local and args.port is None else (args.port or PORT, (args.port or PORT) + 1)
@@ -141,7 +142,7 @@ def parts(args):
         for number in range(count):
             host = machines[number % len(machines)]
             own = {'DMLC_ROLE': role, 'DMLC_NODE_HOST': address[host]}
-            command = ['-u'] + args.command if role == 'worker' else ['-m', 'common.server']
+            command = ['-u'] + args.command if role == 'worker' else ['-m', 'distributed.server']
             if role == 'worker':
                 own[cluster.RANK] = number
             else:

@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from common import options
-from common.errors import UserError, run
+from system.errors import UserError, run
 
 
 def parse_args():
@@ -29,7 +29,7 @@ def main():
     args = parse_args()
     if args.top5 and args.figure != 8:
         raise UserError('--top5 is for Figure 8: add --figure 8')
-    from common import curves, figures
+    from report import curves, figures
     found, notes = curves.group(args.logs)
     for note in notes:
         sys.stderr.write(f'{note}\n')

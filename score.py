@@ -7,9 +7,10 @@ python score.py --run RUN --image FILE...
 import argparse
 import os
 
-from common import engine, options
-from common.datasets import get
-from common.errors import UserError, command, printable, run
+import engine
+from common import options
+from recordio.datasets import get
+from system.errors import UserError, command, printable, run
 
 MOST_PRINTED = 10  # classes of an image
 
@@ -88,9 +89,9 @@ def load_files(args):
 
 
 def open_records(path, model, batch):
-    """Return the ``common.data.Records`` of a file that has the classes of the network."""
+    """Return the ``recordio.data.Records`` of a file that has the classes of the network."""
     from common.classes import check_record_file
-    from common.data import Records
+    from recordio.data import Records
     images = Records(path, model.dataset, batch, engine.cores(), shrink=True)
     check_record_file(path, model)
     return images
@@ -127,7 +128,7 @@ def command_for_components(args):
     for key, default in options.FOLDERS.items():
         if getattr(args, key) != default:
             words += ['--' + key.replace('_', '-'), getattr(args, key)]
-    return command('score_ensemble.py', *words)
+    return command('study/score_ensemble.py', *words)
 
 
 def print_probabilities(model, args):

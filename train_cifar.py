@@ -7,8 +7,8 @@ import argparse
 
 import symbols
 from common import options, training
-from common.datasets import DATASETS
-from common.errors import run
+from recordio.datasets import DATASETS
+from system.errors import run
 
 
 def parser():

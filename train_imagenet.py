@@ -7,8 +7,8 @@ python train_imagenet.py --network resnet --depth 50 --schedule a1 --gpus 0,1,2,
 import argparse
 
 from common import options, training
-from common.errors import run
-from common.photographs import AUGMENTATIONS
+from system.errors import run
+from recordio.photographs import AUGMENTATIONS
 from symbols import imagenet
 
 SCHEDULES = {'6.5': (30, 10), 'a1': (10, 2)}  # section: epochs between two drops of the learning rate, its divisor

@@ -12,9 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy
 
-from common import datasets, engine, records
-from common.errors import run
-from common.images import cv2
+from recordio import datasets, records
+import engine
+from system.errors import run
+from recordio.images import cv2
 from common.options import number
 from data import pack_photographs
 from data.split import Entry, Photographs
@@ -72,7 +73,7 @@ def packing(args):
 
 def reading(args):
     """Return the images/s of ImageRecordIter with all of section 6.5's augmentation, and of bare decoding by one thread."""
-    from common.data import Records
+    from recordio.data import Records
     cv2.setNumThreads(1)
     files = parts(args.images, (480, 640), pack_photographs.QUALITY)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ from functools import reduce
 from unittest import mock
 
 import symbols
-from common import engine
+import engine
 from symbols import layers
 
 

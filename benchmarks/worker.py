@@ -13,7 +13,7 @@ import time
 
 import numpy
 
-import native
+from engine import native
 
 CLASSES = 10
 ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, some milliseconds
@@ -30,7 +30,7 @@ class Ours:
 
     def __init__(self, spec):
         start = time.perf_counter()
-        from common import engine
+        import engine
         engine.set_threads(spec['threads'])
         self.mx, self.batch = engine.mx, spec['batch']
         engine.native_operators()
@@ -67,7 +67,8 @@ class Ours:
     def _batches(self, spec):
         if not spec['data']:
             return iter(lambda: self.fixed, None)
-        from common import data, datasets, engine
+        from recordio import data, datasets
+        import engine
         name = os.path.basename(os.path.normpath(spec['data']))
         source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=engine.cores())
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
@@ -96,11 +97,11 @@ class Ours:
         self.mx.nd.waitall()
 
     def limit(self, steps):
-        """Return the floating-point operations of independent multiply-adds on every thread, which it runs (native/peak.h).
+        """Return the floating-point operations of independent multiply-adds on every thread, which it runs (engine/native/peak.h).
 
         None without the project's operators: on a GPU, or where they cannot be compiled.
         """
-        from common import engine
+        import engine
         if self.module._context[0].device_type != 'cpu' or not engine.native_operators():
             return None
         function = ctypes.CDLL(native.prepare()).dfn_multiply_adds
@@ -128,7 +129,7 @@ class Textbook(Ours):
         os.environ.pop('OMP_NUM_THREADS', None)
         numpy.bool = bool
         import mxnet
-        from common import engine
+        import engine
         engine.mx = self.mx = mxnet  # before the engine module would prepare it
         from benchmarks import textbook
         images, labels = random_batch(spec['batch'])
@@ -153,7 +154,7 @@ class Torch:
     def __init__(self, spec):
         import torch
         from benchmarks.torch_networks import Network
-        from common.engine import cores
+        from engine import cores
         torch.set_num_threads(spec['threads'] or cores())
         self.torch = torch
         self.layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]

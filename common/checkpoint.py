@@ -17,11 +17,13 @@ import json
 import os
 import sys
 
-from common import files, log, params, schema
-from common.engine import mx
-from common.errors import UserError, command
+from system import files, schema
+from common import log
+from engine import params
+from engine import mx
+from system.errors import UserError, command
 from common.options import FOLDERS
-from symbols import check
+from graphs import check
 
 FORMAT = 2
 SYMBOL, STATE, BEFORE = 'model-symbol.json', 'state.json', 'state-before.json'
@@ -348,7 +350,7 @@ def check_symbol(folder, state):
     path = os.path.join(folder, SYMBOL)
     how = 'damaged' if os.path.exists(path) else 'gone'
     header = state['header']
-    words = [header.get('script', 'train_cifar.py'), '--resume', folder]
+    words = [log.script_of(header), '--resume', folder]
     if header['options'].get('log_dir', FOLDERS['log_dir']) != FOLDERS['log_dir']:
         words += ['--log-dir', header['options']['log_dir']]
     raise UserError(f'{path} is {how}: "{command(*words)}" writes it again')

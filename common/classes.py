@@ -1,8 +1,8 @@
 """Whether a network and the data that it is to be scored on have the same classes."""
 import os
 
-from common import datasets, manifest, records
-from common.errors import UserError, printable, tell
+from recordio import datasets, manifest, records
+from system.errors import UserError, printable, tell
 from common.scorer import infer
 
 

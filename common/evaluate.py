@@ -3,8 +3,8 @@ from collections import deque, namedtuple
 
 import numpy
 
-from common.cluster import ALONE
-from common.engine import mx
+from distributed.cluster import ALONE
+from engine import mx
 from symbols import ensemble
 
 # loss: mean cross entropy in nats; error, top5: top-1 and top-5 error in %. Of an ensemble they are those of

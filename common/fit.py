@@ -4,10 +4,10 @@ import sys
 import time
 
 from common import recipe
-from common.cluster import ALONE
-from common.errors import UserError, command
+from distributed.cluster import ALONE
+from system.errors import UserError, command
 from common.run import MOST_ROLLBACKS, ROLLBACK_FACTOR, joined
-from common.signals import Stop, Stopped
+from system.signals import Stop, Stopped
 from common.trainer import Diverged, Trainer
 from symbols import ensemble
 
@@ -22,7 +22,7 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, 
     ----------
     options : argparse.Namespace
         epochs, lr, seed, kv_store, log_dir and checkpoint_dir.
-    batches : common.data.Batches
+    batches : recordio.data.Batches
     devices : list of mx.Context
     name : str
         What the name of the run begins with.
@@ -63,7 +63,7 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, 
 
 def score_command(symbol, run):
     """Return the command that scores a finished run."""
-    script = 'score_ensemble.py' if ensemble.names_of(symbol.list_outputs()) else 'score.py'
+    script = 'study/score_ensemble.py' if ensemble.names_of(symbol.list_outputs()) else 'score.py'
     return f'{command(script)} --run {run.name}'
 
 

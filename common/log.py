@@ -14,8 +14,8 @@ import json
 import os
 import sys
 
-from common import files, schema
-from common.errors import UserError
+from system import files, schema
+from system.errors import UserError
 
 FORMAT = 2
 CURVES = ('train_loss', 'train_error', 'test_loss', 'test_error')
@@ -68,6 +68,12 @@ _parse_first = schema.checker({
     'type': 'object', 'required': ['type', 'format'],
     'properties': {'type': {'const': 'header'}, 'format': {'type': 'integer'}}})
 _parse_header, _parse_record = schema.checker(_HEADER), schema.checker(_RECORD)
+
+
+def script_of(header):
+    """Return the path, in the repository, of the script that wrote a log."""
+    name = header.get('script', 'train_cifar.py')
+    return f'study/{name}' if name == 'train_ensemble.py' else name
 
 
 def create(folder, name, header):

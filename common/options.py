@@ -1,7 +1,7 @@
 """Options that several scripts share, and those that a resumed run takes from its checkpoint."""
 import argparse
 
-from common.errors import UserError
+from system.errors import UserError
 
 FOLDERS = {'data_dir': 'data', 'log_dir': 'logs', 'checkpoint_dir': 'checkpoints'}
 # What a run may change when it goes on: where and how it computes, where its files are, what it does about NaN.

@@ -3,9 +3,9 @@ from collections import namedtuple
 
 import numpy
 
-import native
-from common import engine
-from common.engine import mx
+from engine import native
+import engine
+from engine import mx
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 # drops: after so many epochs, which may be broken numbers, the learning rate becomes a factor-th.

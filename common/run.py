@@ -5,8 +5,10 @@ import shlex
 import sys
 from datetime import datetime
 
-from common import checkpoint, engine, files, log, recipe, schema
-from common.errors import UserError, command, describe
+from common import checkpoint, log, recipe
+import engine
+from system import files, schema
+from system.errors import UserError, command, describe
 from common.options import FOLDERS
 
 ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
@@ -138,7 +140,7 @@ class Run:
         options = f'--resume {self.name}'
         if 'DMLC_ROLE' in os.environ:
             return options
-        return f'{command(self.header.get("script", "train_cifar.py"))} {options}'
+        return f'{command(log.script_of(self.header))} {options}'
 
     @property
     def lr(self):

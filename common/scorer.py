@@ -4,15 +4,16 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from common import checkpoint, datasets, images, photographs
-from common.engine import mx
-from common.errors import UserError
+from common import checkpoint
+from recordio import datasets, images, photographs
+from engine import mx
+from system.errors import UserError
 from common.evaluate import evaluate
-from common.images import cv2
-from common.quantize import int8
-from symbols import check
-from symbols.fast import for_inference
-from symbols.fold import fold
+from recordio.images import cv2
+from graphs.quantize import int8
+from graphs import check
+from graphs.fast import for_inference
+from graphs.fold import fold
 
 INPUTS = ('data', 'softmax_label')
 # What one forward pass may take: bytes, and multiplications and additions for an image.

@@ -7,11 +7,11 @@ import warnings
 import numpy
 
 from common import recipe
-from common.cluster import ALONE
-from common.engine import mx
+from distributed.cluster import ALONE
+from engine import mx
 from common.evaluate import Meter, barrier, evaluate
-from common.progress import Pace, Progress
-from symbols import fast, half
+from system.progress import Pace, Progress
+from graphs import fast, half
 
 
 TOGETHER = 100  # batches between two looks of several workers at their loss
@@ -29,7 +29,7 @@ class Trainer:
     symbol : mx.sym.Symbol
     devices : list of mx.Context
         A batch is split over them evenly.
-    batches : common.data.Batches
+    batches : recordio.data.Batches
     epochs, lr : int, float
         Length of the run and first learning rate.
     seed : int
@@ -41,7 +41,7 @@ class Trainer:
     epoch : int
         Epochs that these arrays were trained for.
     dtype : str
-        ``float16`` computes feature maps in half precision, on GPUs (symbols/half.py).
+        ``float16`` computes feature maps in half precision, on GPUs (graphs/half.py).
     lr_before : float, optional
         The first learning rate that the arrays were trained with, if not ``lr``.
     decay : recipe.Decay, optional

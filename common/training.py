@@ -3,10 +3,11 @@ import os
 import sys
 from collections import namedtuple
 
-from common import engine, options
-from common.errors import UserError, outlive_readers
+import engine
+from common import log, options
+from system.errors import UserError, outlive_readers
 from common.options import number
-from symbols.graph import with_bn_momentum
+from graphs.graph import with_bn_momentum
 from symbols.layers import BN_MOMENTUM
 
 # symbol: what is trained; title: of it, in the name of the run; decay: recipe.Decay of the learning rate.
@@ -52,15 +53,16 @@ def train(parse, plan):
     outlive_readers()
     args, state, script = parse.parse_args(), None, os.path.basename(sys.argv[0])
     engine.set_threads(args.threads)
-    from common import cluster
+    from distributed import cluster
     workers = cluster.join(args.kv_store)
     # MXNet is loaded from here on, when the options are known to be right.
-    from common import datasets, fit
-    from common.data import Batches
+    from recordio import datasets
+    from common import fit
+    from recordio.data import Batches
     if args.resume:
         state = _state(args, workers)
         if state['header'].get('script', script) != script:
-            raise UserError('%s is a run of %s: go on with it there' % (args.resume, state['header']['script']))
+            raise UserError('%s is a run of %s: go on with it there' % (args.resume, log.script_of(state['header'])))
         args = options.resumed(parse, sys.argv[1:], state['header']['options'])
     check_workers(args, workers)
     dataset = datasets.get(args.dataset, args.data_dir, getattr(args, 'image_size', None))
@@ -77,7 +79,7 @@ def train(parse, plan):
     line = fit.about_batchnorm(len(devices) * workers.size, batches.batch // len(devices), getattr(args, 'schedule', '6.2'))
     if line and not workers.rank:
         print(line, flush=True)
-    from symbols.summary import parameters
+    from graphs.summary import parameters
     facts = {'script': script, 'parameters': parameters(symbol, dataset.shape), 'devices': [str(device) for device in devices],
              'workers': workers.size, 'data': identity,
              **{name: identity[name] for name in ('train_images', 'test_images')}}

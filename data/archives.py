@@ -11,9 +11,9 @@ import urllib.request
 import zlib
 from typing import NamedTuple
 
-from common import files
-from common.errors import UserError
-from common.progress import Bar
+from system import files
+from system.errors import UserError
+from system.progress import Bar
 
 
 class Archive(NamedTuple):

@@ -9,7 +9,7 @@ from collections import namedtuple
 
 import numpy
 
-from common.errors import UserError
+from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source

@@ -15,8 +15,8 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import numpy  # noqa: E402
 
-from common import images  # noqa: E402
-from common.errors import UserError, run  # noqa: E402
+from recordio import images  # noqa: E402
+from system.errors import UserError, run  # noqa: E402
 from common.options import number  # noqa: E402
 
 LEFT, SEED = 0.7, 0

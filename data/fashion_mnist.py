@@ -6,7 +6,7 @@ import zlib
 
 import numpy
 
-from common.errors import UserError
+from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source

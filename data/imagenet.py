@@ -10,7 +10,7 @@ import tempfile
 
 import scipy.io
 
-from common.errors import UserError
+from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source

@@ -5,11 +5,11 @@ import sys
 
 import numpy
 
-from common import records
-from common.errors import UserError
-from common.images import cv2
-from common.processes import die_with_parent, signals_come, signals_wait
-from common.progress import Bar
+from recordio import records
+from system.errors import UserError
+from recordio.images import cv2
+from system.processes import die_with_parent, signals_come, signals_wait
+from system.progress import Bar
 from data import target
 
 # 9 packs PNGs of this size no better than 6, and the bytes depend on it.
@@ -30,7 +30,7 @@ def pack(splits, folder, classes, keep_images=False):
     Returns
     -------
     dict
-        ``splits`` and ``files`` of the manifest, see ``common.manifest.read``.
+        ``splits`` and ``files`` of the manifest, see ``recordio.manifest.read``.
     """
     facts = {'splits': {}, 'files': {}}
     root = os.path.join(folder, target.IMAGES)
@@ -73,7 +73,7 @@ def _begin_process():
 
 def _run_im2rec(folder, root, total):
     """Pack the PNG files of every list in ``folder`` as they are, byte for byte."""
-    command = [sys.executable, '-m', 'common.engine', 'mxnet.tools.im2rec', os.path.abspath(folder),
+    command = [sys.executable, '-m', 'engine', 'mxnet.tools.im2rec', os.path.abspath(folder),
                os.path.abspath(root), '--pass-through']
     with signals_wait():
         process = subprocess.Popen(command, cwd=target.ROOT, stdout=subprocess.PIPE,

@@ -8,11 +8,12 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy
 
-from common import files, images, records, schema
-from common.errors import UserError, printable
-from common.images import cv2
-from common.processes import die_with_parent, signals_come, signals_wait
-from common.progress import Bar
+from system import files, schema
+from recordio import images, records
+from system.errors import UserError, printable
+from recordio.images import cv2
+from system.processes import die_with_parent, signals_come, signals_wait
+from system.progress import Bar
 from data import target
 from data.target import PROGRESS
 
@@ -56,7 +57,7 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
     Returns
     -------
     dict
-        Of the manifest, see ``common.manifest.read``: ``splits``, ``files``, ``classes``,
+        Of the manifest, see ``recordio.manifest.read``: ``splits``, ``files``, ``classes``,
         ``short_side``, and ``quality``; ``left_out`` is the number of images that cannot be read.
 
     Raises

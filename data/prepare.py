@@ -15,8 +15,8 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from common.engine import cores  # noqa: E402
-from common.errors import UserError, printable, run  # noqa: E402
+from engine import cores  # noqa: E402
+from system.errors import UserError, printable, run  # noqa: E402
 from common.options import number  # noqa: E402
 
 # Megabytes a conversion needs at its peak: the PNG files, each in blocks of 4 KB, and the .rec.
@@ -175,7 +175,7 @@ def report_prepared(args, folder, manifest):
 
 def convert(args, folder):
     """Convert into a folder; return the manifest."""
-    from common import manifest
+    from recordio import manifest
     from data import source, target
 
     large = args.dataset in PHOTOGRAPHS
@@ -216,7 +216,7 @@ def is_official(args, found, facts):
 
 def pack_small(args, found, known, work):
     """Pack the images of a built-in data set; return what the manifest says of them."""
-    from common.datasets import DATASETS
+    from recordio.datasets import DATASETS
     from data import archives, cifar, fashion_mnist, pack, svhn
 
     archives.need_space(work, SPACE[args.dataset])

@@ -4,7 +4,7 @@ import hashlib
 import os
 from typing import NamedTuple, Optional
 
-from common import files
+from system import files
 from data import archives
 
 

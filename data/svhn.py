@@ -4,7 +4,7 @@ import os
 import numpy
 import scipy.io
 
-from common.errors import UserError
+from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source

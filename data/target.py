@@ -13,9 +13,10 @@ import hashlib
 import os
 import re
 
-from common import files, manifest
-from common.errors import UserError, printable
-from common.manifest import SPLITS, WORK
+from system import files
+from recordio import manifest
+from system.errors import UserError, printable
+from recordio.manifest import SPLITS, WORK
 
 LOCK, IMAGES, PROGRESS = 'lock', 'images', '.progress'
 ENDINGS = ('.rec', '.idx', '.lst')

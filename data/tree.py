@@ -1,7 +1,7 @@
 """Photographs in folders: train/CLASS/FILE and val/CLASS/FILE."""
 import os
 
-from common.errors import UserError
+from system.errors import UserError
 from data.source import Source
 from data.split import Entry, Photographs
 

@@ -11,10 +11,10 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import numpy  # noqa: E402
 
-from common import images, manifest, records  # noqa: E402
-from common.errors import UserError, printable, run  # noqa: E402
+from recordio import images, manifest, records  # noqa: E402
+from system.errors import UserError, printable, run  # noqa: E402
 from common.options import number  # noqa: E402
-from common.progress import Bar  # noqa: E402
+from system.progress import Bar  # noqa: E402
 from data import target  # noqa: E402
 
 

@@ -1,7 +1,7 @@
 """A grid of training runs from a text file: which lines are finished, unfinished or new.
 
 A file has one training command a line, such as ``train_cifar.py --network mr --depth 14 --seed 1``, and
-comments after ``#``. A line's run is found by its setting and seed (common/repetition.py), whatever the
+comments after ``#``. A line's run is found by its setting and seed (report/repetition.py), whatever the
 run is called.
 """
 import fcntl
@@ -10,10 +10,12 @@ import os
 import shlex
 from typing import NamedTuple
 
-from common import checkpoint, datasets, repetition
-from common.errors import UserError
+from common import checkpoint
+from recordio import datasets
+from report import repetition
+from system.errors import UserError
 
-SCRIPTS = ('train_cifar.py', 'train_ensemble.py', 'train_imagenet.py')
+SCRIPTS = ('train_cifar.py', 'study/train_ensemble.py', 'train_imagenet.py')
 SET_BY_THE_GRID = ('--resume', '--gpus', '--cpus', '--threads', '--log-dir', '--checkpoint-dir', '--data-dir')
 
 
@@ -71,7 +73,7 @@ def _options(place, words, folders):
         raise UserError(f'{place} has {taken[0]}, which run_experiments.py sets itself: leave it out')
     # The scripts themselves know their options and defaults. They are imported here, and not above, because a file
     # that names one script needs the others not at all.
-    module = importlib.import_module(script[:-len('.py')])
+    module = importlib.import_module(script[:-len('.py')].replace('/', '.'))
     try:
         args = module.parser().parse_args([*arguments, *folders])
     except SystemExit:

@@ -5,9 +5,9 @@ import statistics
 import subprocess
 import sys
 
-from common.errors import UserError
+from system.errors import UserError
 from common.options import FOLDERS
-from common.processes import die_with_parent
+from system.processes import die_with_parent
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What the speed of a run depends on.

@@ -17,10 +17,11 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = ROOT
 
-from common import options, repetition  # noqa: E402 -- found through the line above
-from common.errors import UserError, run  # noqa: E402
+from common import options  # noqa: E402
+from report import repetition  # noqa: E402 -- found through the line above
+from system.errors import UserError, run  # noqa: E402
 from common.options import number  # noqa: E402
-from common.progress import duration  # noqa: E402
+from system.progress import duration  # noqa: E402
 from study import grid  # noqa: E402
 from study.grid_jobs import Job, Timetable, cores_for  # noqa: E402
 

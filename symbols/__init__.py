@@ -5,7 +5,7 @@
 from collections import namedtuple
 from functools import partial
 
-from common.errors import UserError
+from system.errors import UserError
 from symbols import fuse, il, mr, plain, resnet
 
 # A network of depth d has (d - 2) / unit_depth units a group over the three groups; unit_depth is

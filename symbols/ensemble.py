@@ -8,8 +8,8 @@ With weight sharing the components have the parameters of N_f3, by the same name
 statistics are each component's own. Those of components that begin alike are alike: what LRL and LRR do up
 to their third group is the same, so it is drawn, and computed, once.
 """
-from common import engine
-from common.errors import UserError
+import engine
+from system.errors import UserError
 from symbols import layers
 
 NAMES = ('LLL', 'RLL', 'LRL', 'LLR', 'RRL', 'RLR', 'LRR', 'RRR')  # the order of Table 1

@@ -12,8 +12,8 @@ The maximum pooling behind the stem has padding 1, as ResNet's own; the authors'
 """
 from collections import namedtuple
 
-from common import engine
-from common.errors import UserError
+import engine
+from system.errors import UserError
 from symbols import layers
 
 STEM_CHANNELS, CHANNELS, NARROWING = 64, (256, 512, 1024, 2048), 4

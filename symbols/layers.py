@@ -4,7 +4,7 @@ A feature map has shape (batch, channels, height, width); the input is (batch, 3
 """
 from collections import namedtuple
 
-from common import engine
+import engine
 
 GROUPS = 3
 STEM_CHANNELS = 16  # before widening; group g = 1, 2, 3 has 2**(g - 1) times as many

@@ -8,7 +8,7 @@ import tarfile
 import numpy
 import scipy.io
 
-from common.images import cv2
+from recordio.images import cv2
 
 # Where Python 2 put NumPy's reconstructor, and where the official pickles look for it.
 OLD_NUMPY = (b'numpy._core.multiarray', b'numpy.core.multiarray')

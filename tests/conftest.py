@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def pytest_sessionstart(session):
     """Compile the CPU operators before the workers would, all of them at once."""
     if not hasattr(session.config, 'workerinput'):
-        subprocess.run([sys.executable, '-c', 'from common import engine; engine.native_operators()'], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, '-c', 'import engine; engine.native_operators()'], cwd=ROOT, check=True)
 
 
 def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):

@@ -9,9 +9,11 @@ import sys
 import numpy
 
 import symbols
-from common import checkpoint, cluster, datasets
-from common.data import Batches
-from common.engine import mx
+from common import checkpoint
+from distributed import cluster
+from recordio import datasets
+from recordio.data import Batches
+from engine import mx
 from common.trainer import Trainer
 
 

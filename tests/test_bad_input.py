@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 from runs import arguments, small_cifar
 
 import symbols
-from common import checkpoint, data, datasets, images, log, params, records, scorer
-from common.engine import mx
-from common.errors import UserError
+from common import checkpoint, log, scorer
+from recordio import data, datasets, images, records
+from engine import params
+from engine import mx
+from system.errors import UserError
 from data import archives, cifar, fashion_mnist, svhn
-from symbols import check
+from graphs import check
 
 CIFAR = datasets.get('cifar10')
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)

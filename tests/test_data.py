@@ -9,9 +9,9 @@ import numpy
 import pytest
 from conftest import run_script
 
-from common import data, datasets, images, records
-from common.engine import mx
-from common.errors import UserError
+from recordio import data, datasets, images, records
+from engine import mx
+from system.errors import UserError
 
 
 @pytest.fixture(scope='module')

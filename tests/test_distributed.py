@@ -15,8 +15,11 @@ import runs
 from conftest import ROOT, run_script, user_error
 
 import launch
-from common import cluster, data, datasets, errors, log
-from common.job import Job, Part
+from distributed import cluster
+from recordio import data, datasets
+from system import errors
+from common import log
+from distributed.job import Job, Part
 from launch import free_ports
 
 DATASET = datasets.get('cifar10')
@@ -75,7 +78,7 @@ def test_workers_share_the_images(place, size, batch):
 
 
 def test_a_worker_without_enough_images(place):
-    from common.errors import UserError
+    from system.errors import UserError
     with pytest.raises(UserError, match='46 images, 23 for worker 0 of 2'):
         data.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, part=(0, 2))
 
@@ -242,7 +245,7 @@ def test_who_is_to_blame(tmp_path, codes, blamed):
 
 def started_job(folder, code):
     """Return the process of a job of one worker, which runs a piece of Python."""
-    job = ('import os, sys; from common.errors import run; from common.job import Job, Part\n'
+    job = ('import os, sys; from system.errors import run; from distributed.job import Job, Part\n'
            'part = Part("worker", 0, None, [sys.executable, "-u", "-c", %r], {"MARK": %r})\n'
            'def main(): raise SystemExit(Job([part], %r, %r, sys.executable, []).run())\n'
            'run(main)' % ('import signal, sys, time\n' + code, str(folder), str(folder), ROOT))

@@ -7,9 +7,9 @@ import sys
 import pytest
 from conftest import ROOT, run_script, user_error
 
-from common import engine
+import engine
 
-PRINT_THREADS = ('from common import engine; engine.set_threads(%s); from common.engine import mx; '
+PRINT_THREADS = ('import engine; engine.set_threads(%s); from engine import mx; '
                  'print(engine.threads(), mx.nd.ones(3).sum().asscalar())')
 
 
@@ -39,7 +39,7 @@ def test_help_does_not_wait_for_mxnet():
 
 def test_numpy_names_that_mxnet_asks_for():
     run_script('-c', 'import numpy; vars(numpy).pop("bool", None); numpy.__deprecated_attrs__ = {}; '
-               'from common.engine import mx; assert numpy.bool is bool; mx.nd.array([True])')
+               'from engine import mx; assert numpy.bool is bool; mx.nd.array([True])')
 
 
 def test_python_without_the_packages():
@@ -51,8 +51,8 @@ def test_python_without_the_packages():
 
 
 def test_mxnets_tools_run():
-    assert 'prefix' in run_script('-m', 'common.engine', 'mxnet.tools.im2rec', '--help')
-    assert 'name a module' in user_error('-m', 'common.engine')
+    assert 'prefix' in run_script('-m', 'engine', 'mxnet.tools.im2rec', '--help')
+    assert 'name a module' in user_error('-m', 'engine')
 
 
 def test_no_gpu_here():
@@ -106,7 +106,7 @@ def with_gpu(site, code, check=run_script, driver=True, **variables):
     log = site / 'loaded'
     if log.exists():
         log.unlink()
-    code = 'import sys; sys.path.insert(0, %r); from common import engine, errors\n%s' % (str(site), code)
+    code = 'import sys; sys.path.insert(0, %r); import engine; from system import errors\n%s' % (str(site), code)
     said = check('-c', code, LOADED=str(log), LD_LIBRARY_PATH=str(site / 'driver') if driver else '', **variables)
     return said, log.read_text().split() if log.exists() else []
 

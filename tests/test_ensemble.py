@@ -8,10 +8,12 @@ from runs import arrays_of, name_of, records_of, small_cifar
 
 import symbols
 from common import evaluate, log
-from common.engine import mx
-from common.errors import UserError
-from symbols import diagrams, ensemble, fast, paths, summary
-from symbols.fold import fold
+from engine import mx
+from system.errors import UserError
+from report import diagrams
+from symbols import ensemble
+from graphs import fast, paths, summary
+from graphs.fold import fold
 
 # Table 1: depth of the plain network, then those of LLL, RLL, LRL, LLR, RRL, RLR, LRR, RRR.
 TABLE1 = """14 5 8 8 8 11 11 11 14
@@ -159,7 +161,7 @@ def place(tmp_path_factory, fashion):
 
 
 def command(place, folder, *more):
-    return ('train_ensemble.py', '--depth', '14', '--epochs', '2', '--batch-size', '32', '--data-dir', place / 'data',
+    return ('study/train_ensemble.py', '--depth', '14', '--epochs', '2', '--batch-size', '32', '--data-dir', place / 'data',
             '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints', *more)
 
 
@@ -173,7 +175,7 @@ def test_train_score_and_resume(place, tmp_path):
     name, (header, records) = trained(place, tmp_path)
     assert header['options']['network'] == 'ensemble8' and header['parameters'] == 198074 and 'ensemble8-14' in name
     assert [list(record['test_' + kind]) for record in records for kind in ('components', 'without')] == [list(ensemble.NAMES)] * 4
-    said = run_script('score_ensemble.py', '--run', tmp_path / 'checkpoints' / name, '--data-dir', place / 'data')
+    said = run_script('study/score_ensemble.py', '--run', tmp_path / 'checkpoints' / name, '--data-dir', place / 'data')
     for component in ensemble.NAMES:
         line, = [line for line in said.splitlines() if line.startswith(component)]
         assert line.split()[1:3] == ['%.2f' % records[-1]['test_' + kind][component] for kind in ('components', 'without')]
@@ -188,7 +190,7 @@ def test_train_score_and_resume(place, tmp_path):
     assert records_of(tmp_path / 'logs' / (name + '.jsonl')) == before and arrays_of(folder, 2) == ends
     said = user_error('train_cifar.py', '--resume', name, '--data-dir', place / 'data', '--log-dir', tmp_path / 'logs',
                       '--checkpoint-dir', tmp_path / 'checkpoints')
-    assert 'is a run of train_ensemble.py' in said
+    assert 'is a run of study/train_ensemble.py' in said
 
 
 @pytest.mark.parametrize('more,network,outputs', [
@@ -197,7 +199,7 @@ def test_the_other_experiments(place, tmp_path, more, network, outputs):
     name, (header, records) = trained(place, tmp_path, '--epochs', '1', *more)
     assert header['options']['network'] == network and len(records[0].get('test_components', ())) == outputs
     if not outputs:
-        assert 'score.py' in user_error('score_ensemble.py', '--run', tmp_path / 'checkpoints' / name, '--data-dir', place / 'data')
+        assert 'score.py' in user_error('study/score_ensemble.py', '--run', tmp_path / 'checkpoints' / name, '--data-dir', place / 'data')
 
 
 def test_mistakes(place, tmp_path):

@@ -6,9 +6,10 @@ import pytest
 
 import symbols
 from benchmarks import textbook
-from common.engine import mx
-from symbols import fast, layers, paths, summary
-from symbols.fold import fold
+from engine import mx
+from graphs import fast, paths, summary
+from symbols import layers
+from graphs.fold import fold
 
 NETWORKS = [('plain', 8), ('resnet', 14), ('il', 8), ('mr', 14), ('mr', 8), ('mr-late', 14), ('side', 8), ('fuse3', 14), ('fuse6', 14)]
 

@@ -14,10 +14,11 @@ from conftest import ROOT, run_script, user_error
 from runs import arguments, arrays_of, name_of, records_of, small_cifar, start
 
 import symbols
-from common import checkpoint, data, datasets, fit, log
-from common.engine import mx
-from common.errors import UserError
-from symbols.graph import with_bn_momentum
+from common import checkpoint, fit, log
+from recordio import data, datasets
+from engine import mx
+from system.errors import UserError
+from graphs.graph import with_bn_momentum
 from train_cifar import parser
 
 EPOCHS = 4
@@ -126,7 +127,7 @@ def test_killed_while_it_writes(place, tmp_path, where):
 
 @pytest.mark.parametrize('number', ('SIGINT', 'SIGTERM'))
 def test_a_second_signal_ends_at_once(number):
-    code = ('import os, signal, time\nfrom common.signals import Stop\nwith Stop() as stop:\n    os.kill(os.getpid(), signal.%s)\n'
+    code = ('import os, signal, time\nfrom system.signals import Stop\nwith Stop() as stop:\n    os.kill(os.getpid(), signal.%s)\n'
             '    time.sleep(0.1)\n    print("noted", flush=True)\n    os.kill(os.getpid(), signal.%s)\n    time.sleep(9)\n    print("here")' % (number, number))
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, universal_newlines=True)
     assert (done.returncode, done.stdout) == (-getattr(signal, number), 'noted\n')

@@ -42,7 +42,7 @@ def epochs_of(folder):
 def test_lines_run_once_and_failures_are_listed(place, tmp_path):
     """The second line fails when it runs: a batch larger than the data."""
     lines = (LINE + ' --epochs 1', 'train_cifar.py --network plain --depth 5 --epochs 1 --batch-size 4000',
-             'train_ensemble.py --depth 5 --component LLL --batch-size 20 --epochs 1  # one of eight')
+             'study/train_ensemble.py --depth 5 --component LLL --batch-size 20 --epochs 1  # one of eight')
     said = run_script(*command(place, tmp_path, *lines), status=1)
     assert 'line 4 failed: train_cifar.py --network plain' in said and 'take a smaller batch' in said
     assert epochs_of(tmp_path) == {('plain', 1): 1, ('LLL', 1): 1}

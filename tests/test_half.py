@@ -5,8 +5,8 @@ import pytest
 from test_fast import bind, values_for
 
 import symbols
-from common.engine import mx
-from symbols import half, paths, summary
+from engine import mx
+from graphs import half, paths, summary
 
 
 class Emulated(half.Rewriter):

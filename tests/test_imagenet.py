@@ -3,9 +3,10 @@ import numpy
 import pytest
 from numpy_networks import NumpyNetwork, set_values
 
-from common.engine import mx
-from common.errors import UserError
-from symbols import imagenet, paths, summary
+from engine import mx
+from system.errors import UserError
+from symbols import imagenet
+from graphs import paths, summary
 
 IMAGE = (3, 224, 224)
 

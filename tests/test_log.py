@@ -6,7 +6,7 @@ from conftest import user_error
 
 import log_files
 from common import log
-from common.errors import UserError
+from system.errors import UserError
 
 
 @pytest.fixture

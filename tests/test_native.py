@@ -9,9 +9,9 @@ import numpy
 import pytest
 from conftest import ROOT, run_script
 
-import native
-from common import engine
-from common.engine import mx
+from engine import native
+import engine
+from engine import mx
 
 TERMS = ['bn*1.0', 'map*1.0,bn*1.0', 'map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'map*1.0,bn*1.0,bn*1.0', 'map*2.0,bn*1.0,map*-0.5,bn*3.0']
 
@@ -247,7 +247,7 @@ def test_a_change_of_the_sources_makes_another_library(tmp_path, monkeypatch):
     assert native._fingerprint(['clang++'], folder_of_mxnet()) != before
 
 
-OPERATORS = 'from common import engine; engine.set_threads(1); print(engine.versions()["operators"])'
+OPERATORS = 'import engine; engine.set_threads(1); print(engine.versions()["operators"])'
 
 
 @pytest.mark.parametrize('environment,word', [({'CXX': 'false'}, 'false failed'), ({'PATH': '/nowhere', 'CXX': ''}, 'requirements-compiler.txt'),

@@ -13,9 +13,10 @@ import PIL.Image
 import pytest
 from conftest import ROOT, run_script, user_error
 
-from common import data, datasets, log, photographs, records, scorer
-from common.engine import mx
-from common.images import cv2
+from recordio import data, datasets, photographs, records
+from common import log, scorer
+from engine import mx
+from recordio.images import cv2
 from data import pack_photographs, tree
 from data.split import Entry, Photographs
 
@@ -214,7 +215,7 @@ def test_what_a_user_can_get_wrong(tmp_path):
 
 
 def test_a_tree_that_is_none(tmp_path):
-    from common.errors import UserError
+    from system.errors import UserError
     (tmp_path / 'train' / 'a').mkdir(parents=True)
     (tmp_path / 'val' / 'b').mkdir(parents=True)
     for step, said in ((None, 'no file'), (tmp_path / 'train' / 'a' / 'x', 'no file'), (tmp_path / 'val' / 'b' / 'x', 'the class b')):
@@ -256,7 +257,7 @@ def test_of_a_huge_file_a_part_is_looked_at(tmp_path):
     assert records.check(path, 1, None, most=size // 10) == 100
 
     def fails(*options):
-        from common.errors import UserError
+        from system.errors import UserError
         with pytest.raises(UserError):
             records.check(path, 1, None, *options)
     with open(path, 'r+b') as file:

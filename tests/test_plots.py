@@ -9,7 +9,8 @@ import pytest
 from conftest import ROOT, run_script, user_error
 
 import log_files
-from common import curves, figures, log
+from report import curves, figures
+from common import log
 
 
 def write(path, network, depth, epochs=6, shift=0.0, top5=False, **options):

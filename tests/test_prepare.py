@@ -18,8 +18,8 @@ import pytest
 import scipy.io
 from conftest import ROOT, run_script, user_error
 
-from common import datasets
-from common.engine import mx
+from recordio import datasets
+from engine import mx
 from data import archives, cifar, fashion_mnist, svhn
 
 HERE = 'data/prepare.py'
@@ -206,7 +206,7 @@ def test_interrupted_run_leaves_no_half_file(tmp_path, moment):
 
 
 def test_second_run_at_the_same_time_is_refused(tmp_path):
-    from common.errors import UserError
+    from system.errors import UserError
     from data import target
     with target.workplace(str(tmp_path / 'sample')):
         with pytest.raises(UserError, match='another run'):
@@ -339,7 +339,7 @@ def test_svhn_with_wrong_content(tmp_path, fashion):
 
 
 def test_too_little_disk(tmp_path, monkeypatch):
-    from common.errors import UserError
+    from system.errors import UserError
     monkeypatch.setattr(archives.shutil, 'disk_usage', lambda path: type('usage', (), {'free': 10e6}))
     with pytest.raises(UserError, match='10 MB free and 700 MB are needed'):
         archives.need_space(str(tmp_path), 700)
@@ -374,7 +374,7 @@ def server(tmp_path):
 
 
 def test_download(tmp_path, server, fashion):
-    from common.errors import UserError
+    from system.errors import UserError
     folder, address = server
     written.cifar_binary(str(folder / 'cifar.tar.gz'), fashion)
     archive = archives.Archive('cifar.tar.gz', address + 'cifar.tar.gz', (archives.md5(str(folder / 'cifar.tar.gz')),), 1)

@@ -13,7 +13,8 @@ import pytest
 import runs
 from conftest import ROOT, run_script, user_error
 
-from common import errors, log, options, progress
+from system import errors, progress
+from common import log, options
 
 ASCII = {'PYTHONIOENCODING': 'ascii'}
 C_LOCALE = {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
@@ -37,7 +38,7 @@ def short(place, tmp_path, *more):
 
 # ---- threads ----
 
-THREADS = 'from common import engine, errors; errors.run(lambda: engine.set_threads(%s)); print(engine.mx and engine.threads())'
+THREADS = 'import engine; from system import errors; errors.run(lambda: engine.set_threads(%s)); print(engine.mx and engine.threads())'
 
 
 def test_threads_that_openmp_takes_and_mxnet_does_not():
@@ -140,7 +141,7 @@ def test_names_with_umlauts_in_every_locale(place, tmp_path, variables):
     assert '%' in run_script('score.py', '--run', run, '--image', image, '--cpus', '1', **variables)
     logs = glob.glob(str(out / 'lögs' / '*.jsonl'))
     run_script('plot_curves.py', *logs, '--out', out / 'kürve.png', **variables)
-    assert 'Table 4 gets nothing' in user_error('make_tables.py', *logs, '--table', '4', '--out', out / 'tafëln', **variables)
+    assert 'Table 4 gets nothing' in user_error('study/make_tables.py', *logs, '--table', '4', '--out', out / 'tafëln', **variables)
     assert (out / 'kürve.png').exists()
     assert 'nïcht' in user_error('plot_curves.py', out / 'nïcht.jsonl', '--out', out / 'x.png', **C_LOCALE)
     assert os.listdir(str(tmp_path)) == [FOLDER]
@@ -175,7 +176,7 @@ def test_signals_of_terminals_and_batch_systems_stop_a_run(place, tmp_path, numb
     assert 'stopped by %s after epoch' % number.name in said and '--resume %s' % name in said and 'Traceback' not in said
 
 
-STOP = ('import time; from common.errors import run; from common.signals import Stop\n'
+STOP = ('import time; from system.errors import run; from system.signals import Stop\n'
         'def main():\n'
         '    with Stop() as stop:\n'
         '        print("ready", flush=True)\n'
@@ -203,7 +204,7 @@ def test_nohup():
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
 def test_signals_end_other_scripts_in_one_line(tmp_path, number):
-    code = ('import time, sys; from common.errors import run\n'
+    code = ('import time, sys; from system.errors import run\n'
             'def main():\n'
             '    try:\n        print("ready", flush=True)\n        time.sleep(60)\n    finally:\n        print("tidy")\n'
             'run(main)')
@@ -217,7 +218,7 @@ def test_signals_end_other_scripts_in_one_line(tmp_path, number):
 
 def test_children_of_a_script_end_by_signals(tmp_path):
     """The processes that it forks do not inherit what it does about signals."""
-    code = ('import os, signal, time; from common.errors import run\n'
+    code = ('import os, signal, time; from system.errors import run\n'
             'def main():\n'
             '    child = os.fork()\n'
             '    if not child:\n        time.sleep(60)\n'
@@ -275,14 +276,14 @@ def test_operators_are_compiled_for_training_only(tmp_path):
     compiler.write_text('#!/bin/sh\ntouch "%s"\nexit 1\n' % (tmp_path / 'called'))
     compiler.chmod(0o755)
     run_script('-m', 'symbols', '--depth', '8', CXX=str(compiler))
-    run_script('-c', 'from data import pack; from common.engine import mx; mx.nd.ones(2).asnumpy()', CXX=str(compiler))
+    run_script('-c', 'from data import pack; from engine import mx; mx.nd.ones(2).asnumpy()', CXX=str(compiler))
     assert not (tmp_path / 'called').exists()
-    assert run_script('-c', 'from common import engine; print(engine.native_operators())', CXX=str(compiler)) == 'False\n'
+    assert run_script('-c', 'import engine; print(engine.native_operators())', CXX=str(compiler)) == 'False\n'
     assert (tmp_path / 'called').exists()
 
 
 def test_openmp_does_not_wait_in_a_loop_beside_the_operators():
-    code = 'import os; from common import engine; engine.mx; print(os.environ.get("OMP_WAIT_POLICY"))'
+    code = 'import os; import engine; engine.mx; print(os.environ.get("OMP_WAIT_POLICY"))'
     environment = {key: value for key, value in os.environ.items() if key != 'OMP_WAIT_POLICY'}
     for native, policy in (('1', 'passive\n'), ('0', 'None\n')):
         assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=dict(environment, DFN_NATIVE=native), stdout=subprocess.PIPE,

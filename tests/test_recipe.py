@@ -5,8 +5,9 @@ import numpy
 import pytest
 
 import symbols
-from common import engine, recipe
-from common.engine import mx
+import engine
+from common import recipe
+from engine import mx
 
 
 def initialised(network='mr', depth=8, seed=3):
@@ -119,6 +120,6 @@ def test_the_defaults_are_the_papers():
     from train_cifar import parser
     options = parser().parse_args([])
     assert (options.lr, options.batch_size, options.network, options.depth, options.dataset) == (0.1, 64, 'mr', 56, 'cifar10')
-    from common.datasets import DATASETS
+    from recordio.datasets import DATASETS
     assert [DATASETS[name].epochs for name in ('cifar10', 'cifar100', 'svhn')] == [400, 400, 40]
     assert [DATASETS[name].augment for name in ('cifar10', 'cifar100', 'svhn')] == [True, True, False]

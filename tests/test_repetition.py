@@ -10,9 +10,9 @@ from runs import small_cifar
 
 import log_files
 import train_cifar
-from common import curves, repetition, tables
-from common.errors import UserError
-from common.images import cv2
+from report import curves, repetition, tables
+from system.errors import UserError
+from recordio.images import cv2
 
 
 @pytest.fixture(scope='module')
@@ -69,7 +69,7 @@ def test_table_4_from_train_cifar(real, tmp_path):
 
 
 def test_table_2_from_train_ensemble(place, tmp_path):
-    path = trained(place, 'train_ensemble.py', '--depth', '26', '--component', 'LLR', '--batch-size', '20')
+    path = trained(place, 'study/train_ensemble.py', '--depth', '26', '--component', 'LLR', '--batch-size', '20')
     assert list(cells(2, official(path, tmp_path / 'a.jsonl'))) == [('without', 'LLR')]
 
 
@@ -127,10 +127,10 @@ def test_runs_that_differ_in_what_cannot_change_a_result(real, tmp_path, name, v
 
 def test_a_table_refuses_runs_that_are_no_repetitions(real, tmp_path):
     logs = [official(real, tmp_path / f'{lr}.jsonl', lr=lr) for lr in (0.1, 0.01)]
-    said = user_error('make_tables.py', *logs)
+    said = user_error('study/make_tables.py', *logs)
     assert all(path in said for path in logs) and 'the learning rate (0.1 and 0.01)' in said and '26/14, CIFAR-10 DFN-MR of Table 4' in said
     logs = [official(real, tmp_path / f'plain{lr}.jsonl', network='plain', lr=lr) for lr in (0.1, 0.01)]
-    said = user_error('plot_study.py', *logs, '--figure', '2', '--out', tmp_path / 'x.png')
+    said = user_error('study/plot_study.py', *logs, '--figure', '2', '--out', tmp_path / 'x.png')
     assert 'the bar Plain of depth 14' in said and not (tmp_path / 'x.png').exists()
 
 

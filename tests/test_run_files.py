@@ -15,10 +15,13 @@ from conftest import ROOT, run_script, user_error
 from runs import arguments, name_of, records_of, small_cifar
 from test_faults import fitted, poison
 
-import native
-from common import checkpoint, curves, datasets, figures, files, fit, log
-from common.engine import mx
-from common.errors import UserError
+from engine import native
+from common import checkpoint, fit, log
+from report import curves, figures
+from recordio import datasets
+from system import files
+from engine import mx
+from system.errors import UserError
 from common.recipe import cifar_decay
 from common.run import Run
 from train_cifar import parser
@@ -75,16 +78,16 @@ METHODS = {'unlink', 'rename', 'rmdir', 'write_text', 'write_bytes', 'savefig', 
            'mkdtemp', 'mkstemp'}
 OTHER = 'files of its own in a temporary folder of the system'
 ALLOWED = {
-    ('common/params.py', 'open'): 'it is given a temporary name by files.write_atomically',
-    ('common/figures.py', 'figure.savefig'): 'into memory',
-    ('common/cluster.py', 'numpy.savez'): 'into memory',
-    ('common/errors.py', 'os.open'): 'the null device',
-    ('common/errors.py', 'open'): 'the null device',
+    ('engine/params.py', 'open'): 'it is given a temporary name by files.write_atomically',
+    ('report/figures.py', 'figure.savefig'): 'into memory',
+    ('distributed/cluster.py', 'numpy.savez'): 'into memory',
+    ('system/errors.py', 'os.open'): 'the null device',
+    ('system/errors.py', 'open'): 'the null device',
     ('data/crops.py', 'open'): 'crops, over nothing but the same crop',
     ('data/target.py', 'os.open'): 'a lock',
     ('study/grid.py', 'open'): 'a lock on the file of the grid, which is not written',
     ('study/grid_jobs.py', 'open'): 'what the runs of a grid print, added to',
-    ('common/quantize.py', 'os.open'): 'the null device',
+    ('graphs/quantize.py', 'os.open'): 'the null device',
     ('benchmarks/photographs.py', 'open'): OTHER,
     ('benchmarks/photographs.py', 'tempfile.TemporaryDirectory'): OTHER,
     ('benchmarks/photographs.py', 'tempfile.mkdtemp'): OTHER,
@@ -136,8 +139,8 @@ def test_the_walk_sees_what_writes():
 
 def test_one_module_writes_renames_and_removes():
     found = dict(sources())
-    assert {'common/files.py', 'symbols/draw.py', 'native/__init__.py', 'score.py'} <= set(found)
-    odd = [(path, name) for path, text in found.items() if path != 'common/files.py'
+    assert {'system/files.py', 'report/draw.py', 'engine/native/__init__.py', 'score.py'} <= set(found)
+    odd = [(path, name) for path, text in found.items() if path != 'system/files.py'
            for name in writing_calls(text) if (path, name) not in ALLOWED]
     assert odd == []
 
@@ -191,7 +194,7 @@ def test_marks_keep_files_readable(tmp_path):
     image = numpy.arange(48, dtype=numpy.uint8).reshape(4, 4, 3)
     files.write_output(str(tmp_path / 'a.png'), cv2.imencode('.png', image)[1].tobytes())
     assert (cv2.imread(str(tmp_path / 'a.png')) == image).all()
-    from common import images
+    from recordio import images
     assert images.shape_of((tmp_path / 'a.png').read_bytes()) == (4, 4, 3)
     files.write_output(str(tmp_path / 'a.svg'), b'<svg xmlns="http://www.w3.org/2000/svg"/>\n')
     from xml.etree import ElementTree
@@ -200,7 +203,7 @@ def test_marks_keep_files_readable(tmp_path):
 
 def test_tables_replace_no_other_file(tmp_path):
     """Where one of the files is a user's, none is written."""
-    command = ('make_tables.py', finished_log(tmp_path), '--table', '4', '--out', tmp_path / 'out')
+    command = ('study/make_tables.py', finished_log(tmp_path), '--table', '4', '--out', tmp_path / 'out')
     (tmp_path / 'out').mkdir()
     for ending in ('md', 'csv', 'tex'):
         mine = tmp_path / 'out' / f'table4.{ending}'
@@ -242,7 +245,7 @@ def test_a_drawing_writes_one_file(tmp_path):
 
 def test_two_processes_write_one_file(tmp_path):
     """Each result is whole, and nothing else is left."""
-    code = ('import sys, time\nfrom common import files\nfor _ in range(40):\n'
+    code = ('import sys, time\nfrom system import files\nfor _ in range(40):\n'
             '    files.write_text(sys.argv[1], sys.argv[2] * 50000)\n')
     path = tmp_path / 'file'
     writers = [subprocess.Popen([sys.executable, '-c', code, path, letter], cwd=ROOT)
@@ -585,7 +588,7 @@ def test_a_damaged_library_is_built_again(tmp_path, compiler):
 
 
 def test_a_library_is_built_by_one_process(tmp_path, compiler):
-    code = ('import sys, native\nprint(native.library(*sys.argv[1:]))')
+    code = ('import sys\nfrom engine import native\nprint(native.library(*sys.argv[1:]))')
     command = [sys.executable, '-c', code, os.path.dirname(mx.__file__), str(tmp_path / 'build')]
     each = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait() for process in each] == [0, 0, 0] and compiler() == 1
@@ -594,9 +597,9 @@ def test_a_library_is_built_by_one_process(tmp_path, compiler):
 def test_without_mxnets_header_its_operators_do_the_work(tmp_path):
     with pytest.raises(native.BuildError, match='lib_api.h'):
         native.library(str(tmp_path), str(tmp_path / 'build'))
-    code = ('import native\nfiles = native._mxnet_files\n'
+    code = ('from engine import native\nfiles = native._mxnet_files\n'
             'native._mxnet_files = lambda folder: files("/nowhere")\n'
-            'from common import engine\nprint(engine.versions()["operators"])')
+            'import engine\nprint(engine.versions()["operators"])')
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, 'mxnet\n'), done.stderr
     assert "MXNet's own operators" in done.stderr and len(done.stderr.splitlines()) == 1

@@ -22,11 +22,13 @@ from PIL import Image
 
 import score
 import symbols
-from common import checkpoint, classes, datasets, images, scorer
-from common.engine import mx
-from common.errors import UserError
-from common.images import cv2
-from symbols import check, ensemble, imagenet
+from common import checkpoint, classes, scorer
+from recordio import datasets, images
+from engine import mx
+from system.errors import UserError
+from recordio.images import cv2
+from graphs import check
+from symbols import ensemble, imagenet
 
 CIFAR = datasets.get('cifar10')
 RECORD = {'epoch': 1, 'train_loss': 1.0, 'train_error': 50.0, 'test_loss': 1.0, 'test_error': 50.0,
@@ -116,7 +118,7 @@ def test_data_sets_with_the_same_classes_may_be_exchanged(runs, monkeypatch):
 def test_a_record_file_of_another_data_set(runs, sample, tmp_path, capsys):
     """By the manifest beside it; without one the labels tell what they can."""
     rec = sample / 'sample' / 'test.rec'
-    for script, run in (('score.py', 'hundred'), ('score_ensemble.py', 'many')):
+    for script, run in (('score.py', 'hundred'), ('study/score_ensemble.py', 'many')):
         said = user_error(script, '--run', runs / run, '--rec', rec)
         assert 'other classes than cifar100' in said and '(10 and 100)' in said
     model = types.SimpleNamespace(name='svhn', dataset=datasets.get('svhn'))
@@ -165,9 +167,9 @@ def test_image_bombs_of_every_format(tmp_path):
     code = '''
 import resource, sys
 import cv2
-from common.engine import mx
+from engine import mx
 from common import datasets, scorer
-from common.errors import UserError
+from system.errors import UserError
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 for path in sys.argv[1:]:
     try:
@@ -439,11 +441,11 @@ def test_a_symbol_that_is_gone(runs, tmp_path):
 
 def test_ensembles_have_their_own_script(runs, sample):
     said = run_script('score.py', '--run', runs / 'eight', '--data-dir', sample)
-    command = said.splitlines()[-1].split('score_ensemble.py')[1]
+    command = said.splitlines()[-1].split('study/score_ensemble.py')[1]
     assert command == f' --run {runs / "eight"} --data-dir {sample}'
     error = said.split('error ')[1].split('%')[0]
-    assert f'overall {float(error):6.2f}' in run_script('score_ensemble.py', *command.split())
-    assert f'score.py --run {runs / "ten"}" scores it' in user_error('score_ensemble.py', '--run', runs / 'ten')
+    assert f'overall {float(error):6.2f}' in run_script('study/score_ensemble.py', *command.split())
+    assert f'score.py --run {runs / "ten"}" scores it' in user_error('study/score_ensemble.py', '--run', runs / 'ten')
 
 
 def test_which_network_is_said_once(runs, monkeypatch):

@@ -10,12 +10,14 @@ from matplotlib.container import BarContainer
 from conftest import run_script, user_error
 
 import log_files
-import make_tables
-import plot_study
+from study import make_tables
+from study import plot_study
 import symbols
-from common import figures, study, table_formats, tables
-from common.errors import UserError
-from symbols import diagrams, draw, ensemble, paths, summary
+from report import figures, study, table_formats, tables
+from system.errors import UserError
+from report import diagrams, draw
+from symbols import ensemble
+from graphs import paths, summary
 
 SHAPES = {1: (10, 12), 2: (14, 11), 3: (7, 10), 4: (8, 12), 5: (3, 6), 6: (5, 4), 7: (4, 5)}  # rows, columns
 
@@ -170,8 +172,8 @@ def test_only_official_data_fill_the_papers_cells(tmp_path):
     for data in (part, None):
         path = write(tmp_path, 'mr', 14, 6.0, data=data)
         assert filled(finished([path])) == {} and filled(finished([path]), 'cifar10') == {(4, '0.4M', '26/14', 'CIFAR-10 DFN-MR'): '6.00'}
-        assert '--stand-in cifar10' in user_error('make_tables.py', path)
-    said = run_script('make_tables.py', path, '--stand-in', 'cifar10')
+        assert '--stand-in cifar10' in user_error('study/make_tables.py', path)
+    said = run_script('study/make_tables.py', path, '--stand-in', 'cifar10')
     assert 'on cifar10 (unverified) in place of CIFAR-10' in said
 
 
@@ -202,7 +204,7 @@ def test_imagenets_tables(tmp_path):
 
 def test_formats_of_the_script(tmp_path):
     logs = [write(tmp_path / 'logs', 'mr', 14, error) for error in (6.0, 6.2)] + [write(tmp_path / 'logs', 'mr', 20, 5.0, of=2)]
-    said = run_script('make_tables.py', *logs, '--out', tmp_path / 'tables')
+    said = run_script('study/make_tables.py', *logs, '--out', tmp_path / 'tables')
     assert len(said.splitlines()) == 3 and sorted(os.listdir(str(tmp_path / 'tables'))) == ['table4.csv', 'table4.md', 'table4.tex']
     header, *rows = csv.reader(open(str(tmp_path / 'tables' / 'table4.csv'), encoding='utf-8'))
     row = dict(zip(header, rows[0]))
@@ -213,7 +215,7 @@ def test_formats_of_the_script(tmp_path):
     assert all(line.count('&') == 21 for line in tex.splitlines() if line.endswith(r'\\'))
     assert 'after 1 epoch on CIFAR-10' in open(str(tmp_path / 'tables' / 'table4.md'), encoding='utf-8').read()
     stand_in = write(tmp_path / 'logs', 'fuse3', 26, 9.0, dataset='sample')
-    assert 'on sample in place of CIFAR-10' in run_script('make_tables.py', stand_in, '--stand-in', 'sample')
+    assert 'on sample in place of CIFAR-10' in run_script('study/make_tables.py', stand_in, '--stand-in', 'sample')
 
 
 def test_blue_and_arrows_in_latex():
@@ -233,8 +235,8 @@ def test_mistakes(tmp_path, monkeypatch):
         return str(error.value)
     path, other = write(tmp_path, 'fuse3', 26, 9.0), write(tmp_path, 'mr', 20, 5.0, of=2)
     figure = ('--out', tmp_path / 'a.png', '--figure')
-    assert 'the tables get nothing' in user_error('make_tables.py', other)
-    assert 'train ensemble7, ensemble8' in user_error('plot_study.py', path, *figure, '5')
+    assert 'the tables get nothing' in user_error('study/make_tables.py', other)
+    assert 'train ensemble7, ensemble8' in user_error('study/plot_study.py', path, *figure, '5')
     assert 'named twice' in said(make_tables, path, str(tmp_path / '.' / os.path.basename(path)))
     assert 'Table 6 gets nothing' in said(make_tables, path, '--table', '1', '6', '--out', tmp_path / 'tables')
     assert '--stand-in nobody: no log' in said(make_tables, path, '--stand-in', 'nobody')
@@ -312,13 +314,13 @@ def test_the_study_in_small(tmp_path):
     for network in ('plain', 'fuse3', 'fuse6', 'resnet'):
         run_script('train_cifar.py', '--network', network, *files)
     for which in ((), ('--without', 'RRR'), ('--no-sharing',), ('--component', 'RRR')):
-        run_script('train_ensemble.py', *which, *files, timeout=900)
+        run_script('study/train_ensemble.py', *which, *files, timeout=900)
     logs = sorted((tmp_path / 'logs').iterdir())
     assert len(logs) == 8
-    said = run_script('make_tables.py', *logs, '--stand-in', 'sample')
+    said = run_script('study/make_tables.py', *logs, '--stand-in', 'sample')
     assert 'Table 1.' in said and 'Table 4.' not in said  # Table 4 has no depth of 14
     for number in (2, 4, 5):
-        run_script('plot_study.py', *logs, '--figure', number, '--stand-in', 'sample', '--out', tmp_path / ('%d.pdf' % number))
+        run_script('study/plot_study.py', *logs, '--figure', number, '--stand-in', 'sample', '--out', tmp_path / ('%d.pdf' % number))
 
 
 # ---- diagrams ----

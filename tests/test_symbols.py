@@ -7,9 +7,9 @@ from conftest import run_script, user_error
 from numpy_networks import NumpyNetwork, set_values
 
 import symbols
-from common.engine import mx
-from common.errors import UserError
-from symbols import paths, summary
+from engine import mx
+from system.errors import UserError
+from graphs import paths, summary
 
 # Table 4: the column Params., in millions, by d1.
 TABLE4 = {26: 0.4, 38: 0.6, 50: 0.8, 62: 1.0, 74: 1.2, 98: 1.5, 110: 1.7, 194: 3.1}
@@ -166,7 +166,7 @@ def test_the_printed_summary(tmp_path):
 
 def test_drawing(tmp_path):
     from shutil import which
-    from symbols import draw
+    from report import draw
     drawing = draw.graph(symbols.get_symbol('mr', 8)).source
     # C, three units of four layers, FC; the projections are arrows; each unit merges and has a sum in each state, the
     # head adds the states.

@@ -2,11 +2,11 @@
 import pytest
 from conftest import user_error
 
-from common.errors import UserError
+from system.errors import UserError
 
 
 def test_networks_for_imagenet_by_the_command(monkeypatch, capsys):
-    from symbols import __main__ as command
+    from study import show_network as command
 
     def said(*options):
         monkeypatch.setattr('sys.argv', ['symbols', *options])

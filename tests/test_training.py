@@ -15,9 +15,11 @@ from conftest import ROOT, run_script, user_error
 from runs import arguments, records_of, small_cifar
 
 import symbols
-from common import checkpoint, data, datasets, engine, evaluate, fit, log, recipe
-from common.engine import mx
-from common.errors import UserError
+from common import checkpoint, evaluate, fit, log, recipe
+from recordio import data, datasets
+import engine
+from engine import mx
+from system.errors import UserError
 from common.trainer import Trainer
 
 

@@ -16,8 +16,8 @@ import numpy
 import pytest
 from conftest import ROOT, run_script, user_error
 
-from common import datasets, manifest
-from common.errors import UserError, printable
+from recordio import datasets, manifest
+from system.errors import UserError, printable
 from data import cifar, fashion_mnist, imagenet, prepare, source, target
 
 HERE, ARCHIVE = 'data/prepare.py', 'cifar-10-binary.tar.gz'
@@ -798,7 +798,8 @@ def test_identity(converted, subset, tmp_path):
 
 def test_identity_of_a_large_file_reads_a_part(tmp_path, subset, monkeypatch):
     """Of a .rec file of more than 2 GB; here of more than 2 KB."""
-    from common import files, records
+    from system import files
+    from recordio import records
 
     for ending in ('rec', 'idx'):
         shutil.copy(subset / 'cifar10' / f'train.{ending}', tmp_path)

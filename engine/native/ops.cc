@@ -1,0 +1,415 @@
+// The kernels as MXNet operators, for single precision on the CPU. graphs/fast.py puts them in place
+// of a network's own operators.
+//
+// _dfn_convolution(data, weight[, route]) -> output, moments[, pass]
+//   data (batch, height, width, inputs), weight (outputs, inputs, k, k), output (batch, height', width',
+//   outputs); moments (2, outputs) is each channel's mean and biased variance, for the BatchNorm that
+//   follows. Attributes: kernel, stride, outputs, moments (0: leave them out), data_gradient (0: none),
+//   pass and route (1: there is one).
+//   pass and route carry gradients, never data: MXNet would add up those of a map's readers in operators of
+//   their own. Instead one convolution makes a pass, of the data's shape, which nobody writes or reads; the
+//   next reader has it as its route, and the gradient of its data goes there; the convolution adds what
+//   arrives to its own gradient of the data.
+//
+// _dfn_combine(terms...) -> outputs...
+//   An output is relu(sum of terms). Attributes: terms, a comma-separated list of "map*S" (a feature map
+//   times the number S), "routed*S" (a map and a route, as above) and "bn*S" (the BatchNorm of a convolution:
+//   output, moments, gamma, beta, moving_mean, moving_var); outputs: if more than one, each has one of the
+//   last terms to itself and shares the others; relu; train (1: normalise with the moments and move the
+//   moving statistics, 0: with the moving statistics); eps; momentum.
+//
+// _dfn_pool(data) -> output
+//   The mean (batch, channels) of a map (batch, height, width, channels).
+//
+// _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
+//   relu(scale * (convolution + bias) + sum of the maps, each times its number). Attributes: kernel, stride,
+//   outputs, scale, relu, maps (a comma-separated list of the numbers, or nothing).
+//
+// _dfn_nesterov(weights..., gradients..., velocities...) -> a number without meaning
+//   Changes weights and velocities. Attributes: lr, momentum, decay, rescale, tensors (of each kind).
+#include <sstream>
+#include <string>
+#include <type_traits>
+#include "mxnet/lib_api.h"
+#include "winograd.h"
+#include "direct.h"
+#include "combine.h"
+#include "pool.h"
+#include "update.h"
+#include "peak.h"
+
+using namespace mxnet::ext;
+typedef std::unordered_map<std::string, std::string> Attributes;
+typedef std::vector<std::vector<unsigned>> Shapes;
+
+static long integer(const Attributes& attrs, const char* name) { return std::stol(attrs.at(name)); }
+// Not std::stof, which throws for a number that is too small for a float, and not only for one that is too large.
+static float number(const std::string& text) { return float(std::strtod(text.c_str(), nullptr)); }
+static float real(const Attributes& attrs, const char* name) { return number(attrs.at(name)); }
+
+static std::vector<std::string> list(const Attributes& attrs, const char* name) {
+  std::vector<std::string> items;
+  std::stringstream text(attrs.at(name));
+  for (std::string item; std::getline(text, item, ',');) items.push_back(item);
+  return items;
+}
+
+static MXReturnValue all_float(const Attributes&, std::vector<int>* in, std::vector<int>* out) {
+  in->assign(in->size(), kFloat32);
+  out->assign(out->size(), kFloat32);
+  return MX_SUCCESS;
+}
+
+static MXReturnValue all_dense(const Attributes&, std::vector<int>* in, std::vector<int>* out) {
+  in->assign(in->size(), kDefaultStorage);
+  out->assign(out->size(), kDefaultStorage);
+  return MX_SUCCESS;
+}
+
+static MXReturnValue refuse(const char* why) {
+  MX_ERROR_MSG << why;
+  return MX_FAIL;
+}
+
+// _dfn_convolution
+
+static MXReturnValue convolution_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 2 + integer(attrs, "route");
+  *out = 2 + integer(attrs, "pass");
+  return MX_SUCCESS;
+}
+
+static direct::Shape convolution_shape(const Attributes& attrs, long n, long h, long w, long inputs) {
+  return {n, h, w, inputs, integer(attrs, "outputs"), integer(attrs, "kernel"), integer(attrs, "stride")};
+}
+
+static MXReturnValue convolution_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  const auto& data = in->at(0);
+  if (data.size() != 4) return refuse("the data must be (batch, height, width, channels)");
+  auto s = convolution_shape(attrs, data[0], data[1], data[2], data[3]);
+  if (s.outputs % LANES) return refuse("the number of output channels must be a multiple of 16");
+  out->at(0) = {data[0], unsigned(s.out_height()), unsigned(s.out_width()), unsigned(s.outputs)};
+  out->at(1) = {2, unsigned(s.outputs)};
+  if (out->size() > 2) out->at(2) = data;
+  return MX_SUCCESS;
+}
+
+static bool by_winograd(const direct::Shape& s) {
+  return s.kernel == 3 && s.stride == 1 && s.inputs % LANES == 0 && s.height % winograd::TILE == 0 &&
+         s.width % winograd::TILE == 0;
+}
+
+static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
+  return convolution_shape(attrs, data.shape[0], data.shape[1], data.shape[2], data.shape[3]);
+}
+
+// One of the two algorithms; sums and then as they take them.
+static void convolve(const direct::Shape& s, const float* x, const float* w, float* y, double* sums, const Epilogue* then) {
+  if (by_winograd(s))
+    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, sums, then);
+  else
+    direct::convolve(x, w, y, s, sums, then);
+}
+
+static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                         std::vector<MXTensor>* out, const OpResource&) {
+  auto s = shape_of(attrs, in->at(0));
+  const float *x = in->at(0).data<float>(), *w = in->at(1).data<float>();
+  float *y = out->at(0).data<float>(), *moments = out->at(1).data<float>();
+  bool wanted = integer(attrs, "moments");
+  std::vector<double> sums(wanted ? threads() * 2 * s.outputs : 0, 0.0);
+  convolve(s, x, w, y, wanted ? sums.data() : nullptr, nullptr);
+  double pixels = double(s.batch) * s.out_height() * s.out_width();
+  for (long c = 0; wanted && c < s.outputs; c++) {
+    double sum = 0, squares = 0;
+    for (int t = 0; t < threads(); t++) {
+      sum += sums[t * 2 * s.outputs + c];
+      squares += sums[(t * 2 + 1) * s.outputs + c];
+    }
+    moments[c] = sum / pixels;
+    // In this order of the arguments a NaN stays one.
+    moments[s.outputs + c] = std::max(squares / pixels - sum / pixels * (sum / pixels), 0.0);
+  }
+  return MX_SUCCESS;
+}
+
+static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                          std::vector<MXTensor>* out, const OpResource&) {
+  // in: gradients of output, moments and pass, then data, weight and route, then the outputs; the gradient of
+  // the output has the moments' part in it, see combine.h. out: gradients of data, weight and route.
+  bool pass = integer(attrs, "pass"), route = integer(attrs, "route");
+  MXTensor &data = in->at(2 + pass), &weight = in->at(3 + pass);
+  auto s = shape_of(attrs, data);
+  const float *dy = in->at(0).data<float>(), *x = data.data<float>(), *w = weight.data<float>();
+  const float* more = pass ? in->at(2).data<float>() : nullptr;
+  float *dx = out->at(route ? 2 : 0).data<float>(), *dw = out->at(1).data<float>();
+  bool wanted = integer(attrs, "data_gradient");
+  if (wanted && s.inputs % LANES) return refuse("the gradient needs a multiple of 16 input channels");
+  winograd::Maps maps{s.batch, s.height, s.width};
+  if (by_winograd(s)) {
+    std::vector<float> no_bias(s.inputs, 0.0f);
+    Epilogue then{no_bias.data(), 1.0f, {{more, 1.0f}}, false};
+    if (wanted) winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr, more ? &then : nullptr);
+    winograd::weight_gradients(x, dy, dw, maps, s.outputs, s.inputs);
+  } else {
+    if (wanted) direct::data_gradients(dy, w, dx, s, more);
+    direct::weight_gradients(x, dy, dw, s);
+  }
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_convolution)
+    .setForward(convolution_forward, "cpu")
+    .setBackward(convolution_backward, "cpu")
+    .setParseAttrs(convolution_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(convolution_shapes);
+
+// _dfn_folded_convolution
+
+static MXReturnValue folded_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 3 + list(attrs, "maps").size();
+  *out = 1;
+  return MX_SUCCESS;
+}
+
+static MXReturnValue folded_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  Shapes both(2);
+  auto result = convolution_shapes(attrs, in, &both);
+  for (size_t i = 3; result && i < in->size(); i++)
+    if (in->at(i) != both[0]) return refuse("the maps must have the output's shape");
+  out->at(0) = both[0];
+  return result;
+}
+
+static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                    std::vector<MXTensor>* out, const OpResource&) {
+  auto s = shape_of(attrs, in->at(0));
+  Epilogue then{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
+  size_t at = 3;
+  for (const auto& factor : list(attrs, "maps")) then.maps.push_back({in->at(at++).data<float>(), number(factor)});
+  convolve(s, in->at(0).data<float>(), in->at(1).data<float>(), out->at(0).data<float>(), nullptr, &then);
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_folded_convolution)
+    .setForward(folded_forward, "cpu")
+    .setParseAttrs(folded_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(folded_shapes);
+
+// _dfn_combine
+
+enum { X, MOMENTS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, INPUTS_OF_BN };
+enum { ROUTE = X + 1 };
+
+// A term as the attributes name it, and where its inputs begin among those of the operator.
+struct Place {
+  bool normalised, routed;
+  float scale;
+  int at;
+  int inputs() const { return normalised ? INPUTS_OF_BN : 1 + routed; }
+};
+
+static std::vector<Place> places(const Attributes& attrs) {
+  std::vector<Place> result;
+  int at = 0;
+  for (const auto& term : list(attrs, "terms")) {
+    auto star = term.find('*');
+    auto kind = term.substr(0, star);
+    result.push_back({kind == "bn", kind == "routed", number(term.substr(star + 1)), at});
+    at += result.back().inputs();
+  }
+  return result;
+}
+
+static MXReturnValue combine_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 0;
+  for (const auto& place : places(attrs)) *in += place.inputs();
+  *out = integer(attrs, "outputs");
+  return MX_SUCCESS;
+}
+
+static MXReturnValue combine_mutated(const Attributes& attrs, std::vector<int>* indices) {
+  for (const auto& place : places(attrs))
+    if (place.normalised) indices->insert(indices->end(), {place.at + MOVING_MEAN, place.at + MOVING_VARIANCE});
+  return MX_SUCCESS;
+}
+
+static MXReturnValue combine_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  const auto shape = in->at(0);
+  for (const auto& place : places(attrs))
+    if (in->at(place.at) != shape) return refuse("the terms must have one shape");
+  if (shape.size() != 4 || shape[3] % LANES) return refuse("the channels must be last and a multiple of 16");
+  out->assign(out->size(), shape);
+  return MX_SUCCESS;
+}
+
+// The terms of a call; in[first] is the first term's first input.
+static std::vector<combine::Term> terms_of(const Attributes& attrs, const std::vector<Place>& places,
+                                           std::vector<MXTensor>* in, int first) {
+  std::vector<combine::Term> terms;
+  bool train = integer(attrs, "train");
+  for (const auto& place : places) {
+    auto input = [&](int which) -> MXTensor& { return in->at(first + place.at + which); };
+    combine::Term term{};
+    term.x = input(X).data<float>();
+    term.scale = place.scale;
+    if (place.normalised) {
+      const float* moments = input(MOMENTS).data<float>();
+      term.gamma = input(GAMMA).data<float>();
+      term.beta = input(BETA).data<float>();
+      term.mean = train ? moments : input(MOVING_MEAN).data<float>();
+      term.variance = train ? moments + input(MOMENTS).shape[1] : input(MOVING_VARIANCE).data<float>();
+    }
+    terms.push_back(term);
+  }
+  return terms;
+}
+
+static combine::Options options_of(const Attributes& attrs, const MXTensor& map) {
+  return {map.shape[0] * map.shape[1] * map.shape[2], map.shape[3], real(attrs, "eps"), integer(attrs, "relu") != 0};
+}
+
+static void move_statistics(float momentum, const std::vector<Place>& places, std::vector<MXTensor>* in) {
+  for (const auto& place : places) {
+    if (!place.normalised) continue;
+    MXTensor& moments = in->at(place.at + MOMENTS);
+    const float* batch = moments.data<float>();
+    long channels = moments.shape[1];
+    for (int which = 0; which < 2; which++) {
+      float* moving = in->at(place.at + MOVING_MEAN + which).data<float>();
+      for (long c = 0; c < channels; c++)
+        moving[c] = momentum * moving[c] + (1 - momentum) * batch[which * channels + c];
+    }
+  }
+}
+
+static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                     std::vector<MXTensor>* out, const OpResource&) {
+  auto where = places(attrs);
+  auto terms = terms_of(attrs, where, in, 0);
+  auto options = options_of(attrs, in->at(0));
+  std::vector<combine::Output> outputs;
+  for (auto& map : *out) outputs.push_back({map.data<float>(), nullptr});
+  bool done = combine::with_counts(terms.size(), outputs.size(), [&](auto count, auto of) {
+    combine::forward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(), options);
+  });
+  if (done && integer(attrs, "train")) move_statistics(real(attrs, "momentum"), where, in);
+  return done ? MX_SUCCESS : refuse("too many terms or outputs");
+}
+
+static MXReturnValue combine_backward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                      std::vector<MXTensor>* out, const OpResource&) {
+  // in: the gradients of the outputs, the forward inputs, the outputs; out: the gradients of the inputs. Those
+  // of moments and moving statistics are nobody's input.
+  auto where = places(attrs);
+  int count = integer(attrs, "outputs");
+  auto terms = terms_of(attrs, where, in, count);
+  for (size_t i = 0; i < terms.size(); i++) {
+    auto gradient = [&](int which) { return out->at(where[i].at + which).data<float>(); };
+    terms[i].dx = gradient(where[i].routed ? ROUTE : X);
+    if (!where[i].normalised) continue;
+    terms[i].dgamma = gradient(GAMMA);
+    terms[i].dbeta = gradient(BETA);
+  }
+  std::vector<combine::Output> outputs;
+  for (int i = 0; i < count; i++)
+    outputs.push_back({in->at(in->size() - count + i).data<float>(), in->at(i).data<float>()});
+  auto options = options_of(attrs, in->at(count));
+  bool done = combine::with_counts(terms.size(), count, [&](auto count, auto of) {
+    combine::backward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(), options);
+  });
+  return done ? MX_SUCCESS : refuse("too many terms or outputs");
+}
+
+REGISTER_OP(_dfn_combine)
+    .setForward(combine_forward, "cpu")
+    .setBackward(combine_backward, "cpu")
+    .setParseAttrs(combine_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(combine_shapes)
+    .setMutateInputs(combine_mutated);
+
+// _dfn_pool
+
+static MXReturnValue pool_arity(const Attributes&, int* in, int* out) {
+  *in = *out = 1;
+  return MX_SUCCESS;
+}
+
+static MXReturnValue pool_shapes(const Attributes&, Shapes* in, Shapes* out) {
+  const auto& data = in->at(0);
+  if (data.size() != 4 || data[3] % LANES) return refuse("the channels must be last and a multiple of 16");
+  out->at(0) = {data[0], data[3]};
+  return MX_SUCCESS;
+}
+
+static pool::Map pooled(const MXTensor& data) { return {data.shape[0], data.shape[1] * data.shape[2], data.shape[3]}; }
+
+static MXReturnValue pool_forward(const Attributes&, std::vector<MXTensor>* in, std::vector<MXTensor>* out, const OpResource&) {
+  pool::forward(in->at(0).data<float>(), pooled(in->at(0)), out->at(0).data<float>());
+  return MX_SUCCESS;
+}
+
+static MXReturnValue pool_backward(const Attributes&, std::vector<MXTensor>* in, std::vector<MXTensor>* out, const OpResource&) {
+  // in: the output's gradient, the data, the output.
+  pool::backward(in->at(0).data<float>(), pooled(in->at(1)), out->at(0).data<float>());
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_pool)
+    .setForward(pool_forward, "cpu")
+    .setBackward(pool_backward, "cpu")
+    .setParseAttrs(pool_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(pool_shapes);
+
+// _dfn_nesterov
+
+static MXReturnValue nesterov_arity(const Attributes& attrs, int* in, int* out) {
+  *in = 3 * integer(attrs, "tensors");
+  *out = 1;
+  return MX_SUCCESS;
+}
+
+static MXReturnValue nesterov_mutated(const Attributes& attrs, std::vector<int>* indices) {
+  int tensors = integer(attrs, "tensors");
+  for (int i = 0; i < tensors; i++) indices->insert(indices->end(), {i, 2 * tensors + i});
+  return MX_SUCCESS;
+}
+
+static MXReturnValue nesterov_shapes(const Attributes&, Shapes*, Shapes* out) {
+  out->at(0) = {1};
+  return MX_SUCCESS;
+}
+
+static MXReturnValue nesterov_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                      std::vector<MXTensor>*, const OpResource&) {
+  size_t count = integer(attrs, "tensors");
+  std::vector<update::Tensor> tensors;
+  for (size_t i = 0; i < count; i++)
+    tensors.push_back({in->at(i).data<float>(), in->at(count + i).data<float>(), in->at(2 * count + i).data<float>(),
+                       long(in->at(i).size())});
+  update::nesterov(tensors, {real(attrs, "lr"), real(attrs, "momentum"), real(attrs, "decay"), real(attrs, "rescale")});
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_nesterov)
+    .setForward(nesterov_forward, "cpu")
+    .setParseAttrs(nesterov_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(nesterov_shapes)
+    .setMutateInputs(nesterov_mutated);
+
+// No operator: benchmark.py calls it.
+extern "C" double dfn_multiply_adds(long rounds) { return peak::multiply_adds(rounds); }
+
+MXReturnValue initialize(int version) {
+  return version >= 10700 ? MX_SUCCESS : refuse("these operators need MXNet 1.7 or newer");
+}

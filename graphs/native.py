@@ -1,0 +1,219 @@
+"""A network's graph on the project's own CPU operators (native/), for training and for inference."""
+from ast import literal_eval
+
+from graphs import graph
+from graphs.routes import Routes
+
+MOST_TERMS, MOST_SHARED = 6, 2  # in one sum, and of those what two outputs share: see with_counts in engine/native/combine.h
+LANES = 16      # channels come in sixteens
+IMAGE = (1, 3, 32, 32)
+INPUTS = ('data', 'softmax_label')
+BATCHNORM = {'eps', 'momentum', 'fix_gamma'}
+CONVOLUTION = {'kernel', 'stride', 'pad', 'num_filter', 'no_bias'}
+
+
+class Unsupported(Exception):
+    """The graph has something that the operators do not do; the text says what."""
+
+
+class Rewriter(graph.Rewriter):
+    """Builds a graph whose feature maps are (batch, height, width, channels).
+
+    A convolution becomes one operator, with the mean and the variance of its output if ``train``; all
+    that follows it up to the next one (BatchNorm, sums, multiplication by constants, ReLU) another. In a
+    graph without BatchNorm, see ``fold.fold``, the convolution's operator does that too.
+
+    Raises
+    ------
+    Unsupported
+    """
+
+    def __init__(self, symbol, train):
+        super().__init__(symbol)
+        self.train = train
+        self.routes = Routes(self.old, self.readers)
+        shapes, _, auxiliary = symbol.infer_shape(data=IMAGE)
+        self.shapes = dict(zip(symbol.list_arguments() + symbol.list_auxiliary_states(), shapes + auxiliary))
+
+    def make_null(self, node):
+        attrs = dict(node.get('attrs', {}))
+        if node['name'] not in INPUTS:
+            # An operator of a library may not be asked for the shapes of its own parameters: MXNet 1.9.1
+            # counts an unknown shape as -1 numbers and writes past its buffer.
+            attrs['__shape__'] = self.shapes[node['name']]
+        return self.emit('null', node['name'], [], **attrs)
+
+    def make_convolution(self, node):
+        if len(node['inputs']) > 2:
+            return self._folded(node, [('conv', 1.0, node)], [], relu=0)
+        inputs, entry = self._inputs(node), node['inputs'][0]
+        route = self._route(entry, node) if self.train else []
+        if route:
+            inputs = [route[0], inputs[1], route[1]]
+        flags = {'moments': self.train, 'data_gradient': not self._is_variable(entry), 'route': bool(route),
+                 'pass': self.train and self.routes.passes(node)}
+        return self.emit('_dfn_convolution', node['name'], inputs, **{name: int(flag) for name, flag in flags.items()}, **_geometry(node))
+
+    def _route(self, entry, reader=None):
+        """Return a map cut off from its gradient and the route for that instead, or [] where there is none."""
+        before = self.routes.before(entry, reader)
+        if before is None:
+            return []
+        data, (conv, _, _) = self.value(entry), self.value([before, 0, 0])
+        return [self.emit('BlockGrad', '%s_value%d' % (self.old[entry[0]]['name'], len(self.new)), [data]), [conv, 2, 0]]
+
+    def _inputs(self, conv):
+        """Return the data with its channels last, and what else the convolution has."""
+        data, *parameters = map(self.value, conv['inputs'])
+        if self._is_variable(conv['inputs'][0]):
+            data = self.emit('transpose', conv['name'] + '_layout', [data], axes=(0, 2, 3, 1))
+        return [data, *parameters]
+
+    def _is_variable(self, entry):
+        return self.old[entry[0]]['op'] == 'null'
+
+    def make_mean(self, node):
+        if node['attrs'] != {'axis': '(2, 3)'}:
+            raise Unsupported('a mean that is no global average pooling')
+        return self.emit('_dfn_pool', node['name'], [self.value(node['inputs'][0])])
+
+    def make_fullyconnected(self, node):
+        if self.source(node)['op'] != 'mean':
+            raise Unsupported('a fully connected layer that does not follow the pooling')
+        # Not FullyConnected: MXNet's inference keeps a copy of its weights, which training then changes.
+        data, weight, bias = map(self.value, node['inputs'])
+        product = self.emit('dot', node['name'] + '_product', [data, weight], transpose_b=True)
+        return self.emit('broadcast_add', node['name'], [product, bias])
+
+    make_softmaxoutput = graph.Rewriter.make_other
+
+    def make_other(self, node):
+        raise Unsupported('operator %s' % node['op'])
+
+    def make_activation(self, node):
+        if node['attrs']['act_type'] != 'relu':
+            raise Unsupported('activation %s' % node['attrs']['act_type'])
+        pair = self.train and self._pair(node)
+        if not pair:
+            return self._sum(node, self._terms(node['inputs'][0], 1.0), relu=1)
+        numbers, terms = pair
+        out = self._combine(node, terms, relu=1, outputs=len(numbers))
+        self.made.update({number: [out[0], output, 0] for output, number in enumerate(numbers)})
+        return self.made[self.old.index(node)]
+
+    def _pair(self, node):
+        """Return the numbers of two ReLUs that share a sum, as merge-and-run's do, and the terms of both; or None.
+
+        The shared terms come first, then the one of each.
+        """
+        for shared, _, _ in self.source(node)['inputs']:
+            sums = self.readers[shared]
+            relus = [reader for number in sums for reader in self.readers[number]]
+            if [self.old[number]['op'] for number in sums + relus] != ['add_n', 'add_n', 'Activation', 'Activation'] \
+                    or any(len(self.readers[number]) > 1 for number in sums) or self.depends(relus[1], relus[0]):
+                continue
+            own = [term for number in sums for entry in self.old[number]['inputs'] if entry[0] != shared
+                   for term in self._terms(entry, 1.0)]
+            terms = _without_repeats(self._parts(self.old[shared], 1.0))
+            if len(own) == 2 and 1 <= len(terms) <= MOST_SHARED:
+                return relus, terms + own
+
+    def make_add_n(self, node):
+        return self._sum(node, self._parts(node, 1.0), relu=0)
+
+    make_mul_scalar = make_batchnorm = make_add_n
+
+    def _terms(self, entry, scale):
+        """Return the terms (kind, factor, entry or node) whose sum an old entry, times ``scale``, is."""
+        alone = len(self.readers[entry[0]]) == 1
+        return alone and self._parts(self.old[entry[0]], scale) or [('map', scale, entry)]
+
+    def _parts(self, node, scale):
+        if node['op'] == 'add_n':
+            return [term for entry in node['inputs'] for term in self._terms(entry, scale)]
+        if node['op'] == '_mul_scalar':
+            return self._terms(node['inputs'][0], scale * float(node['attrs']['scalar']))
+        if node['op'] == 'BatchNorm':
+            return [('bn', scale, node)]
+        if node['op'] == 'Convolution' and len(node['inputs']) == 3:
+            return [('conv', scale, node)]
+        return []
+
+    def _sum(self, node, terms, relu):
+        terms = self._inlined(_without_repeats(terms), terms)
+        if len(terms) > MOST_TERMS:
+            raise Unsupported('a sum of %d terms' % len(terms))
+        convs = [term for term in terms if term[0] == 'conv']
+        others = [term for term in terms if term[0] != 'conv']
+        if convs and not any(kind == 'bn' for kind, _, _ in others):
+            return self._folded(node, convs, [(self.value(entry), scale) for _, scale, entry in others], relu)
+        return self._combine(node, terms, relu)
+
+    def _inlined(self, terms, repeated):
+        """Return terms in which a sum that nothing else reads is replaced by its own terms.
+
+        The last unit of DFN-MR reads its merge in both states, and both in one sum: 2 merge need be no map in memory.
+        """
+        inlined = []
+        for kind, scale, what in terms:
+            uses = sum(other == 'map' and list(entry) == list(what) for other, _, entry in repeated) if kind == 'map' else 0
+            parts = self._parts(self.old[what[0]], scale) if uses > 1 and uses == len(self.readers[what[0]]) else []
+            inlined += parts or [(kind, scale, what)]
+        return _without_repeats(inlined)
+
+    def _combine(self, node, terms, relu, outputs=1):
+        inputs, kinds = [], []
+        for kind, scale, what in terms:
+            route = self._route(what) if kind == 'map' and self.train else []
+            inputs += self._normalised(what) if kind == 'bn' else route or [self.value(what)]
+            kinds.append('%s*%r' % ('routed' if route else kind, scale))
+        options = {_batchnorm(what) for kind, _, what in terms if kind == 'bn'} or {(0.0, 0.0)}
+        if len(options) > 1:
+            raise Unsupported('a sum of BatchNorms with different options')
+        (eps, momentum), = options
+        return self.emit('_dfn_combine', node['name'], inputs, terms=','.join(kinds), outputs=outputs, relu=relu,
+                         train=int(self.train), eps=eps, momentum=momentum)
+
+    def _normalised(self, bn):
+        conv = self.source(bn)
+        if conv['op'] != 'Convolution' or len(conv['inputs']) > 2:
+            raise Unsupported('a BatchNorm that does not follow a convolution without bias')
+        output = self.value(bn['inputs'][0])
+        return [output, [output[0], 1, 0]] + [self.value(entry) for entry in bn['inputs'][1:]]
+
+    def _folded(self, node, convs, maps, relu):
+        """Add one convolution after another to the sum of the maps; the last has the ReLU."""
+        for number, (_, scale, conv) in enumerate(convs):
+            last = number == len(convs) - 1
+            out = self.emit('_dfn_folded_convolution', node['name'] if last else conv['name'],
+                            self._inputs(conv) + [entry for entry, _ in maps], maps=','.join(repr(factor) for _, factor in maps),
+                            scale=scale, relu=int(relu and last), **_geometry(conv))
+            maps = [(out, 1.0)]
+        return out
+
+
+def _without_repeats(terms):
+    """Return the terms with each map once: in the first merge-and-run unit both runs are the stem."""
+    maps = {}
+    for kind, scale, what in terms:
+        if kind == 'map':
+            maps[tuple(what)] = maps.get(tuple(what), 0.0) + scale
+    return [('map', scale, list(entry)) for entry, scale in maps.items()] + [term for term in terms if term[0] != 'map']
+
+
+def _geometry(conv):
+    """Return the operators' attributes of a convolution node."""
+    attrs = conv['attrs']
+    kernel, stride = (literal_eval(attrs[name]) for name in ('kernel', 'stride'))
+    known = set(attrs) <= CONVOLUTION and kernel in ((1, 1), (3, 3)) and len(set(stride)) == 1
+    if not known or literal_eval(attrs['pad']) != (kernel[0] // 2,) * 2 or int(attrs['num_filter']) % LANES:
+        raise Unsupported('convolution %s' % conv['name'])
+    return {'kernel': kernel[0], 'stride': stride[0], 'outputs': attrs['num_filter']}
+
+
+def _batchnorm(bn):
+    """Return eps and momentum of a BatchNorm node."""
+    attrs = bn['attrs']
+    if not set(attrs) <= BATCHNORM or attrs.get('fix_gamma') != 'False':
+        raise Unsupported('BatchNorm %s' % bn['name'])
+    return float(attrs['eps']), float(attrs['momentum'])

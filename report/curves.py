@@ -1,0 +1,142 @@
+"""Curves from logs: the runs of one setting become a mean and a range over their epochs."""
+from typing import NamedTuple
+
+import numpy
+
+import symbols
+from report import repetition
+from system.errors import UserError
+
+# mr-late and mr-relu are DFN-MR's other endings, see symbols/mr.py and log.upgraded.
+NAMES = {'plain': 'Plain', 'resnet': 'ResNet', 'il': 'DFN-IL', 'mr': 'DFN-MR',
+         'mr-late': 'DFN-MR (late)', 'mr-relu': 'DFN-MR (ReLU)', 'side': 'side',
+         'fuse3': 'N_f3', 'fuse6': 'N_f6', 'ensemble8': 'Ensemble-8', 'ensemble7': 'Ensemble-7',
+         'separate8': 'Ensemble-8 without sharing', 'dfn1': 'DFN1', 'dfn2': 'DFN2'}
+KEYS = ('train_loss', 'train_error', 'train_top5', 'test_loss', 'test_error', 'test_top5')
+GAP = (30, 55)  # epochs between which section 6.5 compares DFN-MR with ResNet-101
+
+
+class Curves(NamedTuple):
+    """The mean curves of the runs of one setting, with their range."""
+    setting: dict  # see repetition.setting_of
+    runs: int  # how many there are
+    epochs: numpy.ndarray  # from 1
+    curves: dict  # {key of the log: (mean, lowest, highest)}, arrays over the epochs
+
+    @property
+    def network(self):
+        return self.setting['network']
+
+    @property
+    def depth(self):
+        return self.setting['depth']
+
+    @property
+    def name(self):
+        """The network as the paper calls it."""
+        return NAMES.get(self.network, self.network)
+
+    @property
+    def deep_name(self):
+        """The network with its depth, such as ``DFN-MR-56``."""
+        name, bracket, remark = self.name.partition(' (')
+        return f'{name}-{self.depth}{bracket}{remark}'
+
+    @property
+    def title(self):
+        """Network, depth and data set."""
+        return f'{self.deep_name} on {repetition.title(self.setting)}'
+
+
+def group(paths):
+    """Return the ``Curves`` of each setting among logs, and a sentence on each log left out.
+
+    Left out are logs without an epoch, the second of two runs with one seed, and runs that are not
+    finished where others of their setting are. If none is finished, the mean of an epoch is that of
+    the runs that have come so far.
+
+    Raises
+    ------
+    UserError
+        A file is no log, is named twice, or none has an epoch yet.
+    """
+    runs = repetition.read(paths)
+    notes = [f'{run.path} has no finished epoch yet and is left out'
+             for run in runs if not run.records]
+    groups, twins = repetition.group([run for run in runs if run.records])
+    if not groups:
+        raise UserError('no log has a finished epoch yet: wait for one')
+    found = []
+    for setting, members in groups:
+        finished = [run for run in members if run.finished]
+        if finished:
+            notes += [f'{run.path} is not finished and is left out: others of its setting are'
+                      for run in members if not run.finished]
+        found.append(_mean(setting, finished or members))
+    return sorted(found, key=_order), notes + twins
+
+
+def _order(curves):
+    """The paper's order: networks as in its tables, then by depth."""
+    place = list(NAMES).index(curves.network) if curves.network in NAMES else len(NAMES)
+    setting = curves.setting
+    return place, curves.network, curves.depth, setting['dataset'], setting['widen']
+
+
+def _mean(setting, runs):
+    """Return the ``Curves`` of runs; a short run counts in the epochs that it has."""
+    length = max(len(run.records) for run in runs)
+    curves = {}
+    for key in KEYS:
+        if not all(key in record for run in runs for record in run.records):
+            continue
+        values = numpy.full((len(runs), length), numpy.nan)
+        for row, run in zip(values, runs):
+            row[:len(run.records)] = [record[key] for record in run.records]
+        curves[key] = tuple(of(values, axis=0)
+                            for of in (numpy.nanmean, numpy.nanmin, numpy.nanmax))
+    return Curves(setting, len(runs), numpy.arange(1, length + 1), curves)
+
+
+def panels(found):
+    """Return {(data set, d1): curves}, the panels of Figure 12 with their titles' parts.
+
+    Networks of one size share a panel, whatever their own depth (Table 4). d1 is None for networks
+    for photographs, whose depths the paper does not pair like this.
+    """
+    columns = {}
+    for curves in found:
+        photographs = repetition.is_photographs(curves.setting)
+        d1 = None if photographs else symbols.paired_depth(curves.network, curves.depth)
+        columns.setdefault((repetition.title(curves.setting), d1), []).append(curves)
+    return dict(sorted(columns.items(), key=lambda item: (item[0][0], item[0][1] or 0)))
+
+
+def gaps(found):
+    """Return sentences: how much lower DFN-MR's top-1 validation error is, as in section 6.5.
+
+    There is one for each DFN-MR and each ResNet on the same photographs.
+    """
+    said = []
+    for resnet in found:
+        for mr in found:
+            pair = resnet.network == 'resnet' and mr.network in ('mr', 'mr-relu')
+            images = [[each.setting.get(key) for key in ('dataset', 'data', 'image_size')]
+                      for each in (resnet, mr)]
+            if pair and repetition.is_photographs(mr.setting) and images[0] == images[1]:
+                said.append(_gap(resnet, mr))
+    return said
+
+
+def _gap(resnet, mr):
+    first, last = GAP
+    last = min(last, len(resnet.epochs), len(mr.epochs))
+    if last < first:
+        return (f'{resnet.title} and {mr.deep_name} share {last} epochs: the paper compares '
+                f'epochs {first} to {GAP[1]}')
+    part = slice(first - 1, last)
+    lower = (resnet.curves['test_error'][0][part] - mr.curves['test_error'][0][part]).mean()
+    where = 'lower' if lower >= 0 else 'higher'
+    return (f'{mr.title}: top-1 validation error {abs(lower):.2f} points {where} than that of '
+            f'{resnet.deep_name}, mean of epochs {first} to {last} '
+            f'(the paper: about 5 lower, epochs {first} to {GAP[1]})')

@@ -1,0 +1,168 @@
+"""Figures 8 and 12 of the paper, drawn with matplotlib."""
+import io
+import os
+
+import matplotlib
+
+matplotlib.use('Agg')
+from matplotlib import pyplot  # noqa: E402
+
+from system import files
+from report import repetition  # noqa: E402
+from report.curves import panels  # noqa: E402
+from system.errors import UserError  # noqa: E402
+
+# Okabe and Ito's colours, which people with any colour vision tell apart; the paper's pair of
+# ResNet and DFN-MR differ in lightness too, and so in grey print.
+COLOURS = {'plain': '#000000', 'resnet': '#D55E00', 'il': '#009E73', 'mr': '#0072B2',
+           'mr-late': '#0072B2', 'mr-relu': '#0072B2', 'side': '#CC79A7', 'fuse3': '#56B4E9', 'fuse6': '#E69F00'}
+OTHERS = ('#56B4E9', '#E69F00', '#CC79A7', '#000000', '#009E73', '#F0E442')
+STYLE = {'font.size': 8, 'axes.titlesize': 8, 'legend.fontsize': 7, 'lines.linewidth': 1.1, 'axes.grid': True,
+         'grid.alpha': 0.3, 'grid.linewidth': 0.5, 'axes.spines.top': False, 'axes.spines.right': False,
+         'pdf.fonttype': 42,  # TrueType, embedded: text stays text in a PDF
+         'svg.fonttype': 'path', 'savefig.dpi': 300}
+COLUMN = 3.3  # inches: the width of a column of text
+FORMATS = ('.png', '.pdf', '.svg')
+MARKS = 9  # markers on a curve
+
+
+def figure12(found):
+    """Return Figure 12: training loss above test error, a column for each data set and d1/d2."""
+    columns = panels(found)
+    with pyplot.rc_context(STYLE):
+        # One panel fills a column of text; several share its full page width of about twice that.
+        width = COLUMN if len(columns) == 1 else max(2 * COLUMN, 1.7 * len(columns))
+        figure, axes = pyplot.subplots(2, len(columns), squeeze=False, sharex='col', sharey='row',
+                                       figsize=(width, 3.8), constrained_layout=True)
+        for (key, members), (loss, error) in zip(columns.items(), axes.T):
+            for curves, colour, label in zip(members, _colours(members), labels(members)):
+                _curve(loss, curves, 'train_loss', color=colour, label=label)
+                _curve(error, curves, 'test_error', color=colour)
+            loss.set_title(_title(*key, members))
+            loss.legend(frameon=False)
+            error.set_xlabel('epoch')
+        axes[0, 0].set_ylabel('training loss')
+        axes[1, 0].set_ylabel('test error (%)')
+        # The first epochs of a network that starts badly would squeeze all the others.
+        axes[0, 0].set_ylim(bottom=0)
+        axes[1, 0].set_ylim(bottom=0)
+    return figure
+
+
+def figure8(found, top5=False):
+    """Return Figure 8: top-1 error, dotted for training and with markers for validation.
+
+    The legend gives the final error of each curve in %, as (top-1, top-5) where logs have both.
+
+    Parameters
+    ----------
+    found : list of curves.Curves
+    top5 : bool
+        Draw top-5 errors too, paler.
+
+    Raises
+    ------
+    UserError
+        Top-5 errors are asked for, and a log has none: images of fewer than 100 classes.
+    """
+    for curves in found:
+        if top5 and not {'train_top5', 'test_top5'} <= set(curves.curves):
+            raise UserError(f'{curves.title} has no top-5 error in its log (it is written for '
+                            'photographs, and else for 100 classes and more): leave --top5 out')
+    with pyplot.rc_context(STYLE):
+        figure, axis = pyplot.subplots(figsize=(COLUMN, 2.6 + 0.28 * len(found)),
+                                       constrained_layout=True)
+        for curves, colour, label in zip(found, _colours(found), labels(found)):
+            for part, word, style in (('train', 'training', {'linestyle': ':'}),
+                                      ('test', 'validation', _markers(curves))):
+                _curve(axis, curves, f'{part}_error', color=colour, **style,
+                       label=f'{label} {word} {_final(curves, part)}')
+                if top5:
+                    _curve(axis, curves, f'{part}_top5', color=colour, alpha=0.5, **style)
+        axis.set_xlabel('epoch')
+        axis.set_ylabel('top-1 and top-5 error (%)' if top5 else 'top-1 error (%)')
+        axis.set_ylim(bottom=0)
+        axis.set_title(', '.join(dict.fromkeys(map(_dataset, found))))
+        both = any('test_top5' in curves.curves for curves in found)
+        title = f'final {"(top-1, top-5)" if both else "top-1"} in %'
+        figure.legend(*axis.get_legend_handles_labels(), frameon=False, title_fontsize=7,
+                      title=title + (', paler: top-5' if top5 else ''), loc='outside lower center')
+    return figure
+
+
+def _final(curves, part):
+    """Return the errors after the last epoch as text: (top-1, top-5), or (top-1)."""
+    keys = [key for key in (f'{part}_error', f'{part}_top5') if key in curves.curves]
+    return f'({", ".join(format(curves.curves[key][0][-1], ".2f") for key in keys)})'
+
+
+def _markers(curves):
+    return {'marker': 'o', 'markersize': 3, 'markevery': max(1, len(curves.epochs) // MARKS)}
+
+
+def _curve(axis, curves, key, **style):
+    mean, low, high = curves.curves[key]
+    if len(curves.epochs) == 1:  # a line through one point is invisible
+        style.update(marker='o', markersize=3)
+    axis.plot(curves.epochs, mean, **style)
+    if curves.runs > 1:
+        axis.fill_between(curves.epochs, low, high, color=style['color'], alpha=0.2, linewidth=0)
+    axis.margins(x=0.02)
+    axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
+
+
+def _colours(found):
+    """Return a colour for each curve: its network's, or another where that is taken."""
+    taken = []
+    for curves in found:
+        own = COLOURS.get(curves.network, OTHERS[0])
+        taken.append(own if own not in taken else next((c for c in OTHERS if c not in taken), own))
+    return taken
+
+
+def labels(members):
+    """Return a name for each curve of a panel, with what tells it from others of its network."""
+    return [_label(curves, [other for other in members if other.network == curves.network])
+            for curves in members]
+
+
+def _label(curves, same):
+    differ = repetition.differences([each.setting for each in same])
+    deep = repetition.is_photographs(curves.setting) or 'depth' in differ
+    parts = [curves.deep_name if deep else curves.name]
+    for name in differ:
+        if name == 'dataset':
+            parts.append(_dataset(curves))
+        elif name != 'depth':
+            parts.append(repetition.brief(name, curves.setting.get(name)))
+    return _plain(', '.join(parts))
+
+
+def _dataset(curves):
+    return _plain(repetition.title(curves.setting))
+
+
+def _plain(text):
+    """Return a text that matplotlib does not take for mathematics."""
+    return text.replace('$', r'\$')
+
+
+def _title(dataset, d1, members):
+    """Return the title of a panel: its data set, and the depths of its networks."""
+    if d1 is None:
+        return _plain(dataset)
+    own = sorted({curves.depth for curves in members} | {d1}, reverse=True)
+    depths = 'd1/d2 = ' + '/'.join(map(str, own)) if len(own) > 1 else f'depth {d1}'
+    return f'{_plain(dataset)}\n{depths}'
+
+
+def save(figure, path, overwrite=False):
+    """Write a figure; its ending (.png, .pdf, .svg) names the format. See ``files.write_outputs``."""
+    ending = os.path.splitext(path)[1]
+    if ending not in FORMATS:
+        raise UserError('--out %s: end the name in .png, .pdf or .svg' % path)
+    content = io.BytesIO()
+    with pyplot.rc_context(STYLE):
+        figure.savefig(content, format=ending[1:])
+    pyplot.close(figure)
+    files.write_output(path, content.getvalue(), overwrite)

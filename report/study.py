@@ -1,0 +1,177 @@
+"""Figures 2, 4 and 5 from logs, bars by depth, and Figure 11 from the networks themselves."""
+from typing import NamedTuple
+
+import matplotlib
+import numpy
+
+import symbols
+from report import repetition, tables
+from system.errors import UserError
+from report.figures import COLUMN, STYLE, pyplot
+from symbols import ensemble, imagenet
+from graphs import paths
+
+
+class Series(NamedTuple):
+    """The bars of one colour."""
+    name: str
+    network: str  # of the runs
+    field: tuple  # keys that lead to the error in a record
+    table: int  # where the paper prints it, None where it draws it only
+    column: str
+    colour: str
+
+
+ERROR = ('test_error',)
+FIGURES = {
+    2: ('Plain network, fused net and ensemble', (
+        Series('Plain', 'plain', ERROR, 4, 'CIFAR-10 Plain', '#7F7F7F'),
+        Series('DFN (N_f3)', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
+        Series('Ensemble', 'ensemble8', ERROR, 1, 'Ensemble', '#0072B2'))),
+    4: ('Ensemble sizes', (
+        Series('N_f3, 8 paths', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
+        Series('N_f6, 64 paths', 'fuse6', ERROR, None, None, '#E69F00'),
+        Series('ResNet', 'resnet', ERROR, 4, 'CIFAR-10 ResNet', '#D55E00'))),
+    5: ('With and without the deepest network', (
+        Series('Ensemble-8', 'ensemble8', ERROR, 3, 'Overall', '#009E73'),
+        Series('Ensemble-7', 'ensemble7', ERROR, None, None, '#E69F00'),
+        Series('Ensemble-7 w/o retraining', 'ensemble8', ('test_without', ensemble.DEEPEST), 3,
+               'W/O RRR', '#0072B2'))),
+}
+
+
+def collect(series, groups, stand_in=None):
+    """Return {depth: runs} for one series of a figure.
+
+    Raises ``UserError`` where runs of several settings would share a bar.
+    """
+    found = {}
+    for depth in sorted({group.setting['depth'] for group in groups}):
+        query = tables.Query(series.network, depth, 'cifar10', 1, series.field)
+        runs = repetition.only(tables.matching(groups, query, stand_in),
+                               f'the bar {series.name} of depth {depth}')
+        if runs:
+            found[depth] = runs
+    return found
+
+
+def printed(series):
+    """Return {depth: error in %} as the paper prints it; Table 4 has d1/d2, and d1 is the depth.
+
+    A network that the paper calls failed, with an error over 50%, is left out.
+    """
+    if not series.table:
+        return {}
+    header, rows = tables.paper(series.table)
+    depth, column = header.index('depth'), header.index(series.column)
+    errors = {int(row[depth].split('/')[0]): tables.printed_error(row[column]) for row in rows}
+    return {depth: error for depth, error in errors.items() if error is not None}
+
+
+def bars(number, groups, stand_in=None):
+    """Return Figure 2, 4 or 5: bars for each depth with a run, and marks for what the paper prints.
+
+    Parameters
+    ----------
+    number : int
+    groups : list of repetition.Repetitions
+        Of finished runs.
+    stand_in : str, optional
+        The data set whose runs are drawn in place of CIFAR-10's.
+
+    Raises
+    ------
+    UserError
+        No run belongs to the figure, or runs of several settings would share a bar.
+    """
+    members = FIGURES[number][1]
+    ours = [collect(series, groups, stand_in) for series in members]
+    depths = sorted(set().union(*ours))
+    if not depths:
+        networks = ', '.join(sorted({series.network for series in members}))
+        raise UserError(f'no log is a finished run for Figure {number} on {stand_in or "CIFAR-10"}: '
+                        f'train {networks}{"" if stand_in else tables.hint(groups)}')
+    with pyplot.rc_context(STYLE):
+        width = COLUMN if len(depths) < 5 else 2 * COLUMN
+        figure, axis = pyplot.subplots(figsize=(width, 2.4), constrained_layout=True)
+        each = 0.8 / len(members)
+        for place, (series, runs) in enumerate(zip(members, ours)):
+            _bars(axis, series, runs, depths, (each, (place - (len(members) - 1) / 2) * each))
+        axis.set_xticks(range(len(depths)))
+        axis.set_xticklabels(depths)
+        axis.set_xlabel('depth')
+        axis.set_ylabel('test error (%)')
+        axis.set_title(_title(number, ours, stand_in))
+        axis.margins(y=0.12)
+        axis.grid(axis='x')
+        figure.legend(*axis.get_legend_handles_labels(), frameon=False, ncol=2,
+                      loc='outside lower center')
+    return figure
+
+
+def _title(number, ours, stand_in):
+    """Return the figure's title, with the images and the number of epochs if not the paper's."""
+    settings = [runs[0].setting for by_depth in ours for runs in by_depth.values()]
+    epochs = sorted({setting['epochs'] for setting in settings})
+    title = FIGURES[number][0]
+    if stand_in:
+        title += f'\non {repetition.title(settings[0])} in place of CIFAR-10'
+    if epochs != [tables.EPOCHS['cifar10']]:
+        number_of = f'{" or ".join(map(str, epochs))} epoch{"s" * (epochs != [1])}'
+        title += (', ' if stand_in else '\n') + number_of
+    return title.replace('$', r'\$')
+
+
+def _bars(axis, series, runs, depths, layout):
+    """Draw a series; ``layout`` is the width of a bar and its shift from the depth's tick."""
+    width, shift = layout
+    with_run = [place for place, depth in enumerate(depths) if depth in runs]
+    errors = [[tables.result(run, series.field) for run in runs[depths[place]]] for place in with_run]
+    if with_run:
+        spread = [numpy.std(each, ddof=1) if len(each) > 1 else 0 for each in errors]
+        axis.bar([place + shift for place in with_run], [numpy.mean(each) for each in errors],
+                 0.92 * width, color=series.colour, label=series.name,
+                 yerr=spread if any(spread) else None, error_kw={'linewidth': 0.8, 'capsize': 2})
+    paper = {place: error for place, error in enumerate(map(printed(series).get, depths))
+             if error is not None}
+    if paper:
+        named = 'the paper, CIFAR-10' in axis.get_legend_handles_labels()[1]
+        axis.scatter([place + shift for place in paper], list(paper.values()), marker='D', s=14,
+                     color='#FFFFFF', edgecolors='#000000', linewidths=0.8, zorder=3,
+                     label=None if named else 'the paper, CIFAR-10')
+
+
+def component_depths(networks):
+    """Return Figure 11: the shares of a network's paths, its components, by their depth.
+
+    Parameters
+    ----------
+    networks : list of (title, mx.sym.Symbol)
+    """
+    counts = [paths.histogram(symbol) for _, symbol in networks]
+    with pyplot.rc_context(STYLE):
+        figure, axes = pyplot.subplots(1, len(networks), squeeze=False, sharex=True, figsize=(2 * COLUMN, 2.2), constrained_layout=True)
+        for axis, (title, _), found in zip(axes[0], networks, counts):
+            size = sum(found.values())
+            # In whole numbers first: 2**200 paths are more than a float can divide.
+            axis.bar(list(found), [count * 10 ** 6 // size / 10 ** 4 for count in found.values()], color='#0072B2')
+            axis.set_title('%s (%.2f ± %.2f)\n%s networks' % (title, *paths.mean_and_deviation(found), _short(size)))
+            axis.set_xlabel('depth')
+            axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
+        axes[0, 0].set_ylabel('networks (%)')
+    return figure
+
+
+def _short(size):
+    return format(size, ',') if size < 10 ** 7 else '%.2e' % size
+
+
+def imagenet_networks():
+    """Return ResNet-50, DFN1 and DFN2, those of the paper's Figure 11."""
+    return [(title, imagenet.get_symbol(network, 50)) for title, network in (('ResNet-50', 'resnet'), ('DFN1', 'dfn1'), ('DFN2', 'dfn2'))]
+
+
+def cifar_networks(depth):
+    """Return ResNet, DFN-IL and DFN-MR of one size: d1 for the first, d2 = d1 / 2 + 1 for the others (Table 4)."""
+    pairs = [('ResNet', 'resnet', depth), ('DFN-IL', 'il', depth // 2 + 1), ('DFN-MR', 'mr', depth // 2 + 1)]
+    return [('%s-%d' % (title, own), symbols.get_symbol(network, own)) for title, network, own in pairs]
