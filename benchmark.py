@@ -5,6 +5,7 @@ python benchmark.py --network mr --depth 14
 python benchmark.py --network resnet --depth 110 --compare torch
 python benchmark.py --network mr --depth 14 --operators
 """
+
 import argparse
 import json
 import os
@@ -18,39 +19,88 @@ from system.errors import UserError, command, run
 from system.processes import die_with_parent
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
-COMPARE = {'textbook': [{'side': 'textbook'}],
-           'torch': [{'side': 'torch', 'layout': 'nchw'}, {'side': 'torch', 'layout': 'nhwc'}],
-           'synthetic': [{'side': 'ours', 'data': None, 'name': 'synthetic'}],
-           'denormals': [{'side': 'ours', 'denormals': True, 'name': 'denormals'}]}
+COMPARE = {
+    'textbook': [{'side': 'textbook'}],
+    'torch': [{'side': 'torch', 'layout': 'nchw'}, {'side': 'torch', 'layout': 'nhwc'}],
+    'synthetic': [{'side': 'ours', 'data': None, 'name': 'synthetic'}],
+    'denormals': [{'side': 'ours', 'denormals': True, 'name': 'denormals'}],
+}
 PASSES = {'train': 3, 'inference': 1}  # forward, and backward to the data and to the weights
 # Operators by the start of their names; what matches none is "other".
-CLASSES = {'convolution, forward': ('_dfn_convolution', 'Convolution'),
-           'convolution, backward': ('_backward__dfn_convolution', '_backward_Convolution'),
-           'BatchNorm, sums, ReLU, forward': ('_dfn_combine', 'BatchNorm', '_contrib_BatchNorm', 'Activation', '_mul_scalar'),
-           'BatchNorm, sums, ReLU, backward': ('_backward__dfn_combine', '_backward_BatchNorm', '_backward__contrib_BatchNorm',
-                                               '_backward_Activation', '_backward_mul_scalar'),
-           'sums of maps or gradients': ('add_n', 'ElementWiseSum', '_grad_add', 'elemwise_add'),
-           'update': ('_dfn_nesterov', 'nag_mom_update', 'multi_sgd_update', 'sgd_mom_update')}
+CLASSES = {
+    'convolution, forward': ('_dfn_convolution', 'Convolution'),
+    'convolution, backward': ('_backward__dfn_convolution', '_backward_Convolution'),
+    'BatchNorm, sums, ReLU, forward': (
+        '_dfn_combine',
+        'BatchNorm',
+        '_contrib_BatchNorm',
+        'Activation',
+        '_mul_scalar',
+    ),
+    'BatchNorm, sums, ReLU, backward': (
+        '_backward__dfn_combine',
+        '_backward_BatchNorm',
+        '_backward__contrib_BatchNorm',
+        '_backward_Activation',
+        '_backward_mul_scalar',
+    ),
+    'sums of maps or gradients': ('add_n', 'ElementWiseSum', '_grad_add', 'elemwise_add'),
+    'update': ('_dfn_nesterov', 'nag_mom_update', 'multi_sgd_update', 'sgd_mom_update'),
+}
 
 
 def parse_args():
     number = options.number
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('--network', choices=sorted(symbols.NETWORKS), default='mr', help='default: %(default)s')
-    parse.add_argument('--depth', type=int, default=14, help="the network's own depth (default: %(default)s)")
-    parse.add_argument('--widen', type=number(int, 1), default=1, help='factor on the channels (default: %(default)s)')
-    parse.add_argument('--batch-size', type=number(int, 1), default=64, metavar='N', help='default: %(default)s')
-    parse.add_argument('--task', choices=('train', 'inference'), nargs='+', default=['train', 'inference'],
-                       help='default: both')
-    parse.add_argument('--data', metavar='DIR', help='a folder of data/prepare.py to read (default: one fixed batch)')
-    parse.add_argument('--compare', choices=sorted(COMPARE),
-                       help="in turn with the textbook graph on MXNet's default settings, with PyTorch at the better of its "
-                            'two memory formats, or of the project itself: with one fixed batch where --data gives files, or '
-                            'with gradients below 1e-38')
-    parse.add_argument('--operators', action='store_true', help='print the time of a training step by class of operator instead')
-    parse.add_argument('--rounds', type=number(int, 1), default=5, metavar='N', help='turns (default: %(default)s)')
-    parse.add_argument('--seconds', type=number(float, 0.1), default=4, metavar='S',
-                       help='length of a turn, about (default: %(default)s)')
+    parse.add_argument(
+        '--network', choices=sorted(symbols.NETWORKS), default='mr', help='default: %(default)s'
+    )
+    parse.add_argument(
+        '--depth', type=int, default=14, help="the network's own depth (default: %(default)s)"
+    )
+    parse.add_argument(
+        '--widen',
+        type=number(int, 1),
+        default=1,
+        help='factor on the channels (default: %(default)s)',
+    )
+    parse.add_argument(
+        '--batch-size', type=number(int, 1), default=64, metavar='N', help='default: %(default)s'
+    )
+    parse.add_argument(
+        '--task',
+        choices=('train', 'inference'),
+        nargs='+',
+        default=['train', 'inference'],
+        help='default: both',
+    )
+    parse.add_argument(
+        '--data',
+        metavar='DIR',
+        help='a folder of data/prepare.py to read (default: one fixed batch)',
+    )
+    parse.add_argument(
+        '--compare',
+        choices=sorted(COMPARE),
+        help="in turn with the textbook graph on MXNet's default settings, with PyTorch at the better of its "
+        'two memory formats, or of the project itself: with one fixed batch where --data gives files, or '
+        'with gradients below 1e-38',
+    )
+    parse.add_argument(
+        '--operators',
+        action='store_true',
+        help='print the time of a training step by class of operator instead',
+    )
+    parse.add_argument(
+        '--rounds', type=number(int, 1), default=5, metavar='N', help='turns (default: %(default)s)'
+    )
+    parse.add_argument(
+        '--seconds',
+        type=number(float, 0.1),
+        default=4,
+        metavar='S',
+        help='length of a turn, about (default: %(default)s)',
+    )
     options.add_devices(parse)
     return parse.parse_args()
 
@@ -59,20 +109,30 @@ class Side:
     """A worker process that runs steps when told to."""
 
     def __init__(self, spec):
-        self.name = spec.get('name') or ' '.join(spec[key] for key in ('side', 'layout') if key in spec)
+        self.name = spec.get('name') or ' '.join(
+            spec[key] for key in ('side', 'layout') if key in spec
+        )
         self.batch, self.peak, self.steps, self.rates, self.limits = spec['batch'], 0, {}, {}, []
         # A session of its own: Ctrl-C is for this process, with which its workers end.
         self.process = subprocess.Popen(
-            [sys.executable, '-m', 'benchmarks.worker', json.dumps(spec)], cwd=ROOT, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, **spec.get('environment', {})),
-            start_new_session=True, preexec_fn=die_with_parent)
+            [sys.executable, '-m', 'benchmarks.worker', json.dumps(spec)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            universal_newlines=True,
+            env=dict(os.environ, **spec.get('environment', {})),
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
         self.startup = self._answer()['startup']
 
     def _answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise UserError(f'{self.name} did not start: see its message above; PyTorch is installed with '
-                            f'"{command("-m pip", "install", "torch")}"')
+            raise UserError(
+                f'{self.name} did not start: see its message above; PyTorch is installed with '
+                f'"{command("-m pip", "install", "torch")}"'
+            )
         answer = json.loads(line)
         self.peak = answer['peak'] / 1024
         return answer
@@ -112,8 +172,16 @@ class Side:
 
 
 def specification(args):
-    return {'side': 'ours', 'network': args.network, 'depth': args.depth, 'widen': args.widen, 'batch': args.batch_size,
-            'threads': args.threads, 'gpus': args.gpus, 'data': args.data and os.path.abspath(args.data)}
+    return {
+        'side': 'ours',
+        'network': args.network,
+        'depth': args.depth,
+        'widen': args.widen,
+        'batch': args.batch_size,
+        'threads': args.threads,
+        'gpus': args.gpus,
+        'data': args.data and os.path.abspath(args.data),
+    }
 
 
 def measure(args):
@@ -137,26 +205,48 @@ def measure(args):
 
 def print_results(sides, args):
     from graphs import summary
+
     symbol = symbols.get_symbol(args.network, args.depth, widen=args.widen)
     image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
     limit = statistics.median(sides[0].limits) if sides[0].limits else None
-    print('%s-%d w%d, batch %d, median of %d turns' % (args.network, args.depth, args.widen, args.batch_size, args.rounds))
+    print(
+        '%s-%d w%d, batch %d, median of %d turns'
+        % (args.network, args.depth, args.widen, args.batch_size, args.rounds)
+    )
     print('start-up in s: ' + ', '.join('%s %.2f' % pair for pair in sides[0].startup.items()))
     if limit:
-        print('independent multiply-adds on every thread reach %.0f GFLOP/s; a direct convolution would need the share "of it"' % (limit / 1e9))
-    print('%-10s %-12s %10s %20s %9s %8s %8s' % ('task', 'side', 'images/s', 'lowest - highest', 'GFLOP/s', 'of it', 'peak MB'))
+        print(
+            'independent multiply-adds on every thread reach %.0f GFLOP/s; a direct convolution would need the share "of it"'
+            % (limit / 1e9)
+        )
+    print(
+        '%-10s %-12s %10s %20s %9s %8s %8s'
+        % ('task', 'side', 'images/s', 'lowest - highest', 'GFLOP/s', 'of it', 'peak MB')
+    )
     for task in args.task:
         for side in sides:
             rates = side.rates[task]
             speed = statistics.median(rates) * image * PASSES[task]
-            print('%-10s %-12s %10.1f %20s %9.0f %8s %8.0f' % (
-                task, side.name, statistics.median(rates), '%.1f - %.1f' % (min(rates), max(rates)), speed / 1e9,
-                '%.0f%%' % (100 * speed / limit) if limit else '-', side.peak))
+            print(
+                '%-10s %-12s %10.1f %20s %9.0f %8s %8.0f'
+                % (
+                    task,
+                    side.name,
+                    statistics.median(rates),
+                    '%.1f - %.1f' % (min(rates), max(rates)),
+                    speed / 1e9,
+                    '%.0f%%' % (100 * speed / limit) if limit else '-',
+                    side.peak,
+                )
+            )
         if len(sides) > 1:
             # The rival's better setting, and the ratio turn by turn: the machine's speed drifts.
             best = max(sides[1:], key=lambda side: statistics.median(side.rates[task]))
             ratios = [a / b for a, b in zip(sides[0].rates[task], best.rates[task])]
-            print('%-10s ours / %s: %.2f (%.2f - %.2f)' % (task, best.name, statistics.median(ratios), min(ratios), max(ratios)))
+            print(
+                '%-10s ours / %s: %.2f (%.2f - %.2f)'
+                % (task, best.name, statistics.median(ratios), min(ratios), max(ratios))
+            )
 
 
 def print_operators(args):
@@ -169,9 +259,14 @@ def print_operators(args):
     for name, milliseconds in found.items():
         kind = next((kind for kind, starts in CLASSES.items() if name.startswith(starts)), 'other')
         totals[kind] = totals.get(kind, 0) + milliseconds
-    print('%s-%d w%d, batch %d, a training step, mean of %d' % (args.network, args.depth, args.widen, args.batch_size, args.rounds))
+    print(
+        '%s-%d w%d, batch %d, a training step, mean of %d'
+        % (args.network, args.depth, args.widen, args.batch_size, args.rounds)
+    )
     for kind, milliseconds in sorted(totals.items(), key=lambda item: -item[1]):
-        print('%9.2f ms %5.1f%%  %s' % (milliseconds, 100 * milliseconds / sum(totals.values()), kind))
+        print(
+            '%9.2f ms %5.1f%%  %s' % (milliseconds, 100 * milliseconds / sum(totals.values()), kind)
+        )
 
 
 def main():

@@ -8,6 +8,7 @@ Each worker is one process with all the devices that it is given, so one for eac
 its environment and the data under the same paths, or those of --directory and --python. When one part of the job fails, all
 are ended.
 """
+
 import argparse
 import os
 import secrets
@@ -26,18 +27,53 @@ PORT = 9091  # of the scheduler on the first host; the next one joins the worker
 def parse_args(arguments=None):
     lines = __doc__.split('\n')
     parse = argparse.ArgumentParser(description=lines[0], epilog=' '.join(lines[5:]))
-    parse.add_argument('--workers', type=options.number(int, 1, 1024), required=True, metavar='N', help='processes that train')
-    parse.add_argument('--servers', type=options.number(int, 1, 1024), metavar='N', help='processes that sum gradients (default: as many as workers)')
-    parse.add_argument('--hosts', metavar='FILE', help='a file with the name of a machine in each line (default: this machine alone)')
-    parse.add_argument('--port', type=options.number(int, 1024, 65534), help='this and the next one are used on the first host '
-                       '(default: %d, and on this machine alone any that are free)' % PORT)
-    parse.add_argument('--address', metavar='IP', help='by which the other hosts reach this machine, if it is one of the hosts (default: what its '
-                       'name leads to; where that is 127.x.x.x, the address that it sends to them from)')
-    parse.add_argument('--ssh', default='ssh -o BatchMode=yes -o ServerAliveInterval=15', help='default: %(default)s, which ends when a machine '
-                       'does not answer for 45 s')
-    parse.add_argument('--directory', default=HERE, help='of this repository on the hosts (default: as here)')
-    parse.add_argument('--python', default=sys.executable, help='interpreter on the hosts (default: as here)')
-    parse.add_argument('command', nargs=argparse.REMAINDER, metavar='SCRIPT ...', help='a training script and its options')
+    parse.add_argument(
+        '--workers',
+        type=options.number(int, 1, 1024),
+        required=True,
+        metavar='N',
+        help='processes that train',
+    )
+    parse.add_argument(
+        '--servers',
+        type=options.number(int, 1, 1024),
+        metavar='N',
+        help='processes that sum gradients (default: as many as workers)',
+    )
+    parse.add_argument(
+        '--hosts',
+        metavar='FILE',
+        help='a file with the name of a machine in each line (default: this machine alone)',
+    )
+    parse.add_argument(
+        '--port',
+        type=options.number(int, 1024, 65534),
+        help='this and the next one are used on the first host '
+        '(default: %d, and on this machine alone any that are free)' % PORT,
+    )
+    parse.add_argument(
+        '--address',
+        metavar='IP',
+        help='by which the other hosts reach this machine, if it is one of the hosts (default: what its '
+        'name leads to; where that is 127.x.x.x, the address that it sends to them from)',
+    )
+    parse.add_argument(
+        '--ssh',
+        default='ssh -o BatchMode=yes -o ServerAliveInterval=15',
+        help='default: %(default)s, which ends when a machine does not answer for 45 s',
+    )
+    parse.add_argument(
+        '--directory', default=HERE, help='of this repository on the hosts (default: as here)'
+    )
+    parse.add_argument(
+        '--python', default=sys.executable, help='interpreter on the hosts (default: as here)'
+    )
+    parse.add_argument(
+        'command',
+        nargs=argparse.REMAINDER,
+        metavar='SCRIPT ...',
+        help='a training script and its options',
+    )
     args = parse.parse_args(arguments)
     if not args.command:
         parse.error('name a training script, such as train_cifar.py, and its options')
@@ -75,15 +111,21 @@ def addresses(machines, own=None):
     UserError
         A name is unknown, or there is no way from this machine to the others.
     """
-    found = {machine: '127.0.0.1' if machine is None else _resolved(machine) for machine in machines}
+    found = {
+        machine: '127.0.0.1' if machine is None else _resolved(machine) for machine in machines
+    }
     others = [address for address in found.values() if not address.startswith('127.')]
     if own:
         here, address = list(filter(_is_here, found.values())), _resolved(own)
         if not here:
-            raise UserError(f'--address {own} is that of this machine, and this machine is not among the hosts: leave it out')
+            raise UserError(
+                f'--address {own} is that of this machine, and this machine is not among the hosts: leave it out'
+            )
     else:
         here, address = set(found.values()) - set(others), others and _toward(others[0])
-    return {machine: address if address and known in here else known for machine, known in found.items()}
+    return {
+        machine: address if address and known in here else known for machine, known in found.items()
+    }
 
 
 def _resolved(host):
@@ -109,8 +151,10 @@ def _toward(other):
         try:
             probe.connect((other, PORT))
         except OSError as error:
-            raise UserError(f'there is no way from here to {other} ({error.strerror}): name the address by which it reaches '
-                            'this machine with --address')
+            raise UserError(
+                f'there is no way from here to {other} ({error.strerror}): name the address by which it reaches '
+                'this machine with --address'
+            )
         return probe.getsockname()[0]
 
 
@@ -128,15 +172,28 @@ def free_ports(count):
 def parts(args):
     """Return the ``Part`` list of a job: its scheduler, servers and workers."""
     from distributed import cluster
+
     machines, servers = hosts(args.hosts), args.servers or args.workers
     local = args.hosts is None
-    port, link = free_ports(2) if local and args.port is None else (args.port or PORT, (args.port or PORT) + 1)
+    port, link = (
+        free_ports(2)
+        if local and args.port is None
+        else (args.port or PORT, (args.port or PORT) + 1)
+    )
     address = addresses(machines, args.address)
     root = address[machines[0]]
-    shared = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': port, 'DMLC_NUM_WORKER': args.workers, 'DMLC_NUM_SERVER': servers,
-              cluster.LINK: '%s:%d' % (root, link), cluster.KEY: secrets.token_hex(16)}
+    shared = {
+        'DMLC_PS_ROOT_URI': root,
+        'DMLC_PS_ROOT_PORT': port,
+        'DMLC_NUM_WORKER': args.workers,
+        'DMLC_NUM_SERVER': servers,
+        cluster.LINK: '%s:%d' % (root, link),
+        cluster.KEY: secrets.token_hex(16),
+    }
     if local:  # they share the cores
-        shared['OMP_NUM_THREADS'] = engine.threads_of_the_environment() or max(1, engine.cores() // args.workers)
+        shared['OMP_NUM_THREADS'] = engine.threads_of_the_environment() or max(
+            1, engine.cores() // args.workers
+        )
     found = []
     for role, count in (('scheduler', 1), ('server', servers), ('worker', args.workers)):
         for number in range(count):
@@ -147,14 +204,24 @@ def parts(args):
                 own[cluster.RANK] = number
             else:
                 own['PYTHONPATH'] = args.directory
-            found.append(Part(role, number, host, [args.python] + command, {key: str(value) for key, value in dict(shared, **own).items()}))
+            found.append(
+                Part(
+                    role,
+                    number,
+                    host,
+                    [args.python] + command,
+                    {key: str(value) for key, value in dict(shared, **own).items()},
+                )
+            )
     return found
 
 
 def main():
     args = parse_args()
     directory = args.directory if args.hosts else os.getcwd()
-    raise SystemExit(Job(parts(args), directory, args.directory, args.python, args.ssh.split()).run())
+    raise SystemExit(
+        Job(parts(args), directory, args.directory, args.python, args.ssh.split()).run()
+    )
 
 
 if __name__ == '__main__':

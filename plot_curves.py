@@ -3,6 +3,7 @@
 
 python plot_curves.py logs/A.jsonl logs/B.jsonl --figure 12 --out figures/figure12.pdf
 """
+
 import argparse
 import sys
 
@@ -12,13 +13,22 @@ from system.errors import UserError, run
 
 def parse_args():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('logs', nargs='+', metavar='LOG',
-                       help='logs of runs; those that differ in their seed alone become one curve, '
-                            'their mean, with a band from the lowest to the highest')
-    parse.add_argument('--figure', type=int, choices=(8, 12), default=12,
-                       help='12: training loss above test error, a column for each pair of depths; '
-                            '8: top-1 error, dotted for training, with markers for validation '
-                            '(default: %(default)s)')
+    parse.add_argument(
+        'logs',
+        nargs='+',
+        metavar='LOG',
+        help='logs of runs; those that differ in their seed alone become one curve, '
+        'their mean, with a band from the lowest to the highest',
+    )
+    parse.add_argument(
+        '--figure',
+        type=int,
+        choices=(8, 12),
+        default=12,
+        help='12: training loss above test error, a column for each pair of depths; '
+        '8: top-1 error, dotted for training, with markers for validation '
+        '(default: %(default)s)',
+    )
     parse.add_argument('--top5', action='store_true', help='Figure 8 with top-5 errors too')
     parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
     options.add_overwrite(parse)
@@ -30,6 +40,7 @@ def main():
     if args.top5 and args.figure != 8:
         raise UserError('--top5 is for Figure 8: add --figure 8')
     from report import curves, figures
+
     found, notes = curves.group(args.logs)
     for note in notes:
         sys.stderr.write(f'{note}\n')

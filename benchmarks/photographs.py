@@ -2,6 +2,7 @@
 
 Both sides take turns; the ratio is the median over them. The images are parts of the photograph that SciPy brings.
 """
+
 import argparse
 import os
 import statistics
@@ -26,13 +27,14 @@ SOURCE, SHORT = (375, 500), 480  # ImageNet's usual size; what is packed
 def parts(count, shape, quality):
     """Return JPEG files of parts of a photograph, of one shape (height, width)."""
     import scipy.misc
+
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         image = numpy.ascontiguousarray(scipy.misc.face()[..., ::-1])
     random, files = numpy.random.RandomState(0), []
     for _ in range(count):
         top, left = (random.randint(0, side - part + 1) for side, part in zip(image.shape, shape))
-        part = image[top:top + shape[0], left:left + shape[1]]
+        part = image[top : top + shape[0], left : left + shape[1]]
         files.append(cv2.imencode('.jpg', part, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
     return files
 
@@ -42,7 +44,11 @@ def by_hand(files):
     for data in files:
         image = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR)
         scale = SHORT / min(image.shape[:2])
-        image = cv2.resize(image, tuple(round(side * scale) for side in image.shape[1::-1]), interpolation=cv2.INTER_CUBIC)
+        image = cv2.resize(
+            image,
+            tuple(round(side * scale) for side in image.shape[1::-1]),
+            interpolation=cv2.INTER_CUBIC,
+        )
         cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, pack_photographs.QUALITY])
 
 
@@ -60,20 +66,27 @@ def packing(args):
             for index, data in enumerate(files):
                 entries.append(Entry(path, file.tell(), len(data), 0, str(index)))
                 file.write(data)
-        chunks = [files[place::8 * args.processes] for place in range(8 * args.processes)]
+        chunks = [files[place :: 8 * args.processes] for place in range(8 * args.processes)]
         for _ in range(args.turns):
             start = time.time()
             with ProcessPoolExecutor(args.processes, initializer=one_thread) as pool:
                 list(pool.map(by_hand, chunks))
             limit = len(files) / (time.time() - start)
             start = time.time()
-            pack_photographs.pack_photographs(['a'], [Photographs('train', entries)], tempfile.mkdtemp(dir=folder), SHORT, args.processes)
+            pack_photographs.pack_photographs(
+                ['a'],
+                [Photographs('train', entries)],
+                tempfile.mkdtemp(dir=folder),
+                SHORT,
+                args.processes,
+            )
             yield len(files) / (time.time() - start), limit
 
 
 def reading(args):
     """Return the images/s of ImageRecordIter with all of section 6.5's augmentation, and of bare decoding by one thread."""
     from recordio.data import Records
+
     cv2.setNumThreads(1)
     files = parts(args.images, (480, 640), pack_photographs.QUALITY)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +95,9 @@ def reading(args):
             for place, data in enumerate(files):
                 index.write('%d\t%d\n' % (place, file.tell()))
                 records.write(file, place, 0, data)
-        reader = Records(path, datasets.PHOTOGRAPHS._replace(classes=2), 32, args.processes, shuffle_seed=1)
+        reader = Records(
+            path, datasets.PHOTOGRAPHS._replace(classes=2), 32, args.processes, shuffle_seed=1
+        )
         for turn in range(args.turns):
             start = time.time()
             for data in files:
@@ -98,15 +113,38 @@ def reading(args):
 def main():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parse.add_argument('what', choices=('packing', 'reading'))
-    parse.add_argument('--images', type=number(int, 64), default=1000, metavar='N', help='default: %(default)s')
-    parse.add_argument('--processes', type=number(int, 1), default=engine.cores(), metavar='N', help='or threads of ImageRecordIter (default: %(default)s)')
-    parse.add_argument('--turns', type=number(int, 1), default=5, metavar='N', help='default: %(default)s')
+    parse.add_argument(
+        '--images', type=number(int, 64), default=1000, metavar='N', help='default: %(default)s'
+    )
+    parse.add_argument(
+        '--processes',
+        type=number(int, 1),
+        default=engine.cores(),
+        metavar='N',
+        help='or threads of ImageRecordIter (default: %(default)s)',
+    )
+    parse.add_argument(
+        '--turns', type=number(int, 1), default=5, metavar='N', help='default: %(default)s'
+    )
     args = parse.parse_args()
     turns = []
     for ours, limit in {'packing': packing, 'reading': reading}[args.what](args):
         turns.append((ours, limit, ours / limit))
-        print('%s %.0f images/s, %s alone %.0f: ratio %.3f' % (args.what, ours, 'OpenCV' if args.what == 'packing' else 'decoding', limit, ours / limit), flush=True)
-    print('median of %d turns: %.0f and %.0f images/s, ratio %.3f' % (len(turns), *map(statistics.median, zip(*turns))))
+        print(
+            '%s %.0f images/s, %s alone %.0f: ratio %.3f'
+            % (
+                args.what,
+                ours,
+                'OpenCV' if args.what == 'packing' else 'decoding',
+                limit,
+                ours / limit,
+            ),
+            flush=True,
+        )
+    print(
+        'median of %d turns: %.0f and %.0f images/s, ratio %.3f'
+        % (len(turns), *map(statistics.median, zip(*turns)))
+    )
 
 
 if __name__ == '__main__':

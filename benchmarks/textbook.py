@@ -3,6 +3,7 @@
 Sums have two terms and the head is global average ``Pooling``. Parameters have the same names, so the
 weights of one graph fit the other.
 """
+
 from functools import reduce
 from unittest import mock
 
@@ -16,8 +17,12 @@ def add(name, *terms):
 
 
 def head(data, num_classes):
-    pool = engine.mx.sym.Pooling(data, kernel=(8, 8), pool_type='avg', global_pool=True, name='pool')
-    score = engine.mx.sym.FullyConnected(engine.mx.sym.Flatten(pool), num_hidden=num_classes, name='fc')
+    pool = engine.mx.sym.Pooling(
+        data, kernel=(8, 8), pool_type='avg', global_pool=True, name='pool'
+    )
+    score = engine.mx.sym.FullyConnected(
+        engine.mx.sym.Flatten(pool), num_hidden=num_classes, name='fc'
+    )
     return engine.mx.sym.SoftmaxOutput(score, name='softmax')
 
 

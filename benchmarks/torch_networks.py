@@ -3,6 +3,7 @@
 Not used by the project itself; PyTorch is no requirement. ``load`` gives a network the parameters of
 the MXNet symbol of the same name and depth, with which it computes the same function.
 """
+
 from functools import partial
 
 import torch
@@ -27,7 +28,10 @@ class Chain(nn.Module):
         widths = [narrow] + [place.channels] * layers
         strides = [place.stride] + [1] * (layers - 1)
         for number in range(layers):
-            self.add_module('layer%d' % (number + 1), ConvBN(widths[number], widths[number + 1], 3, strides[number]))
+            self.add_module(
+                'layer%d' % (number + 1),
+                ConvBN(widths[number], widths[number + 1], 3, strides[number]),
+            )
 
     def forward(self, x):
         *hidden, last = self.children()
@@ -84,9 +88,13 @@ class MergeAndRun(nn.Module):
         return torch.relu_(merge + two1), torch.relu_(merge + two2)
 
 
-UNITS = {'plain': Plain, 'mr': MergeAndRun, 'mr-late': partial(MergeAndRun, late=True),
-         'resnet': lambda narrow, place: Residual(narrow, place, 1),
-         'il': lambda narrow, place: Residual(narrow, place, 2)}
+UNITS = {
+    'plain': Plain,
+    'mr': MergeAndRun,
+    'mr-late': partial(MergeAndRun, late=True),
+    'resnet': lambda narrow, place: Residual(narrow, place, 1),
+    'il': lambda narrow, place: Residual(narrow, place, 2),
+}
 
 
 class Network(nn.Module):
@@ -111,8 +119,12 @@ class Network(nn.Module):
         return self.fc(state.mean((2, 3)))
 
 
-BN_NAMES = {'bn.weight': 'bn.gamma', 'bn.bias': 'bn.beta', 'bn.running_mean': 'bn.moving_mean',
-            'bn.running_var': 'bn.moving_var'}
+BN_NAMES = {
+    'bn.weight': 'bn.gamma',
+    'bn.bias': 'bn.beta',
+    'bn.running_mean': 'bn.moving_mean',
+    'bn.running_var': 'bn.moving_var',
+}
 
 
 def mxnet_name(name):

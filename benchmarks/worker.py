@@ -3,6 +3,7 @@
 It prints a JSON line when it is ready and then answers each line ``TASK STEPS`` with one. A process for
 each side, because each has its own OpenMP threads and settings; benchmark.py lets them take turns.
 """
+
 import ctypes
 import json
 import os
@@ -31,6 +32,7 @@ class Ours:
     def __init__(self, spec):
         start = time.perf_counter()
         import engine
+
         engine.set_threads(spec['threads'])
         self.mx, self.batch = engine.mx, spec['batch']
         engine.native_operators()
@@ -39,12 +41,19 @@ class Ours:
         self.mx.nd.waitall()
         bound = time.perf_counter()
         self.train(1)
-        self.startup = {'import': loaded - start, 'bind': bound - loaded, 'first batch': time.perf_counter() - bound}
+        self.startup = {
+            'import': loaded - start,
+            'bind': bound - loaded,
+            'first batch': time.perf_counter() - bound,
+        }
 
     def _prepare(self, spec, engine):
         import symbols
+
         images, labels = random_batch(self.batch)
-        self.fixed = self.mx.io.DataBatch([self.mx.nd.array(images)], [self.mx.nd.array(labels)], pad=0)
+        self.fixed = self.mx.io.DataBatch(
+            [self.mx.nd.array(images)], [self.mx.nd.array(labels)], pad=0
+        )
         self.batches = self._batches(spec)
         symbol = symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
         trainer = self._bind(symbol, engine.devices(spec['gpus'], None if spec['gpus'] else 1))
@@ -62,24 +71,31 @@ class Ours:
         arguments['fc_bias'][:] = [88] + [0] * (CLASSES - 1)
         self.module.set_params(arguments, auxiliary)
         self.fixed.label[0][:] = 0
-        self.module.init_optimizer(optimizer=self.mx.optimizer.SGD(learning_rate=0), force_init=True)
+        self.module.init_optimizer(
+            optimizer=self.mx.optimizer.SGD(learning_rate=0), force_init=True
+        )
 
     def _batches(self, spec):
         if not spec['data']:
             return iter(lambda: self.fixed, None)
         from recordio import data, datasets
         import engine
+
         name = os.path.basename(os.path.normpath(spec['data']))
         source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=engine.cores())
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 
     def _bind(self, symbol, devices):
         from common.trainer import Trainer
-        per_epoch = type('Synthetic', (), {'batch': self.batch, 'shape': (3, 32, 32), 'per_epoch': 1 << 20})
+
+        per_epoch = type(
+            'Synthetic', (), {'batch': self.batch, 'shape': (3, 32, 32), 'per_epoch': 1 << 20}
+        )
         return Trainer(symbol, devices, per_epoch, epochs=1, lr=0.01)
 
     def train(self, steps):
         from common.evaluate import Meter
+
         meter = Meter()
         for _ in range(steps):
             batch = next(self.batches)
@@ -102,6 +118,7 @@ class Ours:
         None without the project's operators: on a GPU, or where they cannot be compiled.
         """
         import engine
+
         if self.module._context[0].device_type != 'cpu' or not engine.native_operators():
             return None
         function = ctypes.CDLL(native.prepare()).dfn_multiply_adds
@@ -113,8 +130,12 @@ class Ours:
         profiler = self.mx.profiler
         # MXNet replaces the file it is given by a new one: of /dev/null it would make an ordinary file, where it may.
         with tempfile.TemporaryDirectory() as folder:
-            profiler.set_config(profile_imperative=True, profile_symbolic=True, aggregate_stats=True,
-                                filename=os.path.join(folder, 'profile.json'))
+            profiler.set_config(
+                profile_imperative=True,
+                profile_symbolic=True,
+                aggregate_stats=True,
+                filename=os.path.join(folder, 'profile.json'),
+            )
             profiler.set_state('run')
             self.train(steps)
             profiler.set_state('stop')
@@ -130,15 +151,23 @@ class Textbook(Ours):
         numpy.bool = bool
         import mxnet
         import engine
+
         engine.mx = self.mx = mxnet  # before the engine module would prepare it
         from benchmarks import textbook
+
         images, labels = random_batch(spec['batch'])
         self.fixed = mxnet.io.DataBatch([mxnet.nd.array(images)], [mxnet.nd.array(labels)], pad=0)
         self.batches = iter(lambda: self.fixed, None)
-        self.module = self.tester = mxnet.mod.Module(textbook.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen']))
+        self.module = self.tester = mxnet.mod.Module(
+            textbook.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
+        )
         self.module.bind([('data', images.shape)], [('softmax_label', labels.shape)])
-        self.module.init_params(mxnet.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2))
-        self.module.init_optimizer(optimizer='nag', optimizer_params={'learning_rate': 0.01, 'momentum': 0.9, 'wd': 1e-4})
+        self.module.init_params(
+            mxnet.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2)
+        )
+        self.module.init_optimizer(
+            optimizer='nag', optimizer_params={'learning_rate': 0.01, 'momentum': 0.9, 'wd': 1e-4}
+        )
 
     def train(self, steps):
         for _ in range(steps):
@@ -155,14 +184,19 @@ class Torch:
         import torch
         from benchmarks.torch_networks import Network
         from engine import cores
+
         torch.set_num_threads(spec['threads'] or cores())
         self.torch = torch
         self.layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]
-        self.network = Network(spec['network'], spec['depth'], CLASSES, spec['widen']).to(memory_format=self.layout)
+        self.network = Network(spec['network'], spec['depth'], CLASSES, spec['widen']).to(
+            memory_format=self.layout
+        )
         images, labels = random_batch(spec['batch'])
         self.images = torch.from_numpy(images).contiguous(memory_format=self.layout)
         self.labels = torch.from_numpy(labels)
-        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4
+        )
 
     def train(self, steps):
         self.network.train()
@@ -184,7 +218,10 @@ SIDES = {'ours': Ours, 'textbook': Textbook, 'torch': Torch}
 
 
 def answer(**values):
-    print(json.dumps(dict(values, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)), flush=True)
+    print(
+        json.dumps(dict(values, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)),
+        flush=True,
+    )
 
 
 def main():

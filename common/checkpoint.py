@@ -12,6 +12,7 @@ kept. So a crash at any moment leaves a whole checkpoint, and so does damage to 
 A file that the run has not written is neither removed nor overwritten: the states say which are the
 run's, by name and SHA-256, and another one whose name is needed gets a new name.
 """
+
 import hashlib
 import json
 import os
@@ -28,7 +29,7 @@ from graphs import check
 FORMAT = 2
 SYMBOL, STATE, BEFORE = 'model-symbol.json', 'state.json', 'state-before.json'
 KINDS = ('arg', 'aux', 'momentum')
-MOST_EPOCHS = 10 ** 6
+MOST_EPOCHS = 10**6
 
 _EPOCH = {'type': 'integer', 'minimum': 1, 'maximum': MOST_EPOCHS}
 _RECORD = {
@@ -36,8 +37,11 @@ _RECORD = {
     'required': ['epoch', 'train_loss', 'train_error', 'test_loss', 'test_error'],
     'properties': {
         'epoch': _EPOCH,
-        **{f'{part}_{kind}': {'type': 'number'}
-           for part in ('train', 'test') for kind in ('loss', 'error')},
+        **{
+            f'{part}_{kind}': {'type': 'number'}
+            for part in ('train', 'test')
+            for kind in ('loss', 'error')
+        },
         'rollbacks': {'type': 'integer', 'minimum': 0, 'maximum': 100},
     },
 }
@@ -53,8 +57,10 @@ _HEADER = {
             'properties': {
                 'dataset': {'type': 'string'},
                 'network': {'type': 'string'},
-                **{name: {'type': 'integer', 'minimum': 1}
-                   for name in ('depth', 'widen', 'epochs', 'batch_size', 'image_size')},
+                **{
+                    name: {'type': 'integer', 'minimum': 1}
+                    for name in ('depth', 'widen', 'epochs', 'batch_size', 'image_size')
+                },
                 **{name: {'type': 'number', 'minimum': 0} for name in ('lr', 'seed')},
             },
         },
@@ -66,34 +72,39 @@ _HEADER = {
             'properties': {
                 'manifest_sha256': {'type': 'string'},
                 'official': {'type': 'boolean'},
-                **{name: {'type': ['integer', 'null']}
-                   for name in ('train_images', 'test_images', 'classes')},
+                **{
+                    name: {'type': ['integer', 'null']}
+                    for name in ('train_images', 'test_images', 'classes')
+                },
             },
         },
-        **{name: {'type': ['integer', 'null']}
-           for name in ('train_images', 'test_images')},
+        **{name: {'type': ['integer', 'null']} for name in ('train_images', 'test_images')},
     },
 }
-_parse_digest = schema.checker({
-    'type': 'object', 'required': ['sha256'], 'properties': {'sha256': {'type': 'string'}}})
-_parse_format = schema.checker({
-    'type': 'object', 'properties': {'format': {'type': 'integer'}}})
-_parse_state = schema.checker({
-    'type': 'object',
-    'required': ['header', 'epoch', 'best', 'records', 'kept', 'files'],
-    'properties': {
-        'header': _HEADER,
-        'epoch': _EPOCH,
-        'best': _EPOCH,
-        'records': {'type': 'array', 'items': _RECORD, 'minItems': 1},
-        'kept': {'type': 'array', 'items': _EPOCH, 'minItems': 1},
-        'files': {
-            'type': 'object',
-            'patternProperties': {r'^model-(symbol\.json|[0-9]{4,7}\.params)$': {'type': 'string'}},
-            'additionalProperties': False,
+_parse_digest = schema.checker(
+    {'type': 'object', 'required': ['sha256'], 'properties': {'sha256': {'type': 'string'}}}
+)
+_parse_format = schema.checker({'type': 'object', 'properties': {'format': {'type': 'integer'}}})
+_parse_state = schema.checker(
+    {
+        'type': 'object',
+        'required': ['header', 'epoch', 'best', 'records', 'kept', 'files'],
+        'properties': {
+            'header': _HEADER,
+            'epoch': _EPOCH,
+            'best': _EPOCH,
+            'records': {'type': 'array', 'items': _RECORD, 'minItems': 1},
+            'kept': {'type': 'array', 'items': _EPOCH, 'minItems': 1},
+            'files': {
+                'type': 'object',
+                'patternProperties': {
+                    r'^model-(symbol\.json|[0-9]{4,7}\.params)$': {'type': 'string'}
+                },
+                'additionalProperties': False,
+            },
         },
-    },
-})
+    }
+)
 
 
 def params_path(folder, epoch):
@@ -127,13 +138,16 @@ def save(folder, symbol, arrays, state):
     os.makedirs(folder, exist_ok=True)
     own = [_read_state(os.path.join(folder, name)) for name in (STATE, BEFORE)]
     before = next(filter(None, own), None)
-    known = {name: digest for each in reversed(own) if each for name, digest in each['files'].items()}
+    known = {
+        name: digest for each in reversed(own) if each for name, digest in each['files'].items()
+    }
     new = os.path.basename(params_path(folder, state['epoch']))
     digests = dict(before['files'] if before else {})
     digests[new] = _write_params(folder, new, arrays, known)
     digests[SYMBOL] = _write_symbol(folder, symbol, known)
-    kept = [epoch for epoch in state['kept']
-            if os.path.basename(params_path(folder, epoch)) in digests]
+    kept = [
+        epoch for epoch in state['kept'] if os.path.basename(params_path(folder, epoch)) in digests
+    ]
     names = [SYMBOL] + [os.path.basename(params_path(folder, epoch)) for epoch in kept]
     if before:
         _write_state(folder, BEFORE, before)
@@ -155,6 +169,7 @@ def _write_params(folder, name, arrays, known):
         written.append(files.digest_of(temporary, hashlib.sha256()))
         # A run that was killed may have written the same arrays, and not yet their state.
         _keep_foreign(path, written + [known.get(name)])
+
     files.write_atomically(path, write)
     return written[0]
 
@@ -185,7 +200,9 @@ def _tell_kept(path, kept):
 def _write_verified(path, arrays):
     params.write(path, arrays)
     back = params.read(path)
-    if list(back) != list(arrays) or any(back[name].tobytes() != array.tobytes() for name, array in arrays.items()):
+    if list(back) != list(arrays) or any(
+        back[name].tobytes() != array.tobytes() for name, array in arrays.items()
+    ):
         raise OSError(5, 'what was read back is not what was written', path)
 
 
@@ -215,9 +232,11 @@ def _read_state(path):
     except UnicodeDecodeError:
         return None
     except OSError as error:
-        raise UserError(f'{path} cannot be read ({error.strerror}): check its permissions, and '
-                        'those of its folder') from None
-    text = rest[:-len('}\n')]
+        raise UserError(
+            f'{path} cannot be read ({error.strerror}): check its permissions, and '
+            'those of its folder'
+        ) from None
+    text = rest[: -len('}\n')]
     try:
         if hashlib.sha256(text.encode()).hexdigest() != _parse_digest(head + '}')['sha256']:
             return None
@@ -232,8 +251,10 @@ def _read_state(path):
 
 def _check_format(path, found):
     if found > FORMAT:
-        raise UserError(f'{path} has the checkpoint format {found} and this version reads no newer '
-                        f'than {FORMAT}: use the version that wrote it')
+        raise UserError(
+            f'{path} has the checkpoint format {found} and this version reads no newer '
+            f'than {FORMAT}: use the version that wrote it'
+        )
 
 
 def _digest(path):
@@ -266,13 +287,18 @@ def load_state(folder, warn=True):
                     _warn(folder, newest, epoch)
                 return _as_of(state, epoch)
     if newest:
-        raise UserError(f'no checkpoint in {folder} is whole (their checksums are wrong): start '
-                        'the run anew')
+        raise UserError(
+            f'no checkpoint in {folder} is whole (their checksums are wrong): start the run anew'
+        )
     if os.path.exists(path):
-        raise UserError(f'{path} is damaged or of another version (this one reads format {FORMAT}): '
-                        'use the version that wrote it, or start the run anew')
-    raise UserError(f'{path} is not there: the run has no checkpoint yet, or its name or '
-                    '--checkpoint-dir is another')
+        raise UserError(
+            f'{path} is damaged or of another version (this one reads format {FORMAT}): '
+            'use the version that wrote it, or start the run anew'
+        )
+    raise UserError(
+        f'{path} is not there: the run has no checkpoint yet, or its name or '
+        '--checkpoint-dir is another'
+    )
 
 
 def _warn(folder, state, epoch):
@@ -284,8 +310,14 @@ def _warn(folder, state, epoch):
 def _as_of(state, epoch):
     """Return a state as it was after an earlier epoch, its header in today's format."""
     records = state['records'][:epoch]
-    return dict(state, header=log.upgraded(state['header']), epoch=epoch, records=records,
-                best=best(records), kept=[kept for kept in state['kept'] if kept <= epoch])
+    return dict(
+        state,
+        header=log.upgraded(state['header']),
+        epoch=epoch,
+        records=records,
+        best=best(records),
+        kept=[kept for kept in state['kept'] if kept <= epoch],
+    )
 
 
 def best(records):
@@ -300,13 +332,19 @@ def load_arrays(path):
     except FileNotFoundError:
         raise UserError('%s is not there: name a .params file that a run has written' % path)
     except (ValueError, KeyError) as error:
-        raise UserError('%s is not a checkpoint of a network, or is damaged (%s): use another epoch of the '
-                        'run' % (path, error))
+        raise UserError(
+            '%s is not a checkpoint of a network, or is damaged (%s): use another epoch of the '
+            'run' % (path, error)
+        )
 
 
 def flat(arrays):
     """Return {'arg:NAME': NumPy array, ...} of {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...}."""
-    return {'%s:%s' % (kind, name): array.asnumpy() for kind in KINDS for name, array in arrays[kind].items()}
+    return {
+        '%s:%s' % (kind, name): array.asnumpy()
+        for kind in KINDS
+        for name, array in arrays[kind].items()
+    }
 
 
 def by_kind(named):
@@ -326,7 +364,10 @@ def load_symbol(path):
     except FileNotFoundError:
         raise UserError('%s is not there: name the model-symbol.json of a run' % path)
     except ValueError as error:
-        raise UserError('%s is not a network of this project (%s): name the model-symbol.json of a run' % (path, error))
+        raise UserError(
+            '%s is not a network of this project (%s): name the model-symbol.json of a run'
+            % (path, error)
+        )
 
 
 def mend_symbol(folder, symbol):
@@ -364,8 +405,9 @@ class Lock:
         try:
             self.descriptor = files.take_lock(os.path.join(folder, 'lock'), wait=False)
         except BlockingIOError:
-            raise UserError(f'another process is training the run in {folder}: wait for it, or '
-                            'stop it') from None
+            raise UserError(
+                f'another process is training the run in {folder}: wait for it, or stop it'
+            ) from None
 
     def release(self):
         """Let another process train into the folder; more than once does no harm."""

@@ -1,4 +1,5 @@
 """Whether a network and the data that it is to be scored on have the same classes."""
+
 import os
 
 from recordio import datasets, manifest, records
@@ -16,15 +17,18 @@ def check_classes(model):
     _, outputs, _ = infer(model.symbol, model.dataset.shape)
     for _, classes in outputs:
         if classes != model.dataset.classes:
-            raise UserError(f'{model.title} tells {classes} classes apart, and {model.name} has '
-                            f'{model.dataset.classes}: name with --dataset what the network was '
-                            'trained on')
+            raise UserError(
+                f'{model.title} tells {classes} classes apart, and {model.name} has '
+                f'{model.dataset.classes}: name with --dataset what the network was '
+                'trained on'
+            )
 
 
 def same_classes(one, other):
     """Return whether two ``Dataset`` have as many classes, with the same names where known."""
     return one.classes == other.classes and (
-        not one.names or not other.names or list(one.names) == list(other.names))
+        not one.names or not other.names or list(one.names) == list(other.names)
+    )
 
 
 def check_record_file(path, model):
@@ -43,12 +47,18 @@ def check_record_file(path, model):
     fallback = datasets.DATASETS.get(os.path.basename(folder), own)
     names = [printable(each) for each in known.get('classes', fallback.names)]
     if number != own.classes or names and own.names and names != list(own.names):
-        raise UserError(f'{path} has other classes than {model.name}, which the network is for '
-                        f'({number} and {own.classes}): name a .rec file of {model.name}')
+        raise UserError(
+            f'{path} has other classes than {model.name}, which the network is for '
+            f'({number} and {own.classes}): name a .rec file of {model.name}'
+        )
 
 
 def _tell_missing_classes(path, model):
     highest = max((int(label) for label, _ in records.labelled_images(path)), default=0)
     if highest + 1 < model.dataset.classes:
-        tell(printable(f'{path} has the labels 0 to {highest} alone, and {model.name} has '
-                       f'{model.dataset.classes} classes: make sure that it is of {model.name}'))
+        tell(
+            printable(
+                f'{path} has the labels 0 to {highest} alone, and {model.name} has '
+                f'{model.dataset.classes} classes: make sure that it is of {model.name}'
+            )
+        )

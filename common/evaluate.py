@@ -1,4 +1,5 @@
 """Loss and error, over every image exactly once."""
+
 from collections import deque, namedtuple
 
 import numpy
@@ -39,18 +40,24 @@ class Meter:
         """
         count = len(label) - pad
         # The label is a new batch's and ready; the output is copied, because the next batch overwrites it.
-        self.pending.append(([output.copy() for output in outputs], label.asnumpy()[:count].astype(int)))
+        self.pending.append(
+            ([output.copy() for output in outputs], label.asnumpy()[:count].astype(int))
+        )
         if len(self.pending) > LAG:
             self._settle()
 
     def _settle(self):
         copies, label = self.pending.popleft()
-        outputs = [copy.asnumpy()[:len(label)].astype(numpy.float64) for copy in copies]
+        outputs = [copy.asnumpy()[: len(label)].astype(numpy.float64) for copy in copies]
         mean = sum(outputs) / len(outputs)
         own = mean[numpy.arange(len(label)), label]
         self.images += len(label)
         self.batches += 1
-        self.sums += (-numpy.log(own + LEAST_PROBABILITY).sum(), _right(mean, label, 1), _right(mean, label, 5))
+        self.sums += (
+            -numpy.log(own + LEAST_PROBABILITY).sum(),
+            _right(mean, label, 1),
+            _right(mean, label, 5),
+        )
         if self.names:
             self.own += [_right(output, label, 1) for output in outputs]
             self.without += [_right(mean * len(outputs) - output, label, 1) for output in outputs]
@@ -65,10 +72,21 @@ class Meter:
         while self.pending:
             self._settle()
         sums = cluster.sum(numpy.concatenate([[self.images], self.sums, self.own, self.without]))
-        self.images, self.sums, (self.own, self.without) = int(sums[0]), sums[1:4], sums[4:].reshape(2, -1)
+        self.images, self.sums, (self.own, self.without) = (
+            int(sums[0]),
+            sums[1:4],
+            sums[4:].reshape(2, -1),
+        )
         loss, right, right5 = self.sums
-        return Result(loss / self.images, self._error(right), self._error(right5),
-                      *({name: self._error(count) for name, count in zip(self.names, counts)} for counts in (self.own, self.without)))
+        return Result(
+            loss / self.images,
+            self._error(right),
+            self._error(right5),
+            *(
+                {name: self._error(count) for name, count in zip(self.names, counts)}
+                for counts in (self.own, self.without)
+            ),
+        )
 
     def _error(self, right):
         return 100 * (1 - right / self.images)

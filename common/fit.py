@@ -1,4 +1,5 @@
 """A run from its first epoch to its last: train, evaluate, save, log; or go on from a checkpoint."""
+
 import math
 import sys
 import time
@@ -69,10 +70,23 @@ def score_command(symbol, run):
 
 def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
     """Train from the last checkpoint; return whether the run is finished, and False where it must go back."""
-    options, lr = run.options, run.options.lr * ROLLBACK_FACTOR ** rollbacks
-    trainer = Trainer(symbol, devices, batches, options.epochs, lr, options.seed, options.kv_store, run.arrays, run.epoch,
-                      options.dtype, lr_before=run.lr, decay=run.decay, cluster=cluster,
-                      compression=compression(options))
+    options, lr = run.options, run.options.lr * ROLLBACK_FACTOR**rollbacks
+    trainer = Trainer(
+        symbol,
+        devices,
+        batches,
+        options.epochs,
+        lr,
+        options.seed,
+        options.kv_store,
+        run.arrays,
+        run.epoch,
+        options.dtype,
+        lr_before=run.lr,
+        decay=run.decay,
+        cluster=cluster,
+        compression=compression(options),
+    )
     try:
         while run.epoch < options.epochs:
             record = one_epoch(trainer, run.epoch + 1, batches.dataset.top5, stop)
@@ -83,9 +97,18 @@ def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
         if options.on_nan == 'stop':
             raise UserError('%s: lower --lr or add --on-nan rollback; %s' % (error, run.advice))
         if rollbacks == MOST_ROLLBACKS:
-            last = f'the last checkpoint is that of epoch {run.epoch}' if run.epoch else 'there is no checkpoint'
-            raise UserError(f'{error}, after {rollbacks} rollbacks: start a run with a lower --lr; {last}')
-        sys.stderr.write('%s: back to epoch %d with %g of the learning rate\n' % (error, run.epoch, ROLLBACK_FACTOR))
+            last = (
+                f'the last checkpoint is that of epoch {run.epoch}'
+                if run.epoch
+                else 'there is no checkpoint'
+            )
+            raise UserError(
+                f'{error}, after {rollbacks} rollbacks: start a run with a lower --lr; {last}'
+            )
+        sys.stderr.write(
+            '%s: back to epoch %d with %g of the learning rate\n'
+            % (error, run.epoch, ROLLBACK_FACTOR)
+        )
         if run.epoch:
             run.load()
         return False
@@ -102,13 +125,17 @@ def compression(options):
 def check_devices(devices, batch, kvstore, dtype='float32'):
     """Raise ``UserError`` for what the devices cannot do: share a batch, a kvstore, half precision."""
     if batch % len(devices):
-        raise UserError('--batch-size %d cannot be split over %d devices evenly: choose a multiple of %d'
-                        % (batch, len(devices), len(devices)))
+        raise UserError(
+            '--batch-size %d cannot be split over %d devices evenly: choose a multiple of %d'
+            % (batch, len(devices), len(devices))
+        )
     if kvstore == 'nccl' and devices[0].device_type == 'cpu':
         raise UserError('--kv-store nccl sums on GPUs only: use --kv-store device on CPUs')
     if dtype == 'float16' and devices[0].device_type == 'cpu':
-        raise UserError('--dtype float16 is for GPUs (MXNet has no half-precision convolution for the CPU): leave it '
-                        'out, or name --gpus')
+        raise UserError(
+            '--dtype float16 is for GPUs (MXNet has no half-precision convolution for the CPU): leave it '
+            'out, or name --gpus'
+        )
 
 
 def about_batchnorm(devices, images, section):
@@ -127,9 +154,15 @@ def about_batchnorm(devices, images, section):
     if (devices, images) == (theirs, each):
         return None
     where = f'each of {devices} devices' if devices > 1 else '1 device'
-    than = '' if images == each else f', which makes them {"noisier" if images > each else "less noisy"} there'
-    return (f"BatchNorm's mean and variance are over {images} images on {where}; the paper trains on {theirs} devices, over "
-            f'{each} images on each{than}')
+    than = (
+        ''
+        if images == each
+        else f', which makes them {"noisier" if images > each else "less noisy"} there'
+    )
+    return (
+        f"BatchNorm's mean and variance are over {images} images on {where}; the paper trains on {theirs} devices, over "
+        f'{each} images on each{than}'
+    )
 
 
 def one_epoch(trainer, epoch, top5, stop):
@@ -138,20 +171,35 @@ def one_epoch(trainer, epoch, top5, stop):
     train, speed = trainer.train(epoch, stop)
     test = trainer.test()
     if not math.isfinite(test.loss):
-        raise Diverged('the test loss after epoch %d, learning rate %g, is not finite' % (epoch, trainer.lr(epoch)))
-    record = {'epoch': epoch, 'train_loss': round(train.loss, 6), 'train_error': round(train.error, 4),
-              'test_loss': round(test.loss, 6), 'test_error': round(test.error, 4)}
+        raise Diverged(
+            'the test loss after epoch %d, learning rate %g, is not finite'
+            % (epoch, trainer.lr(epoch))
+        )
+    record = {
+        'epoch': epoch,
+        'train_loss': round(train.loss, 6),
+        'train_error': round(train.error, 4),
+        'test_loss': round(test.loss, 6),
+        'test_error': round(test.error, 4),
+    }
     if top5:
         record.update(train_top5=round(train.top5, 4), test_top5=round(test.top5, 4))
     for name in ('components', 'without'):
         if getattr(test, name):
-            record['test_' + name] = {component: round(error, 4) for component, error in getattr(test, name).items()}
-    return dict(record, lr=trainer.lr(epoch), seconds=round(time.time() - began, 3),
-                images_per_second=round(speed, 1))
+            record['test_' + name] = {
+                component: round(error, 4) for component, error in getattr(test, name).items()
+            }
+    return dict(
+        record,
+        lr=trainer.lr(epoch),
+        seconds=round(time.time() - began, 3),
+        images_per_second=round(speed, 1),
+    )
 
 
 def line(record, epochs):
     """Return an epoch's record as a line for people."""
-    return ('epoch %(epoch)d/{}  lr %(lr)g  train loss %(train_loss).4f error %(train_error).2f%%  test '
-            'loss %(test_loss).4f error %(test_error).2f%%  %(images_per_second).0f images/s'
-            ).format(epochs) % record
+    return (
+        'epoch %(epoch)d/{}  lr %(lr)g  train loss %(train_loss).4f error %(train_error).2f%%  test '
+        'loss %(test_loss).4f error %(test_error).2f%%  %(images_per_second).0f images/s'
+    ).format(epochs) % record

@@ -10,6 +10,7 @@ A record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entro
 ``test_without`` ({name: top-1 error} of each component alone and of the ensemble without it), ``lr``
 of the epoch's first update, ``seconds`` of the whole epoch and ``images_per_second`` of its training.
 """
+
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ FORMAT = 2
 CURVES = ('train_loss', 'train_error', 'test_loss', 'test_error')
 
 _COUNT = {'type': 'integer', 'minimum': 1}
-_DEPTH = {'type': 'integer', 'minimum': 1, 'maximum': 10 ** 9}
+_DEPTH = {'type': 'integer', 'minimum': 1, 'maximum': 10**9}
 _PERCENT = {'type': 'number', 'minimum': 0, 'maximum': 100}
 # 1e999 is read as infinity.
 _POSITIVE = {'type': 'number', 'minimum': 0, 'maximum': sys.float_info.max}
@@ -35,38 +36,83 @@ def _or_null(kind):
 
 
 _OPTIONS = {
-    'type': 'object', 'required': ['network', 'depth', 'dataset', 'epochs'],
+    'type': 'object',
+    'required': ['network', 'depth', 'dataset', 'epochs'],
     'properties': {
-        'network': _NAME, 'depth': _DEPTH, 'dataset': _NAME, 'widen': _COUNT, 'epochs': _COUNT,
-        'batch_size': _COUNT, 'lr': _POSITIVE, 'seed': {'type': 'integer', 'minimum': 0},
-        'image_size': _or_null(_COUNT), 'schedule': _or_null(_NAME), 'drop_every': _or_null(_COUNT),
-        'augment': _or_null(_NAME), 'bn_momentum': {'type': 'number', 'minimum': 0, 'maximum': 1},
-        'dtype': _NAME, 'kv_store': _NAME, 'gradient_compression': _NAME,
-        'compression_threshold': _POSITIVE}}
+        'network': _NAME,
+        'depth': _DEPTH,
+        'dataset': _NAME,
+        'widen': _COUNT,
+        'epochs': _COUNT,
+        'batch_size': _COUNT,
+        'lr': _POSITIVE,
+        'seed': {'type': 'integer', 'minimum': 0},
+        'image_size': _or_null(_COUNT),
+        'schedule': _or_null(_NAME),
+        'drop_every': _or_null(_COUNT),
+        'augment': _or_null(_NAME),
+        'bn_momentum': {'type': 'number', 'minimum': 0, 'maximum': 1},
+        'dtype': _NAME,
+        'kv_store': _NAME,
+        'gradient_compression': _NAME,
+        'compression_threshold': _POSITIVE,
+    },
+}
 _DATA = {
     'type': 'object',
-    'properties': {'manifest_sha256': _or_null(_NAME), 'official': _or_null({'type': 'boolean'}),
-                   'train_images': _COUNT, 'test_images': _COUNT, 'classes': _or_null(_COUNT)}}
+    'properties': {
+        'manifest_sha256': _or_null(_NAME),
+        'official': _or_null({'type': 'boolean'}),
+        'train_images': _COUNT,
+        'test_images': _COUNT,
+        'classes': _or_null(_COUNT),
+    },
+}
 _HEADER = {
-    'type': 'object', 'required': ['run', 'options'],
+    'type': 'object',
+    'required': ['run', 'options'],
     'properties': {
-        'run': _NAME, 'script': _NAME, 'options': _OPTIONS, 'data': _or_null(_DATA),
-        'parameters': _COUNT, 'train_images': _COUNT, 'test_images': _COUNT, 'workers': _COUNT,
+        'run': _NAME,
+        'script': _NAME,
+        'options': _OPTIONS,
+        'data': _or_null(_DATA),
+        'parameters': _COUNT,
+        'train_images': _COUNT,
+        'test_images': _COUNT,
+        'workers': _COUNT,
         'devices': {'type': 'array', 'items': _NAME, 'minItems': 1},
-        'versions': {'type': 'object'}}}
+        'versions': {'type': 'object'},
+    },
+}
 _RECORD = {
-    'type': 'object', 'required': ['epoch', *CURVES],
+    'type': 'object',
+    'required': ['epoch', *CURVES],
     'properties': {
-        'type': {'const': 'epoch'}, 'epoch': _COUNT, 'lr': _POSITIVE,
-        'train_loss': _POSITIVE, 'test_loss': _POSITIVE, 'train_error': _PERCENT,
-        'test_error': _PERCENT, 'train_top5': _PERCENT, 'test_top5': _PERCENT,
-        'test_components': _PERCENTS, 'test_without': _PERCENTS, 'seconds': _POSITIVE,
-        'images_per_second': _POSITIVE, 'rollbacks': {'type': 'integer', 'minimum': 0}}}
+        'type': {'const': 'epoch'},
+        'epoch': _COUNT,
+        'lr': _POSITIVE,
+        'train_loss': _POSITIVE,
+        'test_loss': _POSITIVE,
+        'train_error': _PERCENT,
+        'test_error': _PERCENT,
+        'train_top5': _PERCENT,
+        'test_top5': _PERCENT,
+        'test_components': _PERCENTS,
+        'test_without': _PERCENTS,
+        'seconds': _POSITIVE,
+        'images_per_second': _POSITIVE,
+        'rollbacks': {'type': 'integer', 'minimum': 0},
+    },
+}
 
 # The first line of a log of any version; then that of this one; then all other lines.
-_parse_first = schema.checker({
-    'type': 'object', 'required': ['type', 'format'],
-    'properties': {'type': {'const': 'header'}, 'format': {'type': 'integer'}}})
+_parse_first = schema.checker(
+    {
+        'type': 'object',
+        'required': ['type', 'format'],
+        'properties': {'type': {'const': 'header'}, 'format': {'type': 'integer'}},
+    }
+)
 _parse_header, _parse_record = schema.checker(_HEADER), schema.checker(_RECORD)
 
 
@@ -86,11 +132,15 @@ def create(folder, name, header):
         run = name if number == 1 else '%s-%d' % (name, number)
         path = os.path.join(folder, run + '.jsonl')
         try:
-            files.create_text(path, _line(dict({'type': 'header', 'format': FORMAT, 'run': run}, **header)))
+            files.create_text(
+                path, _line(dict({'type': 'header', 'format': FORMAT, 'run': run}, **header))
+            )
             return path, run
         except FileExistsError:
             continue
-    raise UserError('%s holds a thousand logs named %s already: choose another --log-dir' % (folder, name))
+    raise UserError(
+        '%s holds a thousand logs named %s already: choose another --log-dir' % (folder, name)
+    )
 
 
 def append(path, record):
@@ -129,8 +179,9 @@ def read(path):
         raise UserError(f'{path} is not a training log ({error}): name a logs/NAME.jsonl') from None
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     header = _header(path, numbered[0][1] if numbered else '')
-    return header, [_record(path, number, line, epoch)
-                    for epoch, (number, line) in enumerate(numbered[1:], 1)]
+    return header, [
+        _record(path, number, line, epoch) for epoch, (number, line) in enumerate(numbered[1:], 1)
+    ]
 
 
 def upgraded(header):
@@ -155,16 +206,22 @@ def _header(path, line):
     try:
         version = _parse_first(line)['format']
     except ValueError as error:
-        raise UserError(f'{path} does not begin with the header of a training log ({error}): '
-                        'name a logs/NAME.jsonl') from None
+        raise UserError(
+            f'{path} does not begin with the header of a training log ({error}): '
+            'name a logs/NAME.jsonl'
+        ) from None
     if version not in (1, FORMAT):
-        raise UserError(f'{path} has the log format {version} and this version reads format '
-                        f'{FORMAT}: use the version that wrote it')
+        raise UserError(
+            f'{path} has the log format {version} and this version reads format '
+            f'{FORMAT}: use the version that wrote it'
+        )
     try:
         return upgraded(_parse_header(line))
     except ValueError as error:
-        raise UserError(f'{path} has a damaged header ({error}): the file was changed after it was '
-                        'written; leave it out') from None
+        raise UserError(
+            f'{path} has a damaged header ({error}): the file was changed after it was '
+            'written; leave it out'
+        ) from None
 
 
 def _record(path, number, line, epoch):
@@ -174,6 +231,8 @@ def _record(path, number, line, epoch):
         if record['epoch'] != epoch:
             raise ValueError(f'it has epoch {record["epoch"]}')
     except ValueError as error:
-        raise UserError(f'{path}, line {number}, is not the record of epoch {epoch} ({error}): the '
-                        'file was changed after it was written') from None
+        raise UserError(
+            f'{path}, line {number}, is not the record of epoch {epoch} ({error}): the '
+            'file was changed after it was written'
+        ) from None
     return record

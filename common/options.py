@@ -1,17 +1,29 @@
 """Options that several scripts share, and those that a resumed run takes from its checkpoint."""
+
 import argparse
 
 from system.errors import UserError
 
 FOLDERS = {'data_dir': 'data', 'log_dir': 'logs', 'checkpoint_dir': 'checkpoints'}
 # What a run may change when it goes on: where and how it computes, where its files are, what it does about NaN.
-FREE = ('gpus', 'cpus', 'threads', 'resume', 'kv_store', 'on_nan', 'gradient_compression', 'compression_threshold', *FOLDERS)
+FREE = (
+    'gpus',
+    'cpus',
+    'threads',
+    'resume',
+    'kv_store',
+    'on_nan',
+    'gradient_compression',
+    'compression_threshold',
+    *FOLDERS,
+)
 
 LEAST_LR, MOST_LR = 1e-30, 1e30
 
 
 def number(kind, least, most=float('inf')):
     """Return an argparse type: a finite number of ``kind`` from ``least`` to ``most``."""
+
     def parse(text):
         try:
             value = kind(text)
@@ -22,6 +34,7 @@ def number(kind, least, most=float('inf')):
         if value > most:
             raise argparse.ArgumentTypeError('%s is more than %s' % (text, most))
         return value
+
     return parse
 
 
@@ -29,7 +42,9 @@ def learning_rate(text):
     """Return a learning rate: 0, or a number that single precision can multiply a gradient by."""
     value = number(float, 0)(text)
     if value and not LEAST_LR <= value <= MOST_LR:
-        raise argparse.ArgumentTypeError(f'{text} cannot train: give 0, or a number from {LEAST_LR:g} to {MOST_LR:g}')
+        raise argparse.ArgumentTypeError(
+            f'{text} cannot train: give 0, or a number from {LEAST_LR:g} to {MOST_LR:g}'
+        )
     return value
 
 
@@ -42,29 +57,47 @@ def gpu_list(text):
 
 
 def add_devices(parser):
-    group = parser.add_argument_group('where to compute (default: the GPUs that are found, else the CPU)')
+    group = parser.add_argument_group(
+        'where to compute (default: the GPUs that are found, else the CPU)'
+    )
     either = group.add_mutually_exclusive_group()
     either.add_argument('--gpus', type=gpu_list, metavar='LIST', help='GPU numbers, such as 0,1')
-    either.add_argument('--cpus', type=number(int, 1, 1024), metavar='N',
-                        help='N CPU contexts, over which training splits a batch as over GPUs')
-    group.add_argument('--threads', type=number(int, 1, 1024), metavar='N',
-                       help='OpenMP threads; more than there are cores are slow (default: OMP_NUM_THREADS, else every core)')
+    either.add_argument(
+        '--cpus',
+        type=number(int, 1, 1024),
+        metavar='N',
+        help='N CPU contexts, over which training splits a batch as over GPUs',
+    )
+    group.add_argument(
+        '--threads',
+        type=number(int, 1, 1024),
+        metavar='N',
+        help='OpenMP threads; more than there are cores are slow (default: OMP_NUM_THREADS, else every core)',
+    )
 
 
 def add_folders(parser):
     group = parser.add_argument_group('where files are')
-    for key, text in (('data_dir', 'holds a folder for each data set that data/prepare.py made'),
-                      ('log_dir', 'for RUN.jsonl'),
-                      ('checkpoint_dir', 'for RUN/ with symbol, parameters and state')):
-        group.add_argument('--' + key.replace('_', '-'), default=FOLDERS[key], metavar='DIR',
-                           help=text + ' (default: %(default)s)')
+    for key, text in (
+        ('data_dir', 'holds a folder for each data set that data/prepare.py made'),
+        ('log_dir', 'for RUN.jsonl'),
+        ('checkpoint_dir', 'for RUN/ with symbol, parameters and state'),
+    ):
+        group.add_argument(
+            '--' + key.replace('_', '-'),
+            default=FOLDERS[key],
+            metavar='DIR',
+            help=text + ' (default: %(default)s)',
+        )
 
 
 def add_overwrite(parser):
     """Add the consent that ``files.write_outputs`` needs to replace a file of somebody else's."""
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace a file even if this project did not write it, or somebody '
-                             'changed it since')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace a file even if this project did not write it, or somebody changed it since',
+    )
 
 
 def resumed(parser, argv, stored):
@@ -79,6 +112,8 @@ def resumed(parser, argv, stored):
     options = parser.parse_args(argv, argparse.Namespace(**kept))
     for key, value in kept.items():
         if getattr(options, key) != value:
-            raise UserError('the run was started with --%s %s and cannot go on with %s: leave the option out, '
-                            'or start a new run' % (key.replace('_', '-'), value, getattr(options, key)))
+            raise UserError(
+                'the run was started with --%s %s and cannot go on with %s: leave the option out, '
+                'or start a new run' % (key.replace('_', '-'), value, getattr(options, key))
+            )
     return options

@@ -1,4 +1,5 @@
 """The paper's training recipe (sections 6.2 and 6.5): initialisation, learning rate, Nesterov momentum."""
+
 from collections import namedtuple
 
 import numpy
@@ -100,12 +101,29 @@ class Nesterov(mx.optimizer.Optimizer):
             self._follow(i, v, lr)
         on_cpu = all(w.context.device_type == 'cpu' and w.dtype == numpy.float32 for w in weight)
         if on_cpu and len(set(lrs)) == 1 and engine.native_operators():
-            native.function('_dfn_nesterov')(*weight, *grad, *state, tensors=len(weight), lr=lrs[0], momentum=self.momentum,
-                                             decay=self.wd, rescale=self.rescale_grad)
+            native.function('_dfn_nesterov')(
+                *weight,
+                *grad,
+                *state,
+                tensors=len(weight),
+                lr=lrs[0],
+                momentum=self.momentum,
+                decay=self.wd,
+                rescale=self.rescale_grad,
+            )
         else:
             self._decay(weight, grad)
             for w, g, v, lr in zip(weight, grad, state, lrs):
-                mx.nd.nag_mom_update(w, g, v, out=w, lr=lr, wd=0, momentum=self.momentum, rescale_grad=self.rescale_grad)
+                mx.nd.nag_mom_update(
+                    w,
+                    g,
+                    v,
+                    out=w,
+                    lr=lr,
+                    wd=0,
+                    momentum=self.momentum,
+                    rescale_grad=self.rescale_grad,
+                )
 
     def _decay(self, weight, grad):
         """grad + decay / rescale * w, for many tensors in one call.
@@ -113,10 +131,15 @@ class Nesterov(mx.optimizer.Optimizer):
         It is a plain SGD step of "weight" grad against "gradient" w with a negative learning rate.
         """
         for start in range(0, len(grad), MOST):
-            some = grad[start:start + MOST]
-            pairs = [array for pair in zip(some, weight[start:start + MOST]) for array in pair]
-            mx.nd.multi_sgd_update(*pairs, out=list(some), num_weights=len(some), wds=[0] * len(some),
-                                   lrs=[-self.wd / self.rescale_grad] * len(some))
+            some = grad[start : start + MOST]
+            pairs = [array for pair in zip(some, weight[start : start + MOST]) for array in pair]
+            mx.nd.multi_sgd_update(
+                *pairs,
+                out=list(some),
+                num_weights=len(some),
+                wds=[0] * len(some),
+                lrs=[-self.wd / self.rescale_grad] * len(some),
+            )
 
     def _follow(self, index, velocity, lr):
         """Scale a velocity that was made with another learning rate."""

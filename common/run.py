@@ -1,4 +1,5 @@
 """The files of a run: its log, its checkpoints, and what they say."""
+
 import json
 import os
 import shlex
@@ -12,8 +13,9 @@ from system.errors import UserError, command, describe
 from common.options import FOLDERS
 
 ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
-_parse_header = schema.checker({
-    'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}})
+_parse_header = schema.checker(
+    {'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}}
+)
 
 
 class Run:
@@ -24,7 +26,13 @@ class Run:
     """
 
     def __init__(self, options, header, decay, folder=None):
-        self.options, self.header, self.decay, self.records, self.arrays = options, header, decay, [], None
+        self.options, self.header, self.decay, self.records, self.arrays = (
+            options,
+            header,
+            decay,
+            [],
+            None,
+        )
         self.usual_folder = os.path.join(options.checkpoint_dir, header['run'])
         self.folder = folder or self.usual_folder
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
@@ -53,9 +61,15 @@ class Run:
 
     def check_copy(self):
         """Raise ``UserError`` where the run is a copy that would write the log of the original."""
-        if not self._has_usual_folder() and os.path.isdir(self.usual_folder) and os.path.exists(self.log):
-            raise UserError(f'{self.folder} is a copy of {self.usual_folder}, whose log is {self.log}: '
-                            'name another --log-dir for the copy')
+        if (
+            not self._has_usual_folder()
+            and os.path.isdir(self.usual_folder)
+            and os.path.exists(self.log)
+        ):
+            raise UserError(
+                f'{self.folder} is a copy of {self.usual_folder}, whose log is {self.log}: '
+                'name another --log-dir for the copy'
+            )
 
     def _has_usual_folder(self):
         return os.path.realpath(self.folder) == os.path.realpath(self.usual_folder)
@@ -89,8 +103,13 @@ class Run:
         records = self.records + [record]
         epoch, best = len(records), checkpoint.best(records)
         steps = [step for step in recipe.drop_epochs(self.decay) if step <= epoch]
-        state = {'header': self.header, 'epoch': epoch, 'best': best, 'records': records,
-                 'kept': sorted({epoch, best, *steps} | {epoch - 1} - {0})}
+        state = {
+            'header': self.header,
+            'epoch': epoch,
+            'best': best,
+            'records': records,
+            'kept': sorted({epoch, best, *steps} | {epoch - 1} - {0}),
+        }
         try:
             if not os.path.isdir(self.folder):
                 self._make_again()
@@ -110,8 +129,10 @@ class Run:
         except OSError as error:
             more = self.epoch < self.options.epochs
             then = f' and goes on from epoch {self.epoch + 1}' if more else ''
-            raise UserError(f'the checkpoint of epoch {self.epoch} is saved, but not its line in the '
-                            f'log: {describe(error)}; "{self.resume_command}" writes the log again{then}')
+            raise UserError(
+                f'the checkpoint of epoch {self.epoch} is saved, but not its line in the '
+                f'log: {describe(error)}; "{self.resume_command}" writes the log again{then}'
+            )
 
     def mend_symbol(self, symbol):
         """Write the symbol of a run that goes on again where somebody has removed or changed it."""
@@ -119,7 +140,9 @@ class Run:
 
     def _make_again(self):
         """What was trained is in memory: a folder that somebody has removed costs only the older checkpoints."""
-        sys.stderr.write('%s is gone: it is made again, with the checkpoints from now on\n' % self.folder)
+        sys.stderr.write(
+            '%s is gone: it is made again, with the checkpoints from now on\n' % self.folder
+        )
         self.release()
         self.lock = checkpoint.Lock(self.folder)
 
@@ -145,7 +168,7 @@ class Run:
     @property
     def lr(self):
         """The first learning rate, after rollbacks, of the last epoch that is done."""
-        return self.options.lr * ROLLBACK_FACTOR ** self.rollbacks
+        return self.options.lr * ROLLBACK_FACTOR**self.rollbacks
 
     @property
     def rollbacks(self):
@@ -155,8 +178,13 @@ class Run:
 
 def start(options, name, facts, decay):
     """Return a new ``Run``; its log, under a name nobody has, begins with the options and ``facts``."""
-    header = dict(facts, options=vars(options), versions=engine.versions(), threads=engine.threads(),
-                  started=datetime.now().astimezone().isoformat(timespec='seconds'))
+    header = dict(
+        facts,
+        options=vars(options),
+        versions=engine.versions(),
+        threads=engine.threads(),
+        started=datetime.now().astimezone().isoformat(timespec='seconds'),
+    )
     name = '%s-%s' % (name, datetime.now().strftime('%Y%m%d-%H%M%S'))
     path, _ = log.create(options.log_dir, _without_folder(name, options.checkpoint_dir), header)
     return Run(options, log.read(path)[0], decay)
@@ -177,11 +205,19 @@ def resume(options, header, decay, workers=1):
     run.check_copy()
     run.load()  # behind the lock: another process may have written until now
     now = dict(engine.versions(), threads=engine.threads(), workers=workers)
-    before = dict(run.header['versions'], threads=run.header['threads'], workers=run.header.get('workers', 1))
-    changed = ['%s %s instead of %s' % (name, now[name], before[name]) for name in now if now[name] != before.get(name)]
+    before = dict(
+        run.header['versions'], threads=run.header['threads'], workers=run.header.get('workers', 1)
+    )
+    changed = [
+        '%s %s instead of %s' % (name, now[name], before[name])
+        for name in now
+        if now[name] != before.get(name)
+    ]
     if changed:
-        sys.stderr.write('the run goes on with %s: its results will differ from those of a run that was never stopped, '
-                         'as those of another seed do\n' % ', '.join(changed))
+        sys.stderr.write(
+            'the run goes on with %s: its results will differ from those of a run that was never stopped, '
+            'as those of another seed do\n' % ', '.join(changed)
+        )
     return run
 
 
@@ -189,7 +225,13 @@ class Guest(Run):
     """The run as a worker of several knows it that is not the first: it has no files."""
 
     def __init__(self, options, header, decay):
-        self.options, self.header, self.decay, self.records, self.arrays = options, header, decay, [], None
+        self.options, self.header, self.decay, self.records, self.arrays = (
+            options,
+            header,
+            decay,
+            [],
+            None,
+        )
 
     def save(self, symbol, trainer, record):
         self.records = self.records + [record]
@@ -202,13 +244,18 @@ def joined(options, name, facts, state, decay, cluster):
     """Return the ``Run`` of a cluster's first worker, a new one or that of ``state``, and to the others the same as ``Guest``."""
     run = None
     if not cluster.rank:
-        run = resume(options, state['header'], decay, cluster.size) if state else start(options, name, facts, decay)
+        run = (
+            resume(options, state['header'], decay, cluster.size)
+            if state
+            else start(options, name, facts, decay)
+        )
     if cluster.size > 1:
         header, records = cluster.first_json(run and [run.header, run.records])
         if cluster.rank:
             run = Guest(options, header, decay)
             run.records = records
         if records:
-            run.arrays = checkpoint.by_kind(cluster.first_arrays(checkpoint.flat(run.arrays) if run.arrays else {}))
+            run.arrays = checkpoint.by_kind(
+                cluster.first_arrays(checkpoint.flat(run.arrays) if run.arrays else {})
+            )
     return run
-

@@ -1,4 +1,5 @@
 """A trained network bound for inference."""
+
 import os
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from graphs.fold import fold
 
 INPUTS = ('data', 'softmax_label')
 # What one forward pass may take: bytes, and multiplications and additions for an image.
-MOST_MEMORY, MOST_OPERATIONS = 16 << 30, 10 ** 12
+MOST_MEMORY, MOST_OPERATIONS = 16 << 30, 10**12
 LONGEST = 65000  # pixels of the longer side of a photograph whose shorter side is scaled
 
 
@@ -56,7 +57,9 @@ class Scorer:
         The arrays are those of another network, or a batch takes more than this machine has.
     """
 
-    def __init__(self, symbol, arrays, device, batch, shape=(3, 32, 32), fast=None, calibration=None):
+    def __init__(
+        self, symbol, arrays, device, batch, shape=(3, 32, 32), fast=None, calibration=None
+    ):
         self.batch, self.shape = batch, shape
         check_parameters(symbol, arrays, shape)
         check_needs(symbol, batch, shape)
@@ -68,8 +71,11 @@ class Scorer:
         elif device.device_type == 'cpu':
             symbol = for_inference(symbol)
         self.module = mx.mod.Module(symbol, context=device)
-        self.module.bind(data_shapes=[('data', (batch,) + shape)], for_training=False,
-                         label_shapes=[('softmax_label', (batch,))])
+        self.module.bind(
+            data_shapes=[('data', (batch,) + shape)],
+            for_training=False,
+            label_shapes=[('softmax_label', (batch,))],
+        )
         self.module.set_params(arg, aux)
 
     def score(self, batches):
@@ -88,8 +94,10 @@ def infer(symbol, shape):
     try:
         return symbol.infer_shape(data=(1,) + shape)
     except (mx.MXNetError, ValueError):
-        raise UserError(f'the network does not take images of {shape[2]}x{shape[1]} in RGB: name '
-                        'the model-symbol.json of a run') from None
+        raise UserError(
+            f'the network does not take images of {shape[2]}x{shape[1]} in RGB: name '
+            'the model-symbol.json of a run'
+        ) from None
 
 
 def check_needs(symbol, batch, shape):
@@ -97,16 +105,22 @@ def check_needs(symbol, batch, shape):
     needs = check.needs(symbol, shape)
     size = f'{shape[2]}x{shape[1]}'
     if needs.operations > MOST_OPERATIONS:
-        raise UserError(f'the network takes {needs.operations:.1e} operations for one image of '
-                        f'{size}, and at most {MOST_OPERATIONS:.0e} are allowed: name another one')
+        raise UserError(
+            f'the network takes {needs.operations:.1e} operations for one image of '
+            f'{size}, and at most {MOST_OPERATIONS:.0e} are allowed: name another one'
+        )
     most, own, one = min(MOST_MEMORY, free_memory()), needs.memory(0), needs.memory(1)
     if one > most:
-        raise UserError(f'the network takes about {_gigabytes(one)} for one image of {size}, and '
-                        f'{_gigabytes(most)} may be used here: name another network')
+        raise UserError(
+            f'the network takes about {_gigabytes(one)} for one image of {size}, and '
+            f'{_gigabytes(most)} may be used here: name another network'
+        )
     if needs.memory(batch) > most:
-        raise UserError(f'the network takes about {_gigabytes(needs.memory(batch))} for {batch} '
-                        f'images of {size} at a time, and {_gigabytes(most)} may be used here: add '
-                        f'--batch-size {(most - own) // (one - own)}')
+        raise UserError(
+            f'the network takes about {_gigabytes(needs.memory(batch))} for {batch} '
+            f'images of {size} at a time, and {_gigabytes(most)} may be used here: add '
+            f'--batch-size {(most - own) // (one - own)}'
+        )
 
 
 def _gigabytes(size):
@@ -126,16 +140,20 @@ def free_memory():
 def check_parameters(symbol, arrays, shape):
     """Raise ``UserError`` for arrays of other names or shapes than a symbol's parameters."""
     arguments, _, auxiliary = infer(symbol, shape)
-    expected = {'arg': dict(zip(symbol.list_arguments(), arguments)),
-                'aux': dict(zip(symbol.list_auxiliary_states(), auxiliary))}
+    expected = {
+        'arg': dict(zip(symbol.list_arguments(), arguments)),
+        'aux': dict(zip(symbol.list_auxiliary_states(), auxiliary)),
+    }
     for name in INPUTS:
         expected['arg'].pop(name, None)
     for kind, shapes in expected.items():
         found = {name: array.shape for name, array in arrays[kind].items()}
         if found != shapes:
             odd = sorted(set(found.items()) ^ set(shapes.items()))[0][0]
-            raise UserError('the parameters are not those of this network (they differ in %s): name '
-                            'the model-symbol.json and a .params file of one run' % odd)
+            raise UserError(
+                'the parameters are not those of this network (they differ in %s): name '
+                'the model-symbol.json and a .params file of one run' % odd
+            )
 
 
 def find_run(name, folder):
@@ -149,8 +167,10 @@ def epoch_of(state, which):
     if epoch is None and which.isdigit() and int(which) in state['kept']:
         epoch = int(which)
     if epoch is None:
-        raise UserError('--checkpoint %s: the run keeps last, best and the epochs %s'
-                        % (which, ', '.join(map(str, state['kept']))))
+        raise UserError(
+            '--checkpoint %s: the run keeps last, best and the epochs %s'
+            % (which, ', '.join(map(str, state['kept'])))
+        )
     return epoch
 
 
@@ -160,10 +180,16 @@ def load_run(folder, which):
     epoch = epoch_of(state, which)
     path = checkpoint.params_path(folder, epoch)
     if not checkpoint.whole(folder, os.path.basename(path), state):
-        raise UserError(f'{path} is damaged or gone: name another epoch of the run with --checkpoint')
+        raise UserError(
+            f'{path} is damaged or gone: name another epoch of the run with --checkpoint'
+        )
     checkpoint.check_symbol(folder, state)
-    return (checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
-            checkpoint.load_arrays(checkpoint.params_path(folder, epoch)), state, epoch)
+    return (
+        checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
+        checkpoint.load_arrays(checkpoint.params_path(folder, epoch)),
+        state,
+        epoch,
+    )
 
 
 def centre(image, size):
@@ -173,7 +199,7 @@ def centre(image, size):
     """
     image = images.with_short_side(image, photographs.short_side(size))
     top, left = ((side - size) // 2 for side in image.shape[:2])
-    return image[top:top + size, left:left + size]
+    return image[top : top + size, left : left + size]
 
 
 def read_image(path, dataset):
@@ -197,8 +223,10 @@ def read_image(path, dataset):
     size, wanted = image.shape[1::-1], dataset.shape[:0:-1]
     if dataset.short:
         if max(size) * photographs.short_side(dataset.size) > LONGEST * min(size):
-            raise UserError(f'{path} is {size[0]}x{size[1]}, too long for its width: cut a piece '
-                            'out of it first')
+            raise UserError(
+                f'{path} is {size[0]}x{size[1]}, too long for its width: cut a piece '
+                'out of it first'
+            )
         image = centre(image, dataset.size)
     elif size != wanted:
         image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)

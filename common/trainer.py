@@ -1,4 +1,5 @@
 """A network bound to its devices: one training pass, one evaluation, and its whole state."""
+
 import math
 import os
 import time
@@ -52,8 +53,23 @@ class Trainer:
         MXNet's parameters of gradient compression.
     """
 
-    def __init__(self, symbol, devices, batches, epochs, lr, seed=0, kvstore='device', arrays=None, epoch=0, dtype='float32',
-                 lr_before=None, decay=None, cluster=ALONE, compression=None):
+    def __init__(
+        self,
+        symbol,
+        devices,
+        batches,
+        epochs,
+        lr,
+        seed=0,
+        kvstore='device',
+        arrays=None,
+        epoch=0,
+        dtype='float32',
+        lr_before=None,
+        decay=None,
+        cluster=ALONE,
+        compression=None,
+    ):
         self.batches, self.cluster, self.compression = batches, cluster, compression
         self.asynchronous = kvstore == 'dist_async'
         # Of the servers' optimiser each worker's batch is an update.
@@ -69,40 +85,58 @@ class Trainer:
         self.module = self._bind(fast.for_training(symbol) if on_cpu else symbol, devices)
         arrays = arrays or {'arg': None, 'aux': None, 'momentum': {}}
         mx.random.seed(seed)
-        self.module.init_params(recipe.initializer(), arg_params=arrays['arg'], aux_params=arrays['aux'])
+        self.module.init_params(
+            recipe.initializer(), arg_params=arrays['arg'], aux_params=arrays['aux']
+        )
         self._init_optimizer(kvstore, lr, epoch * self.per_epoch, lr_before or lr)
         self._set_momentum(arrays['momentum'])
         # A second graph over the same parameters, where training's has no way to run as evaluation.
         self.tester = self.module
         inference = fast.for_inference(symbol) if on_cpu else symbol
         if inference is not symbol:
-            self.tester = self._bind(inference, devices, for_training=False, shared_module=self.module)
+            self.tester = self._bind(
+                inference, devices, for_training=False, shared_module=self.module
+            )
 
     def _bind(self, symbol, devices, **options):
         module = mx.mod.Module(symbol, context=devices, compression_params=self.compression)
-        module.bind(data_shapes=[('data', (self.batches.batch,) + self.batches.shape)],
-                    label_shapes=[('softmax_label', (self.batches.batch,))], **options)
+        module.bind(
+            data_shapes=[('data', (self.batches.batch,) + self.batches.shape)],
+            label_shapes=[('softmax_label', (self.batches.batch,))],
+            **options,
+        )
         return module
 
     def _init_optimizer(self, kvstore, lr, updates, lr_before):
-        before = recipe.Schedule(lr_before, self.decay, self.per_epoch)(updates) if updates else None
+        before = (
+            recipe.Schedule(lr_before, self.decay, self.per_epoch)(updates) if updates else None
+        )
         self.optimizer = recipe.Nesterov(
-            learning_rate=lr, lr_scheduler=self.schedule, wd=recipe.WEIGHT_DECAY, begin_num_update=updates,
-            rescale_grad=1 / (self.batches.batch * self.cluster.size * self.loss_scale), velocity_lr=before)
+            learning_rate=lr,
+            lr_scheduler=self.schedule,
+            wd=recipe.WEIGHT_DECAY,
+            begin_num_update=updates,
+            rescale_grad=1 / (self.batches.batch * self.cluster.size * self.loss_scale),
+            velocity_lr=before,
+        )
         if kvstore.startswith('dist'):
             # The servers only sum, and every worker makes the same update: so momentum is here, where checkpoints are
             # made. Without a common step (dist_async) the update is the servers'.
             os.environ['MXNET_UPDATE_ON_KVSTORE'] = str(int(self.asynchronous))
             kvstore = _distributed(kvstore)
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # with dist_async MXNet would divide by the images of one worker
+            warnings.simplefilter(
+                'ignore'
+            )  # with dist_async MXNet would divide by the images of one worker
             self.module.init_optimizer(kvstore=kvstore, optimizer=self.optimizer)
 
     def train(self, epoch, stop):
         """Train for one epoch; return its ``Result`` and images/s. Raises ``Stopped`` and ``Diverged``."""
         meter, start = Meter(), time.time()
         self.pace.begin(epoch)
-        with Progress('epoch %d' % epoch, self.batches.train_images, self.pace, quiet=self.cluster.rank > 0) as progress:
+        with Progress(
+            'epoch %d' % epoch, self.batches.train_images, self.pace, quiet=self.cluster.rank > 0
+        ) as progress:
             for batch in self.batches.train(epoch):
                 stop.check()
                 self.module.forward(batch, is_train=True)
@@ -126,8 +160,10 @@ class Trainer:
             loss = self.cluster.sum([meter.sums[0]])[0] if meter.images else 0
         if not math.isfinite(loss):
             update = (epoch - 1) * self.batches.per_epoch + meter.batches
-            raise Diverged('the training loss is not finite in epoch %d, batch %d, learning rate %g' % (
-                epoch, meter.batches, self.schedule(update)))
+            raise Diverged(
+                'the training loss is not finite in epoch %d, batch %d, learning rate %g'
+                % (epoch, meter.batches, self.schedule(update))
+            )
 
     def _share(self):
         """Give every device and worker the mean of their BatchNorm statistics, which a checkpoint has.
@@ -153,12 +189,19 @@ class Trainer:
         barrier()
 
     def _agreed(self, arguments, auxiliary):
-        first = self.cluster.first_arrays({name: array.asnumpy() for name, array in arguments.items()})
+        first = self.cluster.first_arrays(
+            {name: array.asnumpy() for name, array in arguments.items()}
+        )
         numbers = [array.asnumpy().ravel() for array in auxiliary.values()]
         means = self.cluster.sum(numpy.concatenate(numbers)) / self.cluster.size
         parts = numpy.split(means, numpy.cumsum([part.size for part in numbers])[:-1])
-        return ({name: mx.nd.array(array) for name, array in first.items()},
-                {name: mx.nd.array(part.reshape(array.shape)) for (name, array), part in zip(auxiliary.items(), parts)})
+        return (
+            {name: mx.nd.array(array) for name, array in first.items()},
+            {
+                name: mx.nd.array(part.reshape(array.shape))
+                for (name, array), part in zip(auxiliary.items(), parts)
+            },
+        )
 
     def test(self):
         """Return the ``Result`` on the test images."""
@@ -177,9 +220,15 @@ class Trainer:
         if self.asynchronous:
             return {'arg': arguments, 'aux': auxiliary, 'momentum': {}}
         updater, indices = self._updater()
-        return {'arg': arguments, 'aux': auxiliary,
-                'momentum': {name: updater.states[index[0]] for name, index in indices.items()
-                             if index[0] in updater.states}}
+        return {
+            'arg': arguments,
+            'aux': auxiliary,
+            'momentum': {
+                name: updater.states[index[0]]
+                for name, index in indices.items()
+                if index[0] in updater.states
+            },
+        }
 
     def _set_momentum(self, momentum):
         if self.asynchronous:
@@ -199,8 +248,10 @@ class Trainer:
         names, devices = self.module._param_names, len(self.module._context)
         if self.module._update_on_kvstore:
             return self.module._kvstore._updater, {name: [name] for name in names}
-        return self.module._updater, {name: [number * devices + device for device in range(devices)]
-                                      for number, name in enumerate(names)}
+        return self.module._updater, {
+            name: [number * devices + device for device in range(devices)]
+            for number, name in enumerate(names)
+        }
 
 
 def _distributed(name):
@@ -210,5 +261,6 @@ def _distributed(name):
     def pushpull(key, value, out=None, priority=0):
         store.push(key, value, priority)
         store.pull(key, value if out is None else out, priority)
+
     store.pushpull = pushpull
     return store

@@ -1,4 +1,5 @@
 """Official archives: where they are, how they are fetched, and whether they are what they should be."""
+
 import contextlib
 import hashlib
 import os
@@ -46,8 +47,9 @@ def locate(archive, source, checksum=True):
         if not archive.download:
             otherwise = f'get it from {archive.url}'
         wrong = 'is no file' if os.path.exists(path) else 'is not there'
-        raise UserError(f'{path} {wrong}: give --source the official archive or its folder, or '
-                        f'{otherwise}')
+        raise UserError(
+            f'{path} {wrong}: give --source the official archive or its folder, or {otherwise}'
+        )
     if checksum:
         verify(path, archive)
     return path
@@ -57,8 +59,10 @@ def locate_all(wanted, source, checksum=True):
     """Return the paths of the ``wanted`` archives in the folder ``source``, as ``locate`` does."""
     if not os.path.isdir(source):
         names = ', '.join(archive.name for archive in wanted)
-        raise UserError(f'--source {source} is one file, and the data set has {len(wanted)}: name '
-                        f'the folder that holds {names}')
+        raise UserError(
+            f'--source {source} is one file, and the data set has {len(wanted)}: name '
+            f'the folder that holds {names}'
+        )
     return [locate(archive, source, checksum) for archive in wanted]
 
 
@@ -67,8 +71,10 @@ def verify(path, *wanted):
     found = md5(path)
     if not any(found in archive.md5 for archive in wanted):
         official = ', '.join(f'{archive.name} has {" or ".join(archive.md5)}' for archive in wanted)
-        raise UserError(f'{path} has the MD5 {found} and the official {official}: it is truncated '
-                        f'or another file; fetch it again, or {ANY_CONTENT}')
+        raise UserError(
+            f'{path} has the MD5 {found} and the official {official}: it is truncated '
+            f'or another file; fetch it again, or {ANY_CONTENT}'
+        )
 
 
 def md5(path):
@@ -104,22 +110,27 @@ def _fetch(url, path):
     try:
         with urllib.request.urlopen(url, timeout=60) as reply, open(path, 'wb') as file:
             total = int(reply.headers.get('Content-Length', 0)) or None
-            with Bar(total=total, unit='B', unit_scale=True, desc=os.path.basename(url),
-                      disable=None) as bar:
+            with Bar(
+                total=total, unit='B', unit_scale=True, desc=os.path.basename(url), disable=None
+            ) as bar:
                 for block in iter(lambda: reply.read(BLOCK), b''):
                     file.write(block)
                     bar.update(len(block))
     except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-        raise UserError('%s cannot be downloaded (%s): try again, or fetch it by other means and name '
-                        'it with --source' % (url, getattr(error, 'reason', error)))
+        raise UserError(
+            '%s cannot be downloaded (%s): try again, or fetch it by other means and name '
+            'it with --source' % (url, getattr(error, 'reason', error))
+        )
 
 
 def need_space(folder, megabytes):
     """Raise ``UserError`` if the disk of ``folder`` has less than ``megabytes`` free."""
     free = shutil.disk_usage(folder).free / 1e6
     if free < megabytes:
-        raise UserError('%s has %.0f MB free and %.0f MB are needed: make room or choose another disk '
-                        'with --out' % (folder, free, megabytes))
+        raise UserError(
+            '%s has %.0f MB free and %.0f MB are needed: make room or choose another disk '
+            'with --out' % (folder, free, megabytes)
+        )
 
 
 def members(path, wanted):
@@ -168,8 +179,10 @@ def opened(path, compression='*'):
         if isinstance(error, OSError) and error.filename:
             raise
         plain, reason = '' if compression else ', not compressed', str(error).split('\n')[0]
-        raise UserError(f'{path} cannot be read as a tar archive{plain} ({reason}): it is damaged '
-                        'or another file; fetch it again')
+        raise UserError(
+            f'{path} cannot be read as a tar archive{plain} ({reason}): it is damaged '
+            'or another file; fetch it again'
+        )
 
 
 def files_of(path, archive):
@@ -186,18 +199,27 @@ def check_matlab(path):
     Another process tries first. A file with the published checksum needs no trial.
     """
     code = 'import sys, scipy.io; scipy.io.loadmat(sys.argv[1])'
-    if subprocess.run([sys.executable, '-c', code, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode < 0:
+    if (
+        subprocess.run(
+            [sys.executable, '-c', code, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ).returncode
+        < 0
+    ):
         raise UserError('%s cannot be read as a MATLAB file: it is damaged; fetch it again' % path)
 
 
 def _check_member(path, member):
     parts = member.name.split('/')
     if member.name.startswith('/') or '..' in parts or member.issym() or member.islnk():
-        raise UserError('%s holds %r, which leads out of its folder: it is not the official archive, '
-                        'and nothing was read from it' % (path, member.name))
+        raise UserError(
+            '%s holds %r, which leads out of its folder: it is not the official archive, '
+            'and nothing was read from it' % (path, member.name)
+        )
 
 
 def _check_length(path, member, most):
     if member.size > most:
-        raise UserError('%s holds a %s of %d bytes, more than the official %d: it is not the official '
-                        'archive' % (path, member.name, member.size, most))
+        raise UserError(
+            '%s holds a %s of %d bytes, more than the official %d: it is not the official '
+            'archive' % (path, member.name, member.size, most)
+        )

@@ -2,6 +2,7 @@
 
 In both a record is the label and 3,072 bytes: the red plane, then green, then blue, row by row.
 """
+
 import io
 import os
 import pickle
@@ -29,17 +30,41 @@ def _version(name, md5, folder, files, labels, key):
 
 VERSIONS = {
     'cifar10': (
-        _version('cifar-10-binary.tar.gz', 'c32a1d4ab5d03f1284b67883e8d87530', 'cifar-10-batches-bin',
-                 {'train': ['data_batch_%d.bin' % i for i in range(1, 6)], 'test': ['test_batch.bin']},
-                 1, None),
-        _version('cifar-10-python.tar.gz', 'c58f30108f718f92721af3b95e74349a', 'cifar-10-batches-py',
-                 {'train': ['data_batch_%d' % i for i in range(1, 6)], 'test': ['test_batch']},
-                 None, b'labels')),
+        _version(
+            'cifar-10-binary.tar.gz',
+            'c32a1d4ab5d03f1284b67883e8d87530',
+            'cifar-10-batches-bin',
+            {'train': ['data_batch_%d.bin' % i for i in range(1, 6)], 'test': ['test_batch.bin']},
+            1,
+            None,
+        ),
+        _version(
+            'cifar-10-python.tar.gz',
+            'c58f30108f718f92721af3b95e74349a',
+            'cifar-10-batches-py',
+            {'train': ['data_batch_%d' % i for i in range(1, 6)], 'test': ['test_batch']},
+            None,
+            b'labels',
+        ),
+    ),
     'cifar100': (
-        _version('cifar-100-binary.tar.gz', '03b5dce01913d631647c71ecec9e9cb8', 'cifar-100-binary',
-                 {'train': ['train.bin'], 'test': ['test.bin']}, 2, None),
-        _version('cifar-100-python.tar.gz', 'eb9058c3a382ffc7106e4002c42a8d85', 'cifar-100-python',
-                 {'train': ['train'], 'test': ['test']}, None, b'fine_labels')),
+        _version(
+            'cifar-100-binary.tar.gz',
+            '03b5dce01913d631647c71ecec9e9cb8',
+            'cifar-100-binary',
+            {'train': ['train.bin'], 'test': ['test.bin']},
+            2,
+            None,
+        ),
+        _version(
+            'cifar-100-python.tar.gz',
+            'eb9058c3a382ffc7106e4002c42a8d85',
+            'cifar-100-python',
+            {'train': ['train'], 'test': ['test']},
+            None,
+            b'fine_labels',
+        ),
+    ),
 }
 CLASSES = {'cifar10': 10, 'cifar100': 100}
 IMAGES = {'train': 50000, 'test': 10000}
@@ -97,9 +122,16 @@ def splits(dataset, source, checksum=True):
         parts = [_parse(version, name, content[name], CLASSES[dataset]) for name in names]
         labels, images = (numpy.concatenate(part) for part in zip(*parts))
         if checksum and len(labels) != IMAGES[split]:
-            raise UserError('%s has %d images for the %s split, and the official one has %d; %s' % (
-                os.path.dirname(source.paths[0]) or os.curdir, len(labels), split, IMAGES[split],
-                archives.ANY_CONTENT))
+            raise UserError(
+                '%s has %d images for the %s split, and the official one has %d; %s'
+                % (
+                    os.path.dirname(source.paths[0]) or os.curdir,
+                    len(labels),
+                    split,
+                    IMAGES[split],
+                    archives.ANY_CONTENT,
+                )
+            )
         result.append(Split(split, labels, images))
     return result
 
@@ -142,16 +174,20 @@ def _parse(version, name, content, classes):
     else:
         labels, pixels = _parse_python(name, content, version.key)
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise UserError('%s holds the label %d, outside 0 to %d: it is damaged or another data set'
-                        % (name, labels.max() if labels.max() >= classes else labels.min(), classes - 1))
+        raise UserError(
+            '%s holds the label %d, outside 0 to %d: it is damaged or another data set'
+            % (name, labels.max() if labels.max() >= classes else labels.min(), classes - 1)
+        )
     return labels, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
 def _parse_binary(name, content, label_bytes):
     length = label_bytes + PIXELS
     if not content or len(content) % length:
-        raise UserError('%s has %d bytes, not a multiple of the %d of a record: it is truncated or '
-                        'another file' % (name, len(content), length))
+        raise UserError(
+            '%s has %d bytes, not a multiple of the %d of a record: it is truncated or '
+            'another file' % (name, len(content), length)
+        )
     records = numpy.frombuffer(content, numpy.uint8).reshape(-1, length)
     return records[:, label_bytes - 1].astype(int), records[:, label_bytes:]
 
@@ -197,13 +233,23 @@ def _parse_python(name, content, key):
     try:
         batch = _Unpickler(io.BytesIO(content), encoding='bytes').load()
         array, labels = batch[b'data'], numpy.array(batch[key], dtype=int)
-        well_formed = (isinstance(array, _Array) and array.dtype.code == 'u1' and not array.fortran
-                       and array.shape == (len(labels), PIXELS) and labels.ndim == 1
-                       and len(array.bytes) == len(labels) * PIXELS and len(labels))
+        well_formed = (
+            isinstance(array, _Array)
+            and array.dtype.code == 'u1'
+            and not array.fortran
+            and array.shape == (len(labels), PIXELS)
+            and labels.ndim == 1
+            and len(array.bytes) == len(labels) * PIXELS
+            and len(labels)
+        )
     except Exception as error:  # a damaged pickle can raise anything
-        raise UserError('%s is not a batch of CIFAR\'s Python version (%s): it is damaged or another '
-                        'file, and nothing in it was run' % (name, error))
+        raise UserError(
+            "%s is not a batch of CIFAR's Python version (%s): it is damaged or another "
+            'file, and nothing in it was run' % (name, error)
+        )
     if not well_formed:
-        raise UserError('%s does not hold one row of 3,072 bytes for each label: it is damaged or '
-                        'another file' % name)
+        raise UserError(
+            '%s does not hold one row of 3,072 bytes for each label: it is damaged or '
+            'another file' % name
+        )
     return labels, numpy.frombuffer(array.bytes, numpy.uint8).reshape(-1, PIXELS)

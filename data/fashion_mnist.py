@@ -1,4 +1,5 @@
 """Fashion-MNIST: four gzip-compressed idx files, and the sample of it that this repository holds."""
+
 import gzip
 import os
 import struct
@@ -19,15 +20,35 @@ CLASSES = 10
 GZIP = b'\x1f\x8b'  # how a compressed file begins
 
 # The second checksum is that of Debian's package.
-ARCHIVES = {(split, kind): Archive(name, HOME + name, md5, 32) for split, kind, name, md5 in (
-    ('train', 'images', 'train-images-idx3-ubyte.gz',
-     ('8d4fb7e6c68d591d4c3dfef9ec88bf0d', 'cf8536b0aa1a6ac5fa3f23001093305c')),
-    ('train', 'labels', 'train-labels-idx1-ubyte.gz',
-     ('25c81989df183df01b3e8a0aad5dffbe', '10bea18fdb374794d4bb42e356e600c9')),
-    ('test', 'images', 't10k-images-idx3-ubyte.gz',
-     ('bef4ecab320f06d8554ea6380940ec79', 'f78720b4224f21cce2f2ccf2d7a94c9a')),
-    ('test', 'labels', 't10k-labels-idx1-ubyte.gz',
-     ('bb300cfdad3c16e7a12a480ee83cd310', '0d30e22e447f3c33dab9ed536400ac01')))}
+ARCHIVES = {
+    (split, kind): Archive(name, HOME + name, md5, 32)
+    for split, kind, name, md5 in (
+        (
+            'train',
+            'images',
+            'train-images-idx3-ubyte.gz',
+            ('8d4fb7e6c68d591d4c3dfef9ec88bf0d', 'cf8536b0aa1a6ac5fa3f23001093305c'),
+        ),
+        (
+            'train',
+            'labels',
+            'train-labels-idx1-ubyte.gz',
+            ('25c81989df183df01b3e8a0aad5dffbe', '10bea18fdb374794d4bb42e356e600c9'),
+        ),
+        (
+            'test',
+            'images',
+            't10k-images-idx3-ubyte.gz',
+            ('bef4ecab320f06d8554ea6380940ec79', 'f78720b4224f21cce2f2ccf2d7a94c9a'),
+        ),
+        (
+            'test',
+            'labels',
+            't10k-labels-idx1-ubyte.gz',
+            ('bb300cfdad3c16e7a12a480ee83cd310', '0d30e22e447f3c33dab9ed536400ac01'),
+        ),
+    )
+}
 
 
 # The sample has the names of these archives, and other content.
@@ -35,7 +56,8 @@ SAMPLE_MD5 = {
     'train-images-idx3-ubyte.gz': '3e144ba5f2ae29b3355c394630550f4c',
     'train-labels-idx1-ubyte.gz': 'e0acda2be4b13f3c4918ab8a91ecc33d',
     't10k-images-idx3-ubyte.gz': '06dafe375039ffc07616760e30695824',
-    't10k-labels-idx1-ubyte.gz': 'ed8855620c744eaf0de8644400899f57'}
+    't10k-labels-idx1-ubyte.gz': 'ed8855620c744eaf0de8644400899f57',
+}
 
 
 def find(source, cache, checksum=True):
@@ -57,8 +79,11 @@ def find(source, cache, checksum=True):
     if source is None and os.path.isdir(DEBIAN):
         source = DEBIAN
     wanted = list(ARCHIVES.values())
-    paths = ([archives.download(archive, cache) for archive in wanted] if source is None
-             else archives.locate_all(wanted, source, checksum))
+    paths = (
+        [archives.download(archive, cache) for archive in wanted]
+        if source is None
+        else archives.locate_all(wanted, source, checksum)
+    )
     known = tuple(archive.md5 for archive in wanted)
     return Source(paths, known, verified=checksum or source is None)
 
@@ -75,8 +100,10 @@ def find_sample(checksum=True):
     known = tuple((SAMPLE_MD5[os.path.basename(path)],) for path in paths)
     for path, (md5,) in zip(paths, known):
         if checksum and archives.md5(path) != md5:
-            raise UserError(f'{path} is not the file of this repository: restore it with git, or '
-                            'add --no-checksum')
+            raise UserError(
+                f'{path} is not the file of this repository: restore it with git, or '
+                'add --no-checksum'
+            )
     return Source(paths, known, verified=checksum)
 
 
@@ -93,8 +120,9 @@ def splits(source):
         A file is damaged or something else.
     """
     paths = dict(zip(ARCHIVES, source.paths))
-    return [_split(split, paths[split, 'images'], paths[split, 'labels'])
-            for split in ('train', 'test')]
+    return [
+        _split(split, paths[split, 'images'], paths[split, 'labels']) for split in ('train', 'test')
+    ]
 
 
 def sample():
@@ -105,11 +133,15 @@ def sample():
 def _split(split, *paths):
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if images.shape != (len(labels), 28, 28) or not len(labels):
-        raise UserError('%s holds %s bytes for %d labels, not 28x28 for each: it is not Fashion-MNIST'
-                        % (paths[0], 'x'.join(map(str, images.shape)), len(labels)))
+        raise UserError(
+            '%s holds %s bytes for %d labels, not 28x28 for each: it is not Fashion-MNIST'
+            % (paths[0], 'x'.join(map(str, images.shape)), len(labels))
+        )
     if labels.max() >= CLASSES:
-        raise UserError('%s holds the label %d, outside 0 to 9: it is damaged or another data set'
-                        % (paths[1], labels.max()))
+        raise UserError(
+            '%s holds the label %d, outside 0 to 9: it is damaged or another data set'
+            % (paths[1], labels.max())
+        )
     padded = numpy.pad(images, ((0, 0), (2, 2), (2, 2)))
     return Split(split, labels.astype(int), numpy.repeat(padded[..., None], 3, axis=3))
 
@@ -134,12 +166,16 @@ def read_idx(path, axes):
         raise UserError('%s cannot be unpacked (%s): it is damaged; fetch it again' % (path, error))
     header = 4 + 4 * axes
     if len(content) > most or content[:4] != bytes([0, 0, 8, axes]) or len(content) < header:
-        raise UserError('%s is not an idx file of bytes with %d axes: it is another file' % (path, axes))
+        raise UserError(
+            '%s is not an idx file of bytes with %d axes: it is another file' % (path, axes)
+        )
     shape = struct.unpack('>%dI' % axes, content[4:header])
     size = 1
     for length in shape:
         size *= length
     if len(content) - header != size:
-        raise UserError('%s announces %d bytes and holds %d: it is truncated or damaged; fetch it again'
-                        % (path, size, len(content) - header))
+        raise UserError(
+            '%s announces %d bytes and holds %d: it is truncated or damaged; fetch it again'
+            % (path, size, len(content) - header)
+        )
     return numpy.frombuffer(content, numpy.uint8, offset=header).reshape(shape)

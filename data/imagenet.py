@@ -3,6 +3,7 @@
 Labels are the places of the WordNet ids in alphabetical order. Nothing is unpacked: the tars are not compressed,
 so an image is a stretch of bytes of the one that holds it.
 """
+
 import io
 import os
 import tarfile
@@ -17,11 +18,13 @@ from data.source import Source
 from data.split import Entry, Photographs
 
 HOME = 'https://image-net.org, which gives it after registration'
-TRAIN = Archive('ILSVRC2012_img_train.tar', HOME, ('1d675b47d978889d74fa0da5fadfb00e',), 147900,
-                False)
+TRAIN = Archive(
+    'ILSVRC2012_img_train.tar', HOME, ('1d675b47d978889d74fa0da5fadfb00e',), 147900, False
+)
 TEST = Archive('ILSVRC2012_img_val.tar', HOME, ('29b22e2961454d5413ddabcf34fc5622',), 6800, False)
-DEVKIT = Archive('ILSVRC2012_devkit_t12.tar.gz', HOME, ('fa75699e90414af021442c21a62c3abf',), 3,
-                 False)
+DEVKIT = Archive(
+    'ILSVRC2012_devkit_t12.tar.gz', HOME, ('fa75699e90414af021442c21a62c3abf',), 3, False
+)
 SYNSETS = 'imagenet_2012_validation_synset_labels.txt'  # one WordNet id a line, in the order of the images
 META, TRUTH = 'meta.mat', 'ILSVRC2012_validation_ground_truth.txt'
 IMAGES, CLASSES = {'train': 1281167, 'test': 50000}, 1000
@@ -70,8 +73,10 @@ def splits(source, checksum=True):
     test = _validation(test_tar, classes, _truth(labels, checksum))
     for name, entries in (('train', train), ('test', test)):
         if checksum and (len(entries), len(classes)) != (IMAGES[name], CLASSES):
-            raise UserError('%s has %d images for the %s split, and the official one has %d; %s' % (
-                source.root, len(entries), name, IMAGES[name], archives.ANY_CONTENT))
+            raise UserError(
+                '%s has %d images for the %s split, and the official one has %d; %s'
+                % (source.root, len(entries), name, IMAGES[name], archives.ANY_CONTENT)
+            )
     return classes, [Photographs('train', train), Photographs('test', test)]
 
 
@@ -82,25 +87,48 @@ def _training(path):
         for member in archives.files_of(path, outer):
             synset = os.path.splitext(os.path.basename(member.name))[0]
             with tarfile.open(fileobj=outer.extractfile(member), mode='r:') as inner:
-                found[synset] = [(member.offset_data + image.offset_data, image.size, '%s/%s' % (synset, os.path.basename(image.name)))
-                                 for image in archives.files_of(path, inner)]
+                found[synset] = [
+                    (
+                        member.offset_data + image.offset_data,
+                        image.size,
+                        '%s/%s' % (synset, os.path.basename(image.name)),
+                    )
+                    for image in archives.files_of(path, inner)
+                ]
     classes = sorted(found)
     if not all(found.values()) or len(classes) < 2:
-        raise UserError('%s does not hold a tar of images for each class: it is not the official archive' % path)
-    return classes, [Entry(path, offset, size, label, name) for label, synset in enumerate(classes)
-                     for offset, size, name in sorted(found[synset], key=lambda image: image[2])]
+        raise UserError(
+            '%s does not hold a tar of images for each class: it is not the official archive' % path
+        )
+    return classes, [
+        Entry(path, offset, size, label, name)
+        for label, synset in enumerate(classes)
+        for offset, size, name in sorted(found[synset], key=lambda image: image[2])
+    ]
 
 
 def _validation(path, classes, truth):
     with archives.opened(path, compression='') as archive:
-        found = sorted((os.path.basename(member.name), member.offset_data, member.size) for member in archives.files_of(path, archive))
+        found = sorted(
+            (os.path.basename(member.name), member.offset_data, member.size)
+            for member in archives.files_of(path, archive)
+        )
     if len(found) != len(truth):
-        raise UserError('%s has %d images and there are %d labels: they do not belong together' % (path, len(found), len(truth)))
+        raise UserError(
+            '%s has %d images and there are %d labels: they do not belong together'
+            % (path, len(found), len(truth))
+        )
     labels = {synset: label for label, synset in enumerate(classes)}
     unknown = sorted(set(truth) - set(labels))
     if unknown:
-        raise UserError('%s has images of class %s, and %s has none to train on' % (path, unknown[0], TRAIN.name))
-    return [Entry(path, offset, size, labels[synset], name) for (name, offset, size), synset in zip(found, truth)]
+        raise UserError(
+            '%s has images of class %s, and %s has none to train on'
+            % (path, unknown[0], TRAIN.name)
+        )
+    return [
+        Entry(path, offset, size, labels[synset], name)
+        for (name, offset, size), synset in zip(found, truth)
+    ]
 
 
 def _truth(path, checksum):
@@ -115,7 +143,10 @@ def _truth(path, checksum):
         synsets = _synsets(content[META], checksum)
         return [synsets[int(number)] for number in content[TRUTH].split()]
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise UserError('%s does not say the classes of the validation images (%s): it is damaged or another file' % (path, error))
+        raise UserError(
+            '%s does not say the classes of the validation images (%s): it is damaged or another file'
+            % (path, error)
+        )
 
 
 def _synsets(content, checksum):

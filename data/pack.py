@@ -1,4 +1,5 @@
 """From splits to a folder of .lst, .rec and .idx files, packed by MXNet's own im2rec."""
+
 import os
 import subprocess
 import sys
@@ -54,8 +55,13 @@ def _write_images(split, root, list_path):
     for label in numpy.unique(split.labels):
         os.makedirs(os.path.join(root, split.name, '%03d' % label), exist_ok=True)
     with open(list_path, 'w') as listing:
-        pairs = Bar(zip(split.labels, split.images), total=len(split.labels), unit=' images',
-                     desc=split.name + ' images', disable=None)
+        pairs = Bar(
+            zip(split.labels, split.images),
+            total=len(split.labels),
+            unit=' images',
+            desc=split.name + ' images',
+            disable=None,
+        )
         for number, (label, image) in enumerate(pairs):
             name = '%s/%03d/%06d.png' % (split.name, label, number)
             # OpenCV takes BGR and writes an RGB file.
@@ -73,12 +79,25 @@ def _begin_process():
 
 def _run_im2rec(folder, root, total):
     """Pack the PNG files of every list in ``folder`` as they are, byte for byte."""
-    command = [sys.executable, '-m', 'engine', 'mxnet.tools.im2rec', os.path.abspath(folder),
-               os.path.abspath(root), '--pass-through']
+    command = [
+        sys.executable,
+        '-m',
+        'engine',
+        'mxnet.tools.im2rec',
+        os.path.abspath(folder),
+        os.path.abspath(root),
+        '--pass-through',
+    ]
     with signals_wait():
-        process = subprocess.Popen(command, cwd=target.ROOT, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, universal_newlines=True,
-                                   errors='replace', preexec_fn=_begin_process)
+        process = subprocess.Popen(
+            command,
+            cwd=target.ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            errors='replace',
+            preexec_fn=_begin_process,
+        )
     with process:
         said = ['it said nothing']
         try:
@@ -98,5 +117,7 @@ def _check_records(split, folder):
     """Read every record back: im2rec skips what it cannot read, and a full disk cuts files short."""
     path = os.path.join(folder, split.name + '.rec')
     if records.check(path) != len(split.labels) or (records.labels(path) != split.labels).any():
-        raise UserError('%s.rec does not hold the %d images it was made from: check the space left on '
-                        'the disk and run this again' % (split.name, len(split.labels)))
+        raise UserError(
+            '%s.rec does not hold the %d images it was made from: check the space left on '
+            'the disk and run this again' % (split.name, len(split.labels))
+        )

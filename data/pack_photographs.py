@@ -1,4 +1,5 @@
 """Photographs scaled and packed: several processes decode and encode, one writes, and an interrupted one goes on."""
+
 import hashlib
 import json
 import os
@@ -20,19 +21,37 @@ from data.target import PROGRESS
 QUALITY = 95
 BYTES_PER_PIXEL = 0.45  # of a JPEG of this quality; SciPy's photograph at this size has 0.38
 SHUFFLE_SEED = 0
-CHUNK, AHEAD = 8, 4  # images that a process takes at a time; how many times that may wait to be written, for each process
+CHUNK, AHEAD = (
+    8,
+    4,
+)  # images that a process takes at a time; how many times that may wait to be written, for each process
 EVERY = 2000  # images between two notes of how far the work is
 LONGEST = 65000  # pixels; a JPEG has at most 65,535
 ENDINGS = (*target.ENDINGS, target.REPORTED)
 
 _COUNT = {'type': 'integer', 'minimum': 0}
-_progress = schema.checker({
-    'type': 'object', 'required': ['identity', 'taken', 'written', 'missing', 'lengths'],
-    'properties': {'identity': {'type': 'string'}, 'taken': _COUNT, 'written': _COUNT,
-                   'missing': {'type': 'object', 'patternProperties': {'^[0-9]{1,6}$': _COUNT},
-                               'additionalProperties': False},
-                   'lengths': {'type': 'array', 'items': _COUNT, 'minItems': len(ENDINGS),
-                               'maxItems': len(ENDINGS)}}})
+_progress = schema.checker(
+    {
+        'type': 'object',
+        'required': ['identity', 'taken', 'written', 'missing', 'lengths'],
+        'properties': {
+            'identity': {'type': 'string'},
+            'taken': _COUNT,
+            'written': _COUNT,
+            'missing': {
+                'type': 'object',
+                'patternProperties': {'^[0-9]{1,6}$': _COUNT},
+                'additionalProperties': False,
+            },
+            'lengths': {
+                'type': 'array',
+                'items': _COUNT,
+                'minItems': len(ENDINGS),
+                'maxItems': len(ENDINGS),
+            },
+        },
+    }
+)
 
 
 def pack_photographs(classes, splits, folder, short_side, processes, source=''):
@@ -65,8 +84,14 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
     UserError
         None of the images of a split could be read.
     """
-    facts = {'splits': {}, 'files': {}, 'classes': classes, 'short_side': short_side,
-             'quality': QUALITY, 'left_out': {}}
+    facts = {
+        'splits': {},
+        'files': {},
+        'classes': classes,
+        'short_side': short_side,
+        'quality': QUALITY,
+        'left_out': {},
+    }
     with ProcessPoolExecutor(processes, initializer=_begin_process) as pool:
         for split in splits:
             entries = split.entries
@@ -77,9 +102,11 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
             output = Output(os.path.join(folder, split.name), identity)
             counts = _pack_split(split.name, entries, output, short_side, pool, processes)
             if not sum(counts.values()):
-                raise UserError(f'none of the {len(entries)} files to {split.name} on can be read '
-                                f'as an image, {entries[0].name} for example: give --source other '
-                                'photographs')
+                raise UserError(
+                    f'none of the {len(entries)} files to {split.name} on can be read '
+                    f'as an image, {entries[0].name} for example: give --source other '
+                    'photographs'
+                )
             numbers = {str(label): counts[label] for label in range(len(classes))}
             facts['splits'][split.name] = numbers
             facts['left_out'][split.name] = len(entries) - sum(counts.values())
@@ -92,6 +119,7 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
 
 def _begin_process():
     import signal
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that writes stops, and these with it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signals_come()
@@ -102,9 +130,12 @@ def _begin_process():
 def _pack_split(name, entries, output, short_side, pool, processes):
     """Return how many images of each label were written."""
     try:
-        with Bar(total=len(entries), initial=output.taken, unit=' images', desc=name,
-                 disable=None) as bar:
-            for entry, (jpeg, note) in _converted(entries[output.taken:], short_side, pool, processes):
+        with Bar(
+            total=len(entries), initial=output.taken, unit=' images', desc=name, disable=None
+        ) as bar:
+            for entry, (jpeg, note) in _converted(
+                entries[output.taken :], short_side, pool, processes
+            ):
                 output.add(entry, jpeg, note)
                 bar.update()
         output.note()
@@ -116,7 +147,11 @@ def _pack_split(name, entries, output, short_side, pool, processes):
 def _identity(entries, short_side, source):
     digest = hashlib.sha256(f'{short_side} {source}\n'.encode())
     for entry in entries:
-        digest.update(('%d %d %d %s\n' % (entry.offset, entry.bytes, entry.label, entry.name)).encode('utf-8', 'surrogateescape'))
+        digest.update(
+            ('%d %d %d %s\n' % (entry.offset, entry.bytes, entry.label, entry.name)).encode(
+                'utf-8', 'surrogateescape'
+            )
+        )
     return digest.hexdigest()
 
 
@@ -125,7 +160,7 @@ def _converted(entries, short_side, pool, processes):
     waiting = deque()
     try:
         for start in range(0, len(entries), CHUNK):
-            chunk = entries[start:start + CHUNK]
+            chunk = entries[start : start + CHUNK]
             with signals_wait():  # it may start a process
                 waiting.append((chunk, pool.submit(convert, chunk, short_side)))
             if len(waiting) >= AHEAD * processes:
@@ -135,7 +170,9 @@ def _converted(entries, short_side, pool, processes):
             chunk, future = waiting.popleft()
             yield from zip(chunk, future.result())
     except BrokenProcessPool:
-        raise UserError('a process that converts was killed, perhaps for want of memory: run this again with a smaller --processes')
+        raise UserError(
+            'a process that converts was killed, perhaps for want of memory: run this again with a smaller --processes'
+        )
     finally:
         for _, future in waiting:
             future.cancel()
@@ -172,7 +209,9 @@ def scaled(data, short_side):
     if round(max(image.shape[:2]) * (short_side / min(image.shape[:2]))) > LONGEST:
         return None, 'left out: its sides are %d and %d' % image.shape[1::-1]
     image = images.with_short_side(image, short_side)
-    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes(), note and 'converted: ' + note
+    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[
+        1
+    ].tobytes(), note and 'converted: ' + note
 
 
 class Output:
@@ -184,10 +223,17 @@ class Output:
         try:
             with open(self.path, encoding='utf-8') as file:
                 progress = _progress(file.read())
-            whole = all(os.path.getsize(prefix + ending) >= length for ending, length in zip(ENDINGS, progress['lengths']))
+            whole = all(
+                os.path.getsize(prefix + ending) >= length
+                for ending, length in zip(ENDINGS, progress['lengths'])
+            )
             if whole and progress['identity'] == identity:
-                self.taken, self.written, lengths = (progress[key] for key in ('taken', 'written', 'lengths'))
-                self.missing.update({int(label): count for label, count in progress['missing'].items()})
+                self.taken, self.written, lengths = (
+                    progress[key] for key in ('taken', 'written', 'lengths')
+                )
+                self.missing.update(
+                    {int(label): count for label, count in progress['missing'].items()}
+                )
         except (OSError, ValueError):
             pass
         self.identity = identity
@@ -217,8 +263,18 @@ class Output:
         for file in self.files:
             file.flush()
             os.fsync(file.fileno())
-        files.write_text(self.path, json.dumps({'identity': self.identity, 'taken': self.taken, 'written': self.written,
-                                                'missing': self.missing, 'lengths': [file.tell() for file in self.files]}))
+        files.write_text(
+            self.path,
+            json.dumps(
+                {
+                    'identity': self.identity,
+                    'taken': self.taken,
+                    'written': self.written,
+                    'missing': self.missing,
+                    'lengths': [file.tell() for file in self.files],
+                }
+            ),
+        )
 
     def close(self):
         for file in self.files:

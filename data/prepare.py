@@ -118,9 +118,7 @@ def find(args, checksum):
     if args.dataset not in PHOTOGRAPHS:
         return cifar.find(args.dataset, args.source, cache, checksum)
     if args.source is None or not os.path.isdir(args.source):
-        raise UserError(
-            f'name with --source the folder that has {WANTED[args.dataset]}'
-        )
+        raise UserError(f'name with --source the folder that has {WANTED[args.dataset]}')
     if args.dataset == 'imagenet':
         return imagenet.find(args.source, checksum)
     return tree.find(args.source)
@@ -273,7 +271,6 @@ def print_left_out(manifest, target):
                 '%d images of %s could not be read and were left out: %s names them'
                 % (count, split, printable(os.path.join(target, split + '.reported')))
             )
-
 
 
 def main():

@@ -1,4 +1,5 @@
 """What a reader of an archive hands over: one split of a data set."""
+
 from collections import namedtuple
 
 # name: 'train', 'test' or 'val'. labels: integers from 0, an array of shape (n,). images: n arrays

@@ -1,4 +1,5 @@
 """SVHN, cropped digits: three MATLAB files (section 6.1)."""
+
 import os
 
 import numpy
@@ -12,12 +13,15 @@ from data.split import Split
 
 HOME = 'http://ufldl.stanford.edu/housenumbers/'
 ARCHIVES = {
-    'train': Archive('train_32x32.mat', HOME + 'train_32x32.mat',
-                     ('e26dedcc434d2e4c54c9b2d4a06d8373',), 190),
-    'extra': Archive('extra_32x32.mat', HOME + 'extra_32x32.mat',
-                     ('a93ce644f1a588dc4d68dda5feec44a7',), 1400),
-    'test': Archive('test_32x32.mat', HOME + 'test_32x32.mat',
-                    ('eb5a983be6a315427106f1b164d9cef3',), 70),
+    'train': Archive(
+        'train_32x32.mat', HOME + 'train_32x32.mat', ('e26dedcc434d2e4c54c9b2d4a06d8373',), 190
+    ),
+    'extra': Archive(
+        'extra_32x32.mat', HOME + 'extra_32x32.mat', ('a93ce644f1a588dc4d68dda5feec44a7',), 1400
+    ),
+    'test': Archive(
+        'test_32x32.mat', HOME + 'test_32x32.mat', ('eb5a983be6a315427106f1b164d9cef3',), 70
+    ),
 }
 CLASSES = 10
 IMAGES = {'train': 73257, 'extra': 531131, 'test': 26032}
@@ -42,8 +46,11 @@ def find(source, cache, checksum=True):
         A file is missing, or has another checksum.
     """
     wanted = list(ARCHIVES.values())
-    paths = ([archives.download(archive, cache) for archive in wanted] if source is None
-             else archives.locate_all(wanted, source, checksum))
+    paths = (
+        [archives.download(archive, cache) for archive in wanted]
+        if source is None
+        else archives.locate_all(wanted, source, checksum)
+    )
     known = tuple(archive.md5 for archive in wanted)
     return Source(paths, known, verified=checksum or source is None)
 
@@ -78,14 +85,19 @@ def splits(source, held_out=None):
         kept.append((labels, images, numpy.flatnonzero(~mask)))
         held.append((labels, images, numpy.flatnonzero(mask)))
     labels, images = _read(paths['test'])
-    return [_split('train', kept), _split('val', held),
-            _split('test', [(labels, images, numpy.arange(len(labels)))])]
+    return [
+        _split('train', kept),
+        _split('val', held),
+        _split('test', [(labels, images, numpy.arange(len(labels)))]),
+    ]
 
 
 def _split(name, parts):
     labels = numpy.concatenate([labels[chosen] for labels, _, chosen in parts])
     # A generator: the training images are 1.8 GB, and once in memory is enough.
-    return Split(name, labels, (images[..., index] for _, images, chosen in parts for index in chosen))
+    return Split(
+        name, labels, (images[..., index] for _, images, chosen in parts for index in chosen)
+    )
 
 
 def _choose(labels, count, random, path):
@@ -93,8 +105,10 @@ def _choose(labels, count, random, path):
     for label in range(CLASSES):
         own = numpy.flatnonzero(labels == label)
         if len(own) < count:
-            raise UserError('%s has %d images of digit %d and %d are to be held out: it is not the '
-                            'official file' % (path, len(own), label, count))
+            raise UserError(
+                '%s has %d images of digit %d and %d are to be held out: it is not the '
+                'official file' % (path, len(own), label, count)
+            )
         mask[random.permutation(own)[:count]] = True
     return mask
 
@@ -103,19 +117,28 @@ def _read(path):
     """Return labels of shape (n,), digit 0 as 0, and images of shape (32, 32, 3, n)."""
     try:
         announced = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
-        if numpy.prod(announced['X'], dtype=float) > MOST_BYTES or numpy.prod(announced['y'], dtype=float) > MOST_BYTES:
+        if (
+            numpy.prod(announced['X'], dtype=float) > MOST_BYTES
+            or numpy.prod(announced['y'], dtype=float) > MOST_BYTES
+        ):
             raise ValueError('it announces arrays of %s and %s' % (announced['X'], announced['y']))
         content = scipy.io.loadmat(path, variable_names=('X', 'y'))
         images, labels = content['X'], content['y'].ravel()
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can raise anything
-        raise UserError('%s cannot be read as a MATLAB file with X and y (%s): it is damaged or '
-                        'another file; fetch it again' % (path, str(error).split('\n')[0] or type(error)))
+        raise UserError(
+            '%s cannot be read as a MATLAB file with X and y (%s): it is damaged or '
+            'another file; fetch it again' % (path, str(error).split('\n')[0] or type(error))
+        )
     if images.dtype != numpy.uint8 or images.shape != (32, 32, 3, len(labels)) or not len(labels):
-        raise UserError('%s holds X of shape %s for %d labels, not 32x32x3 bytes for each: it is not '
-                        'an SVHN file of cropped digits' % (path, images.shape, len(labels)))
+        raise UserError(
+            '%s holds X of shape %s for %d labels, not 32x32x3 bytes for each: it is not '
+            'an SVHN file of cropped digits' % (path, images.shape, len(labels))
+        )
     if not set(numpy.unique(labels)) <= set(range(1, CLASSES + 1)):
-        raise UserError('%s holds labels outside 1 to 10: it is damaged or another data set'
-                        % os.path.basename(path))
+        raise UserError(
+            '%s holds labels outside 1 to 10: it is damaged or another data set'
+            % os.path.basename(path)
+        )
     return labels.astype(int) % CLASSES, images

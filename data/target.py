@@ -137,7 +137,9 @@ def _strange(work):
         path
         for name, path in paths.items()
         if os.path.islink(path)
-        or not (os.path.isdir(path) if name == IMAGES else name in TEMPORARY and os.path.isfile(path))
+        or not (
+            os.path.isdir(path) if name == IMAGES else name in TEMPORARY and os.path.isfile(path)
+        )
     ]
 
 

@@ -1,4 +1,5 @@
 """Photographs in folders: train/CLASS/FILE and val/CLASS/FILE."""
+
 import os
 
 from system.errors import UserError
@@ -18,19 +19,26 @@ def find(root):
     """
     validation = _validation(root)
     if not os.path.isdir(os.path.join(root, 'train')) or validation is None:
-        raise UserError(f'{root} does not hold the folders train and val, each with a folder for '
-                        'every class')
+        raise UserError(
+            f'{root} does not hold the folders train and val, each with a folder for every class'
+        )
     train, test = (_folders(os.path.join(root, name)) for name in ('train', validation))
     classes = sorted(train)
     strange = sorted(set(test) - set(classes))
     if strange:
-        raise UserError(f'{os.path.join(root, validation)} has the class {strange[0]}, and train '
-                        'has none of that name')
+        raise UserError(
+            f'{os.path.join(root, validation)} has the class {strange[0]}, and train '
+            'has none of that name'
+        )
     if len(classes) < 2:
-        raise UserError(f'{os.path.join(root, "train")} holds {len(classes)} classes and a network '
-                        'needs two or more')
-    return Source([path for folders in (train, test) for name in classes
-                   for path in folders.get(name, [])], root=root)
+        raise UserError(
+            f'{os.path.join(root, "train")} holds {len(classes)} classes and a network '
+            'needs two or more'
+        )
+    return Source(
+        [path for folders in (train, test) for name in classes for path in folders.get(name, [])],
+        root=root,
+    )
 
 
 def splits(source):
@@ -41,8 +49,9 @@ def splits(source):
         sides['train' if path.startswith(train) else 'test'].append(path)
     classes = sorted({_class_of(path) for path in sides['train']})
     labels = {name: label for label, name in enumerate(classes)}
-    return classes, [Photographs(name, [_entry(path, labels) for path in paths])
-                     for name, paths in sides.items()]
+    return classes, [
+        Photographs(name, [_entry(path, labels) for path in paths]) for name, paths in sides.items()
+    ]
 
 
 def check_apart(root, target):
@@ -54,8 +63,10 @@ def check_apart(root, target):
     for name in ('train', _validation(root) or VALIDATION[0]):
         folder = os.path.realpath(os.path.join(root, name))
         if os.path.commonpath([folder, inside]) == folder:
-            raise UserError(f'{target} lies among the photographs in {root}, where its files would '
-                            'be taken for some of them: choose another folder with --out')
+            raise UserError(
+                f'{target} lies among the photographs in {root}, where its files would '
+                'be taken for some of them: choose another folder with --out'
+            )
 
 
 def _validation(root):
@@ -64,15 +75,24 @@ def _validation(root):
 
 def _folders(root):
     """Return {class: paths of its files}."""
-    found = {name: _visible(os.path.join(root, name), os.path.isfile) for name in map(os.path.basename, _visible(root, os.path.isdir))}
+    found = {
+        name: _visible(os.path.join(root, name), os.path.isfile)
+        for name in map(os.path.basename, _visible(root, os.path.isdir))
+    }
     empty = sorted(name for name, files in found.items() if not files)
     if empty:
-        raise UserError('%s has no file in it: put images there, or remove it' % os.path.join(root, empty[0]))
+        raise UserError(
+            '%s has no file in it: put images there, or remove it' % os.path.join(root, empty[0])
+        )
     return found
 
 
 def _visible(folder, kind):
-    paths = (os.path.join(folder, name) for name in sorted(os.listdir(folder)) if not name.startswith('.'))
+    paths = (
+        os.path.join(folder, name)
+        for name in sorted(os.listdir(folder))
+        if not name.startswith('.')
+    )
     return [path for path in paths if kind(path)]
 
 

@@ -3,6 +3,7 @@
 
 python data/verify.py data/cifar10/train.rec --classes 10
 """
+
 import argparse
 import os
 import sys
@@ -19,11 +20,20 @@ from data import target  # noqa: E402
 
 
 def parse_args():
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog='Training runs the quick part of this by '
-                                    'itself before the first epoch: everything but decoding, and the checksum of each PNG.')
+    parse = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        epilog='Training runs the quick part of this by '
+        'itself before the first epoch: everything but decoding, and the checksum of each PNG.',
+    )
     parse.add_argument('files', nargs='+', metavar='FILE.rec', help='its .idx must lie beside it')
-    parse.add_argument('--classes', type=number(int, 1), metavar='N', help='labels must be 0 to N - 1')
-    parse.add_argument('--any-size', action='store_true', help='images may have any size (default: 32x32 in RGB, but for photographs that data/prepare.py has packed)')
+    parse.add_argument(
+        '--classes', type=number(int, 1), metavar='N', help='labels must be 0 to N - 1'
+    )
+    parse.add_argument(
+        '--any-size',
+        action='store_true',
+        help='images may have any size (default: 32x32 in RGB, but for photographs that data/prepare.py has packed)',
+    )
     return parse.parse_args()
 
 
@@ -31,12 +41,18 @@ def verify(path, classes, shape):
     """Return the labels and the range of sizes of a file; raises ``UserError`` for the first fault."""
     total = records.check(path, classes, shape)
     labels, sizes = [], set()
-    for label, data in Bar(records.labelled_images(path), total=total, unit=' images',
-                           desc=printable(path), disable=None):
+    for label, data in Bar(
+        records.labelled_images(path),
+        total=total,
+        unit=' images',
+        desc=printable(path),
+        disable=None,
+    ):
         image = images.cv2.imdecode(numpy.frombuffer(data, numpy.uint8), images.cv2.IMREAD_COLOR)
         if image is None:
-            raise UserError(f'{path}: image {len(labels) + 1} of {total} does not decode: '
-                            f'{records.again(path)}')
+            raise UserError(
+                f'{path}: image {len(labels) + 1} of {total} does not decode: {records.again(path)}'
+            )
         labels.append(int(label))
         sizes.add('%dx%d' % image.shape[1::-1])
     return labels, sizes
@@ -48,8 +64,10 @@ def check_manifest(path):
     known = manifest.read(folder)
     expected = known and known['files'].get(name)
     if expected and target.fingerprint(path) != expected:
-        raise UserError(f'{path} is not the file that {os.path.join(folder, manifest.NAME)} '
-                        f'describes: {records.again(path)}')
+        raise UserError(
+            f'{path} is not the file that {os.path.join(folder, manifest.NAME)} '
+            f'describes: {records.again(path)}'
+        )
     return known if expected else None
 
 
@@ -57,12 +75,22 @@ def main():
     args = parse_args()
     for path in args.files:
         known = (check_manifest(path) if os.path.isfile(path) else None) or {}
-        labels, sizes = verify(path, args.classes, None if args.any_size or 'short_side' in known else records.SHAPE)
+        labels, sizes = verify(
+            path, args.classes, None if args.any_size or 'short_side' in known else records.SHAPE
+        )
         counts = numpy.bincount(labels)
-        print('%s: %d images of %s, %d classes of %d to %d images, no fault%s' % (
-            printable(path), len(labels), sizes.pop() if len(sizes) == 1 else 'several sizes',
-            (counts > 0).sum(), counts[counts > 0].min(),
-            counts.max(), ', as its manifest says' if known else ''))
+        print(
+            '%s: %d images of %s, %d classes of %d to %d images, no fault%s'
+            % (
+                printable(path),
+                len(labels),
+                sizes.pop() if len(sizes) == 1 else 'several sizes',
+                (counts > 0).sum(),
+                counts[counts > 0].min(),
+                counts.max(),
+                ', as its manifest says' if known else '',
+            )
+        )
 
 
 if __name__ == '__main__':

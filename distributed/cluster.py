@@ -4,6 +4,7 @@ MXNet's parameter server sums gradients, and may change what is pushed to it on 
 weight. What has to arrive as it was sent (metrics, BatchNorm statistics, the arrays of a checkpoint) goes over a connection
 of its own from each worker to worker 0.
 """
+
 import io
 import json
 import os
@@ -15,7 +16,9 @@ import numpy
 
 from system.errors import ROOT, Lost, UserError, command
 
-PATIENCE = 120  # seconds that a worker waits for worker 0 to begin; their machines may differ in speed
+PATIENCE = (
+    120  # seconds that a worker waits for worker 0 to begin; their machines may differ in speed
+)
 # What ``launch.py`` tells its parts beside the variables of MXNet's parameter server.
 RANK, LINK, KEY = 'DFN_WORKER', 'DFN_LINK', 'DFN_KEY'
 
@@ -84,7 +87,9 @@ class Cluster:
             self._lost(rank)
 
     def _lost(self, rank):
-        raise Lost(f'worker {rank} has gone: see what it said, and go on with --resume and the name of the run')
+        raise Lost(
+            f'worker {rank} has gone: see what it said, and go on with --resume and the name of the run'
+        )
 
 
 ALONE = Cluster()
@@ -101,15 +106,28 @@ def join(kvstore):
     started = RANK in os.environ
     if kvstore.startswith('dist') and not started:
         script = os.path.relpath(os.path.realpath(sys.argv[0]), ROOT)
-        raise UserError(f'--kv-store {kvstore} is for several processes: start two, for example, with '
-                        f'"{command("launch.py", "--workers", 2, script)}" and the same options')
+        raise UserError(
+            f'--kv-store {kvstore} is for several processes: start two, for example, with '
+            f'"{command("launch.py", "--workers", 2, script)}" and the same options'
+        )
     if started and not kvstore.startswith('dist'):
-        raise UserError('--kv-store %s is for one process, and launch.py starts several: add --kv-store dist_sync' % kvstore)
+        raise UserError(
+            '--kv-store %s is for one process, and launch.py starts several: add --kv-store dist_sync'
+            % kvstore
+        )
     if not started:
         return ALONE
-    rank, size, key = int(os.environ[RANK]), int(os.environ['DMLC_NUM_WORKER']), bytes.fromhex(os.environ[KEY])
+    rank, size, key = (
+        int(os.environ[RANK]),
+        int(os.environ['DMLC_NUM_WORKER']),
+        bytes.fromhex(os.environ[KEY]),
+    )
     host, port = os.environ[LINK].rsplit(':', 1)
-    return Cluster(rank, size, _call(rank, (host, int(port)), key) if rank else _answer(size, (host, int(port)), key))
+    return Cluster(
+        rank,
+        size,
+        _call(rank, (host, int(port)), key) if rank else _answer(size, (host, int(port)), key),
+    )
 
 
 def _answer(size, address, key):
@@ -131,7 +149,10 @@ def _call(rank, address, key):
             link = connection.Client(address, authkey=key)
         except (ConnectionError, EOFError) as error:
             if time.time() > end:
-                raise UserError('worker 0 does not answer at %s:%d (%s): is the port open between the machines?' % (*address, error))
+                raise UserError(
+                    'worker 0 does not answer at %s:%d (%s): is the port open between the machines?'
+                    % (*address, error)
+                )
             time.sleep(0.2)
         else:
             link.send_bytes(b'%d' % rank)

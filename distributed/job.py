@@ -1,4 +1,5 @@
 """A job of several processes, on one machine or on several: started together, and ended together."""
+
 import json
 import os
 import re
@@ -14,10 +15,14 @@ from system.errors import ENDING, Lost, UserError, outlive_readers
 
 # role: scheduler, server or worker; number: among its like; host: None is this machine; command, environment: of its process.
 Part = namedtuple('Part', 'role number host command environment')
-Part.name = property(lambda self: self.role if self.role == 'scheduler' else '%s %d' % (self.role, self.number))
+Part.name = property(
+    lambda self: self.role if self.role == 'scheduler' else '%s %d' % (self.role, self.number)
+)
 
 GRACE = 15  # seconds for an end in good order: of the first worker after a signal, of servers after the last worker
-SETTLE = 1  # second after the first failure in which others may fail of the same cause, or be the cause
+SETTLE = (
+    1  # second after the first failure in which others may fail of the same cause, or be the cause
+)
 POLL = 0.05  # seconds between two looks at the processes
 
 
@@ -43,15 +48,24 @@ class Job:
     """
 
     def __init__(self, parts, directory, root, python, ssh):
-        self.parts, self.directory, self.root, self.python, self.ssh = parts, directory, root, python, ssh
+        self.parts, self.directory, self.root, self.python, self.ssh = (
+            parts,
+            directory,
+            root,
+            python,
+            ssh,
+        )
         self.processes, self.signal, self.run_name, self.threads = {}, None, None, []
         self.ended = []  # parts in the order of their ends
 
     def run(self):
         """Return 0, or 128 and the number of the signal that ended the job. Raises ``UserError`` where a part fails."""
         outlive_readers()  # else the parts would wait for ever to be read
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, *ENDING)
-                  if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
+        before = {
+            number: signal.signal(number, self._note)
+            for number in (signal.SIGINT, *ENDING)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        }
         try:
             for part in self.parts:
                 self._start(part)
@@ -71,13 +85,30 @@ class Job:
             command = self.ssh + [part.host, ' '.join(map(shlex.quote, command))]
         try:
             # A session of its own: Ctrl-C is for this process, which passes it on.
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
         except OSError as error:
             raise UserError('%s cannot be started (%s)' % (command[0], error.strerror))
         self.processes[part.name] = process
-        self._tell(part, json.dumps({'command': part.command, 'directory': self.directory, 'environment': part.environment}))
+        self._tell(
+            part,
+            json.dumps(
+                {
+                    'command': part.command,
+                    'directory': self.directory,
+                    'environment': part.environment,
+                }
+            ),
+        )
         for stream, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
-            thread = threading.Thread(target=self._pass_on, args=(part, stream, target), daemon=True)
+            thread = threading.Thread(
+                target=self._pass_on, args=(part, stream, target), daemon=True
+            )
             thread.start()
             self.threads.append(thread)
 
@@ -101,13 +132,19 @@ class Job:
 
     def _look(self):
         """Note which parts have ended since the last look."""
-        self.ended += [part for part in self.parts if part not in self.ended and self._status(part) is not None]
+        self.ended += [
+            part for part in self.parts if part not in self.ended and self._status(part) is not None
+        ]
 
     def _status(self, part):
         return self.processes[part.name].poll()
 
     def _wait(self):
-        workers, told, last = [part for part in self.parts if part.role == 'worker'], None, time.time()
+        workers, told, last = (
+            [part for part in self.parts if part.role == 'worker'],
+            None,
+            time.time(),
+        )
         while any(self._status(part) is None for part in workers):
             self._look()
             # Servers end with the last worker, and not before it.
@@ -125,7 +162,9 @@ class Job:
         if any(self._status(part) for part in workers) and not self.signal:
             self._fail()
         end = time.time() + GRACE
-        while time.time() < end and any(process.poll() is None for process in self.processes.values()):
+        while time.time() < end and any(
+            process.poll() is None for process in self.processes.values()
+        ):
             time.sleep(POLL)
 
     def _fail(self):
@@ -136,10 +175,20 @@ class Job:
             time.sleep(POLL)
         part = self._cause()
         status = self._status(part)
-        how = f'was killed by {signal.Signals(status - 128).name}' if _by_signal(status) else f'ended with status {status}'
+        how = (
+            f'was killed by {signal.Signals(status - 128).name}'
+            if _by_signal(status)
+            else f'ended with status {status}'
+        )
         where = f' on {part.host}' if part.host else ''
-        then = f'go on with --resume {self.run_name}, if an epoch was finished' if self.run_name else 'then start again'
-        raise UserError(f'{part.name}{where} {how}, and the other parts were stopped: see what it said; {then}')
+        then = (
+            f'go on with --resume {self.run_name}, if an epoch was finished'
+            if self.run_name
+            else 'then start again'
+        )
+        raise UserError(
+            f'{part.name}{where} {how}, and the other parts were stopped: see what it said; {then}'
+        )
 
     def _cause(self):
         """Return the part whose failure made the others fail.
@@ -147,9 +196,11 @@ class Job:
         One that was killed, or else the first that did not just miss another (``Lost``); servers and the
         scheduler fail where a worker does.
         """
+
         def innocence(part):
             status = self._status(part)
             return not _by_signal(status), status in (0, Lost.status), part.role != 'worker'
+
         return min(self.ended, key=innocence)  # of equals the first
 
     def _end(self):

@@ -3,6 +3,7 @@
 The first line is the job as JSON: command, directory, environment. A later line with a number sends that signal; the end
 of the input, which the end of launch.py or of the connection brings, kills the process.
 """
+
 import json
 import os
 import signal
@@ -29,11 +30,23 @@ def _bytes(text):
 def main():
     job = json.loads(sys.stdin.readline())
     try:
-        command, environment = list(map(_bytes, job['command'])), {_bytes(key): _bytes(value) for key, value in job['environment'].items()}
-        process = subprocess.Popen(command, cwd=_bytes(job['directory']), env={**os.environb, **environment},
-                                   stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent)
+        command, environment = (
+            list(map(_bytes, job['command'])),
+            {_bytes(key): _bytes(value) for key, value in job['environment'].items()},
+        )
+        process = subprocess.Popen(
+            command,
+            cwd=_bytes(job['directory']),
+            env={**os.environb, **environment},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
     except OSError as error:
-        sys.stderr.write('%s cannot be started in %s (%s)\n' % (job['command'][0], job['directory'], error.strerror))
+        sys.stderr.write(
+            '%s cannot be started in %s (%s)\n'
+            % (job['command'][0], job['directory'], error.strerror)
+        )
         return 127
     threading.Thread(target=obey, args=[process], daemon=True).start()
     status = process.wait()

@@ -1,4 +1,5 @@
 """A server or the scheduler of MXNet's parameter server, as the environment says: python -m distributed.server."""
+
 import os
 
 ROLE = 'DMLC_ROLE'
@@ -9,6 +10,7 @@ def main():
     # sends it. So it is imported as if by a worker, and told afterwards.
     role = os.environ.pop(ROLE)
     from common.recipe import mx
+
     os.environ[ROLE] = role
     mx.kvstore.KVStoreServer(mx.kv.create('dist')).run()
 

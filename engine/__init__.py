@@ -12,6 +12,7 @@ import is done here:
 ``python -m engine MODULE ARGUMENTS`` runs one of MXNet's own tools after the same
 preparation, for example ``python -m engine mxnet.tools.im2rec --help``.
 """
+
 import ctypes
 import functools
 import glob
@@ -25,9 +26,17 @@ from system.errors import UserError, command, fail, tell
 
 # A library stands after those it needs.
 CUDA_LIBRARIES = (
-    'libcudart.so.11.0', 'libnvrtc.so.11.2', 'libnvToolsExt.so.1', 'libcublasLt.so.11',
-    'libcublas.so.11', 'libcufft.so.10', 'libcurand.so.10', 'libcusolver.so.11', 'libnccl.so.2',
-    'libcudnn.so.8')
+    'libcudart.so.11.0',
+    'libnvrtc.so.11.2',
+    'libnvToolsExt.so.1',
+    'libcublasLt.so.11',
+    'libcublas.so.11',
+    'libcufft.so.10',
+    'libcurand.so.10',
+    'libcusolver.so.11',
+    'libnccl.so.2',
+    'libcudnn.so.8',
+)
 # The wheel holds code for 5.0, 6.0, 7.0, 8.0 and 8.6 and nothing a driver could compile for others;
 # such code runs on every later minor version of its major version.
 OLDEST_GPU, NEWEST_GPU = (5, 0), (8, 9)
@@ -65,8 +74,10 @@ def set_threads(threads):
 def _warn_of_too_many(threads):
     """Say once if there are more threads than cores."""
     if threads > cores():
-        tell(f'{threads} threads share {cores()} cores, which is slower than one thread for each core: leave out '
-             '--threads and OMP_NUM_THREADS')
+        tell(
+            f'{threads} threads share {cores()} cores, which is slower than one thread for each core: leave out '
+            '--threads and OMP_NUM_THREADS'
+        )
 
 
 def threads_of_the_environment():
@@ -76,8 +87,10 @@ def threads_of_the_environment():
     if not text:
         return None
     if not (first.isascii() and first.isdigit() and 1 <= int(first) <= MOST_THREADS):
-        raise UserError(f'OMP_NUM_THREADS is {text!r}, which is no number of threads: set it to 1 or more, at most '
-                        f'{MOST_THREADS}, or unset it')
+        raise UserError(
+            f'OMP_NUM_THREADS is {text!r}, which is no number of threads: set it to 1 or more, at most '
+            f'{MOST_THREADS}, or unset it'
+        )
     return int(first)
 
 
@@ -110,16 +123,21 @@ def _import_mxnet():
     try:
         import mxnet
     except OSError as error:
-        raise UserError('MXNet needs a library of the system (%s): install it, on Debian with "apt-get install '
-                        'libgomp1"' % error)
+        raise UserError(
+            'MXNet needs a library of the system (%s): install it, on Debian with "apt-get install '
+            'libgomp1"' % error
+        )
     except ImportError as error:
-        raise UserError('MXNet cannot be imported (%s): install it with "%s", on x86-64 Linux with Python 3.8 to 3.11'
-                        % (error, command('-m pip', 'install', '-r', 'requirements.txt')))
+        raise UserError(
+            'MXNet cannot be imported (%s): install it with "%s", on x86-64 Linux with Python 3.8 to 3.11'
+            % (error, command('-m pip', 'install', '-r', 'requirements.txt'))
+        )
     return mxnet
 
 
 def _restore_numpy_names():
     import numpy
+
     if 'bool' not in vars(numpy):  # gone since 1.24, and a warning before
         numpy.bool = bool
 
@@ -147,17 +165,21 @@ def preload_cuda():
             # RTLD_GLOBAL: libmxnet.so asks for the library by name and gets the one loaded here.
             ctypes.CDLL(found[0] if found else name, mode=ctypes.RTLD_GLOBAL)
         except OSError as error:
-            raise UserError('the GPU build of MXNet needs %s (%s): install it with "%s"'
-                            % (name, error, command('-m pip', 'install', '-r', 'requirements-gpu.txt')))
+            raise UserError(
+                'the GPU build of MXNet needs %s (%s): install it with "%s"'
+                % (name, error, command('-m pip', 'install', '-r', 'requirements-gpu.txt'))
+            )
 
 
 def _driver():
     try:
         return ctypes.CDLL('libcuda.so.1', mode=ctypes.RTLD_GLOBAL)
     except OSError:
-        raise UserError('the GPU build of MXNet needs NVIDIA\'s driver and libcuda.so.1 is not '
-                        'here: install the driver, or use an environment made from '
-                        'requirements.txt, the CPU build')
+        raise UserError(
+            "the GPU build of MXNet needs NVIDIA's driver and libcuda.so.1 is not "
+            'here: install the driver, or use an environment made from '
+            'requirements.txt, the CPU build'
+        )
 
 
 def compute_capabilities():
@@ -166,9 +188,13 @@ def compute_capabilities():
     count = ctypes.c_int()
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return []
-    return [tuple(_attribute(driver, number, device)
-                  for number in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR))
-            for device in range(count.value)]
+    return [
+        tuple(
+            _attribute(driver, number, device)
+            for number in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR)
+        )
+        for device in range(count.value)
+    ]
 
 
 def _attribute(driver, number, ordinal):
@@ -210,17 +236,26 @@ def _mx():
 
 def _check_gpu(gpu, found):
     if not found:
-        why = 'the driver shows none' if gpu_build() else \
-            'this is the CPU build of MXNet; the GPU build comes from requirements-gpu.txt'
-        raise UserError('--gpus %d: no GPU was found (%s); train on the CPU with --cpus 1' % (gpu, why))
+        why = (
+            'the driver shows none'
+            if gpu_build()
+            else 'this is the CPU build of MXNet; the GPU build comes from requirements-gpu.txt'
+        )
+        raise UserError(
+            '--gpus %d: no GPU was found (%s); train on the CPU with --cpus 1' % (gpu, why)
+        )
     if gpu >= len(found):
-        raise UserError('--gpus %d: there are %d GPUs, numbered from 0; choose among them, or train '
-                        'on the CPU with --cpus 1' % (gpu, len(found)))
+        raise UserError(
+            '--gpus %d: there are %d GPUs, numbered from 0; choose among them, or train '
+            'on the CPU with --cpus 1' % (gpu, len(found))
+        )
     if not OLDEST_GPU <= found[gpu] <= NEWEST_GPU:
         age = 'old' if found[gpu] < OLDEST_GPU else 'new'
-        raise UserError('GPU %d has compute capability %d.%d and is too %s for MXNet 1.9.1, whose '
-                        'wheel runs on 5.0 to 8.9; use another GPU, or the CPU with --cpus 1'
-                        % ((gpu,) + found[gpu] + (age,)))
+        raise UserError(
+            'GPU %d has compute capability %d.%d and is too %s for MXNet 1.9.1, whose '
+            'wheel runs on 5.0 to 8.9; use another GPU, or the CPU with --cpus 1'
+            % ((gpu,) + found[gpu] + (age,))
+        )
 
 
 def native_operators():
@@ -231,7 +266,12 @@ def native_operators():
 def versions():
     """Return the versions that a result depends on, by name."""
     import numpy
+
     gpu = gpu_build()
-    return {'python': platform.python_version(), 'mxnet': _mx().__version__, 'build': gpu or 'mxnet',
-            'numpy': numpy.__version__,
-            'operators': 'native' if not gpu and native_operators() else 'mxnet'}
+    return {
+        'python': platform.python_version(),
+        'mxnet': _mx().__version__,
+        'build': gpu or 'mxnet',
+        'numpy': numpy.__version__,
+        'operators': 'native' if not gpu and native_operators() else 'mxnet',
+    }

@@ -1,4 +1,5 @@
 """Run one of MXNet's own tools with MXNet prepared for this machine: python -m engine mxnet.tools.im2rec --help."""
+
 import runpy
 import sys
 

@@ -9,6 +9,7 @@ int32 storage (0: dense), int32 axes, int64 for the length of each, int32 device
 CPU), int32 type of the numbers, the numbers; then uint64 number of names, and for each uint64 length and the
 name.
 """
+
 import struct
 
 import numpy
@@ -24,7 +25,11 @@ def write(path, arrays):
         file.write(struct.pack('<3Q', FILE, 0, len(arrays)))
         for array in arrays.values():
             kind = TYPES.index(array.dtype.str[1:])
-            file.write(struct.pack('<I2i%dq3i' % array.ndim, ARRAY, DENSE, array.ndim, *array.shape, CPU, 0, kind))
+            file.write(
+                struct.pack(
+                    '<I2i%dq3i' % array.ndim, ARRAY, DENSE, array.ndim, *array.shape, CPU, 0, kind
+                )
+            )
             file.write(numpy.ascontiguousarray(array).data)
         file.write(struct.pack('<Q', len(arrays)))
         for name in arrays:
@@ -63,7 +68,7 @@ class _Cursor:
         if not 0 <= count <= len(self.content) - self.at:
             raise ValueError('it ends too early')
         self.at += count
-        return memoryview(self.content)[self.at - count:self.at]
+        return memoryview(self.content)[self.at - count : self.at]
 
     def take(self, kinds):
         return struct.unpack('<' + kinds, self.bytes(struct.calcsize('<' + kinds)))

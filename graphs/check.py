@@ -1,4 +1,5 @@
 """A network's JSON from a file that nobody vouches for: what is in it, and what it takes to run."""
+
 import ast
 import json
 import re
@@ -20,12 +21,16 @@ def _pair(least, most):
     def fits(text):
         numbers = re.fullmatch(r'\(([0-9]{1,2}), ([0-9]{1,2})\)', text)
         return numbers and all(least <= int(number) <= most for number in numbers.groups())
+
     return fits
 
 
 def _real(least, most):
-    return lambda text: (re.fullmatch(r'-?[0-9.]{1,20}(e-?[0-9]{1,2})?', text)
-                         and text.count('.') <= 1 and least <= float(text) <= most)
+    return lambda text: (
+        re.fullmatch(r'-?[0-9.]{1,20}(e-?[0-9]{1,2})?', text)
+        and text.count('.') <= 1
+        and least <= float(text) <= most
+    )
 
 
 MOST_FILTERS, MOST_CLASSES, MOST_TERMS = 64 * 64, 100_000, 64  # as symbols.get_symbol has them
@@ -34,10 +39,14 @@ _CONVOLUTION = {'kernel': _pair(1, 7), 'stride': _pair(1, 2), 'pad': _pair(0, 3)
 # attributes may be.
 OPERATORS = {
     'null': ((0,), None),
-    'Convolution': ((2,), {**_CONVOLUTION, 'num_filter': _whole(1, MOST_FILTERS),
-                           'no_bias': _text('True')}),
-    'BatchNorm': ((5,), {'eps': _real(1e-8, 0.1), 'momentum': _real(0, 1),
-                         'fix_gamma': _text('False')}),
+    'Convolution': (
+        (2,),
+        {**_CONVOLUTION, 'num_filter': _whole(1, MOST_FILTERS), 'no_bias': _text('True')},
+    ),
+    'BatchNorm': (
+        (5,),
+        {'eps': _real(1e-8, 0.1), 'momentum': _real(0, 1), 'fix_gamma': _text('False')},
+    ),
     'Activation': ((1,), {'act_type': _text('relu')}),
     'Pooling': ((1,), {**_CONVOLUTION, 'pool_type': _text('max')}),
     'add_n': (range(2, MOST_TERMS + 1), {'num_args': _whole(2, MOST_TERMS)}),
@@ -77,8 +86,9 @@ def load(text):
             raise ValueError(f'it has more than {MOST_NODES} nodes')
         nodes = [_node(number, node) for number, node in enumerate(graph['nodes'])]
         heads = graph['heads']
-        if not heads or any(head != [head[0], 0, 0] or nodes[head[0]]['op'] != 'SoftmaxOutput'
-                            for head in heads):
+        if not heads or any(
+            head != [head[0], 0, 0] or nodes[head[0]]['op'] != 'SoftmaxOutput' for head in heads
+        ):
             raise ValueError('it does not end in softmax')
     except (LookupError, TypeError, AttributeError, RecursionError):
         raise ValueError('it is no graph') from None
@@ -88,8 +98,16 @@ def load(text):
     _check_graph(nodes)
     variables = [number for number, node in enumerate(nodes) if node['op'] == 'null']
     try:
-        return mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': variables, 'heads': heads,
-                                            'attrs': {'mxnet_version': ['int', 10901]}}))
+        return mx.sym.load_json(
+            json.dumps(
+                {
+                    'nodes': nodes,
+                    'arg_nodes': variables,
+                    'heads': heads,
+                    'attrs': {'mxnet_version': ['int', 10901]},
+                }
+            )
+        )
     except mx.MXNetError as error:
         raise ValueError(str(error).strip().split('\n')[-1]) from None
 
@@ -108,8 +126,10 @@ def _node(number, node):
         raise ValueError(f'node {number}, {op}, has other attributes than in the project')
     for key, fits in checks.items():
         if not fits(attrs[key]):
-            raise ValueError(f'node {number}, {op}, has {key} {attrs[key][:20]!r}, which no '
-                             'network of the project has')
+            raise ValueError(
+                f'node {number}, {op}, has {key} {attrs[key][:20]!r}, which no '
+                'network of the project has'
+            )
     if attrs.get('num_args', str(len(node['inputs']))) != str(len(node['inputs'])):
         raise ValueError(f'node {number} has another number of inputs than it says')
     return {'op': op, 'name': name, 'attrs': attrs, 'inputs': node['inputs']}
@@ -126,8 +146,14 @@ def _check_graph(nodes):
         for place, (source, output, version) in enumerate(node['inputs']):
             whole = all(type(part) is int for part in (source, output, version))
             parameter = place > 0 and node['op'] != 'add_n'
-            if not whole or not 0 <= source < number or output or version not in (0, 1) \
-                    or parameter and nodes[source]['op'] != 'null':
+            if (
+                not whole
+                or not 0 <= source < number
+                or output
+                or version not in (0, 1)
+                or parameter
+                and nodes[source]['op'] != 'null'
+            ):
                 raise ValueError(f'node {number} has an input that is not there')
         operators += node['op'] != 'null'
         before = max((linear[source] for source, _, _ in node['inputs']), default=-1)
@@ -158,8 +184,9 @@ def needs(symbol, image):
     """
     shapes = summary.shapes(symbol, image)
     nodes = json.loads(symbol.tojson())['nodes']
-    sizes = [_size(shapes[node['name'] + ('_output' if node['op'] != 'null' else '')])
-             for node in nodes]
+    sizes = [
+        _size(shapes[node['name'] + ('_output' if node['op'] != 'null' else '')]) for node in nodes
+    ]
     last = {source: number for number, node in enumerate(nodes) for source, _, _ in node['inputs']}
     held = most = parameters = operations = 0
     for number, node in enumerate(nodes):

@@ -20,6 +20,7 @@ gained in a training step of mr-14 on 2 cores, batch 64 (`benchmark.py --operato
 IL's and MR's two branches stay two convolutions: the cost of a convolution is that of its arithmetic, not
 of the call, so one wider or grouped convolution has nothing to gain.
 """
+
 import engine
 from graphs import graph, native
 
@@ -53,7 +54,13 @@ class BatchNormReLU(graph.Rewriter):
     def make_activation(self, node):
         norm = self.source(node)
         # With other options (frozen statistics, say) a BatchNorm stays what it is.
-        if node['attrs']['act_type'] != 'relu' or norm['op'] != 'BatchNorm' or len(self.readers[node['inputs'][0][0]]) > 1 \
-                or not set(norm['attrs']) <= native.BATCHNORM:
+        if (
+            node['attrs']['act_type'] != 'relu'
+            or norm['op'] != 'BatchNorm'
+            or len(self.readers[node['inputs'][0][0]]) > 1
+            or not set(norm['attrs']) <= native.BATCHNORM
+        ):
             return self.make_other(node)
-        return self.emit(FUSED, norm['name'], [self.value(entry) for entry in norm['inputs']], **norm['attrs'])
+        return self.emit(
+            FUSED, norm['name'], [self.value(entry) for entry in norm['inputs']], **norm['attrs']
+        )

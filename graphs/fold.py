@@ -1,4 +1,5 @@
 """BatchNorm folded into the convolutions before it: a network for inference alone."""
+
 from graphs import graph
 
 
@@ -16,8 +17,13 @@ def fold(symbol, arg, aux):
     """
     folder = Folder(symbol, arg, aux)
     symbol = folder.symbol()
-    return symbol, *({name: arrays[name] for name in names} for arrays, names in (
-        (folder.arg, [name for name in symbol.list_arguments() if name in folder.arg]), (folder.aux, symbol.list_auxiliary_states())))
+    return symbol, *(
+        {name: arrays[name] for name in names}
+        for arrays, names in (
+            (folder.arg, [name for name in symbol.list_arguments() if name in folder.arg]),
+            (folder.aux, symbol.list_auxiliary_states()),
+        )
+    )
 
 
 class Folder(graph.Rewriter):
@@ -26,7 +32,10 @@ class Folder(graph.Rewriter):
         self.arg, self.aux, self.folded_from = dict(arg), dict(aux), {}
 
     def make_batchnorm(self, node):
-        conv, names = self.source(node), [self.old[source]['name'] for source, _, _ in node['inputs'][1:]]
+        conv, names = (
+            self.source(node),
+            [self.old[source]['name'] for source, _, _ in node['inputs'][1:]],
+        )
         if conv['op'] != 'Convolution' or len(self.readers[node['inputs'][0][0]]) > 1:
             return self.make_other(node)
         gamma, beta = (self.arg[name] for name in names[:2])
@@ -42,7 +51,15 @@ class Folder(graph.Rewriter):
         if len(conv['inputs']) > 2:
             mean = mean - self.arg[bias]
         # By the convolution's own name: an ensemble's share their weights, and not their statistics.
-        self.arg[new] = self.folded_from.setdefault(weight, self.arg[weight]) * scale.reshape((-1, 1, 1, 1))
+        self.arg[new] = self.folded_from.setdefault(weight, self.arg[weight]) * scale.reshape(
+            (-1, 1, 1, 1)
+        )
         self.arg[bias] = beta - mean * scale
-        inputs = [self.value(conv['inputs'][0]), self.emit('null', new, []), self.emit('null', bias, [])]
-        return self.emit('Convolution', conv['name'], inputs, **dict(conv['attrs'], no_bias='False'))
+        inputs = [
+            self.value(conv['inputs'][0]),
+            self.emit('null', new, []),
+            self.emit('null', bias, []),
+        ]
+        return self.emit(
+            'Convolution', conv['name'], inputs, **dict(conv['attrs'], no_bias='False')
+        )

@@ -1,4 +1,5 @@
 """A symbol's graph, taken apart and built again: what fast.py, fold.py and native.py share."""
+
 import json
 from collections import defaultdict
 
@@ -30,13 +31,23 @@ class Rewriter:
 
     def symbol(self):
         """Return the new symbol."""
-        for number, node in enumerate(self.old):  # from the input on: a call for the head would go as deep as the network
+        for number, node in enumerate(
+            self.old
+        ):  # from the input on: a call for the head would go as deep as the network
             if node['op'] == 'Activation':
                 self.value([number, 0, 0])
         heads = [self.value(head) for head in self.graph['heads']]
         arguments = [number for number, node in enumerate(self.new) if node['op'] == 'null']
-        return engine.mx.sym.load_json(json.dumps(
-            {'nodes': self.new, 'arg_nodes': arguments, 'heads': heads, 'attrs': self.graph['attrs']}))
+        return engine.mx.sym.load_json(
+            json.dumps(
+                {
+                    'nodes': self.new,
+                    'arg_nodes': arguments,
+                    'heads': heads,
+                    'attrs': self.graph['attrs'],
+                }
+            )
+        )
 
     def value(self, entry):
         """Return the new [node, output, version] of an old one; the node is made at the first call."""
@@ -52,17 +63,31 @@ class Rewriter:
         """Return whether an old node uses the output of another, ``on``, directly or not."""
         used, front = {number}, [number]
         while front:
-            sources = {source for source, _, _ in self.old[front.pop()]['inputs'] if source >= on}  # nodes come after those they use
+            sources = {
+                source for source, _, _ in self.old[front.pop()]['inputs'] if source >= on
+            }  # nodes come after those they use
             front.extend(sources - used)
             used |= sources
         return on in used
 
     def make_other(self, node):
-        return self.emit(node['op'], node['name'], [self.value(entry) for entry in node['inputs']], **node.get('attrs', {}))
+        return self.emit(
+            node['op'],
+            node['name'],
+            [self.value(entry) for entry in node['inputs']],
+            **node.get('attrs', {}),
+        )
 
     def emit(self, op, name, inputs, **attrs):
         """Append a node; return the entry of its first output."""
-        self.new.append({'op': op, 'name': name, 'inputs': inputs, 'attrs': {key: str(value) for key, value in attrs.items()}})
+        self.new.append(
+            {
+                'op': op,
+                'name': name,
+                'inputs': inputs,
+                'attrs': {key: str(value) for key, value in attrs.items()},
+            }
+        )
         return [len(self.new) - 1, 0, 0]
 
     def source(self, node):

@@ -6,6 +6,7 @@ the graph. The loss is multiplied by ``LOSS_SCALE`` for the backward pass, since
 network lie below what float16 can hold; the optimiser divides by it (Micikevicius et al., arXiv
 1710.03740).
 """
+
 from graphs import graph
 
 # SoftmaxOutput's gradients are those of the sum over the batch, not of the mean, so 128 here is 8192
@@ -27,7 +28,9 @@ class Rewriter(graph.Rewriter):
         for entry in node['inputs']:
             source, value = self.old[entry[0]], self.value(entry)
             # Images and parameters are float32; what operators return is float16 already.
-            inputs.append(self.cast(value, 'float16', source['name']) if source['op'] == 'null' else value)
+            inputs.append(
+                self.cast(value, 'float16', source['name']) if source['op'] == 'null' else value
+            )
         return self.emit('Convolution', node['name'], inputs, **node['attrs'])
 
     def make_mean(self, node):
@@ -37,10 +40,16 @@ class Rewriter(graph.Rewriter):
     def make_null(self, node):
         entry = self.make_other(node)
         if node['name'] != 'softmax_label':
-            self.new[entry[0]]['attrs']['__dtype__'] = '0'  # float32, whatever its readers would like
+            self.new[entry[0]]['attrs']['__dtype__'] = (
+                '0'  # float32, whatever its readers would like
+            )
         return entry
 
     def make_softmaxoutput(self, node):
         attrs = node.get('attrs', {})
-        return self.emit('SoftmaxOutput', node['name'], [self.value(entry) for entry in node['inputs']],
-                         **dict(attrs, grad_scale=LOSS_SCALE * float(attrs.get('grad_scale', 1))))
+        return self.emit(
+            'SoftmaxOutput',
+            node['name'],
+            [self.value(entry) for entry in node['inputs']],
+            **dict(attrs, grad_scale=LOSS_SCALE * float(attrs.get('grad_scale', 1))),
+        )

@@ -1,11 +1,15 @@
 """A network's graph on the project's own CPU operators (native/), for training and for inference."""
+
 from ast import literal_eval
 
 from graphs import graph
 from graphs.routes import Routes
 
-MOST_TERMS, MOST_SHARED = 6, 2  # in one sum, and of those what two outputs share: see with_counts in engine/native/combine.h
-LANES = 16      # channels come in sixteens
+MOST_TERMS, MOST_SHARED = (
+    6,
+    2,
+)  # in one sum, and of those what two outputs share: see with_counts in engine/native/combine.h
+LANES = 16  # channels come in sixteens
 IMAGE = (1, 3, 32, 32)
 INPUTS = ('data', 'softmax_label')
 BATCHNORM = {'eps', 'momentum', 'fix_gamma'}
@@ -33,7 +37,9 @@ class Rewriter(graph.Rewriter):
         self.train = train
         self.routes = Routes(self.old, self.readers)
         shapes, _, auxiliary = symbol.infer_shape(data=IMAGE)
-        self.shapes = dict(zip(symbol.list_arguments() + symbol.list_auxiliary_states(), shapes + auxiliary))
+        self.shapes = dict(
+            zip(symbol.list_arguments() + symbol.list_auxiliary_states(), shapes + auxiliary)
+        )
 
     def make_null(self, node):
         attrs = dict(node.get('attrs', {}))
@@ -50,9 +56,19 @@ class Rewriter(graph.Rewriter):
         route = self._route(entry, node) if self.train else []
         if route:
             inputs = [route[0], inputs[1], route[1]]
-        flags = {'moments': self.train, 'data_gradient': not self._is_variable(entry), 'route': bool(route),
-                 'pass': self.train and self.routes.passes(node)}
-        return self.emit('_dfn_convolution', node['name'], inputs, **{name: int(flag) for name, flag in flags.items()}, **_geometry(node))
+        flags = {
+            'moments': self.train,
+            'data_gradient': not self._is_variable(entry),
+            'route': bool(route),
+            'pass': self.train and self.routes.passes(node),
+        }
+        return self.emit(
+            '_dfn_convolution',
+            node['name'],
+            inputs,
+            **{name: int(flag) for name, flag in flags.items()},
+            **_geometry(node),
+        )
 
     def _route(self, entry, reader=None):
         """Return a map cut off from its gradient and the route for that instead, or [] where there is none."""
@@ -60,7 +76,12 @@ class Rewriter(graph.Rewriter):
         if before is None:
             return []
         data, (conv, _, _) = self.value(entry), self.value([before, 0, 0])
-        return [self.emit('BlockGrad', '%s_value%d' % (self.old[entry[0]]['name'], len(self.new)), [data]), [conv, 2, 0]]
+        return [
+            self.emit(
+                'BlockGrad', '%s_value%d' % (self.old[entry[0]]['name'], len(self.new)), [data]
+            ),
+            [conv, 2, 0],
+        ]
 
     def _inputs(self, conv):
         """Return the data with its channels last, and what else the convolution has."""
@@ -109,11 +130,20 @@ class Rewriter(graph.Rewriter):
         for shared, _, _ in self.source(node)['inputs']:
             sums = self.readers[shared]
             relus = [reader for number in sums for reader in self.readers[number]]
-            if [self.old[number]['op'] for number in sums + relus] != ['add_n', 'add_n', 'Activation', 'Activation'] \
-                    or any(len(self.readers[number]) > 1 for number in sums) or self.depends(relus[1], relus[0]):
+            if (
+                [self.old[number]['op'] for number in sums + relus]
+                != ['add_n', 'add_n', 'Activation', 'Activation']
+                or any(len(self.readers[number]) > 1 for number in sums)
+                or self.depends(relus[1], relus[0])
+            ):
                 continue
-            own = [term for number in sums for entry in self.old[number]['inputs'] if entry[0] != shared
-                   for term in self._terms(entry, 1.0)]
+            own = [
+                term
+                for number in sums
+                for entry in self.old[number]['inputs']
+                if entry[0] != shared
+                for term in self._terms(entry, 1.0)
+            ]
             terms = _without_repeats(self._parts(self.old[shared], 1.0))
             if len(own) == 2 and 1 <= len(terms) <= MOST_SHARED:
                 return relus, terms + own
@@ -146,7 +176,9 @@ class Rewriter(graph.Rewriter):
         convs = [term for term in terms if term[0] == 'conv']
         others = [term for term in terms if term[0] != 'conv']
         if convs and not any(kind == 'bn' for kind, _, _ in others):
-            return self._folded(node, convs, [(self.value(entry), scale) for _, scale, entry in others], relu)
+            return self._folded(
+                node, convs, [(self.value(entry), scale) for _, scale, entry in others], relu
+            )
         return self._combine(node, terms, relu)
 
     def _inlined(self, terms, repeated):
@@ -156,8 +188,16 @@ class Rewriter(graph.Rewriter):
         """
         inlined = []
         for kind, scale, what in terms:
-            uses = sum(other == 'map' and list(entry) == list(what) for other, _, entry in repeated) if kind == 'map' else 0
-            parts = self._parts(self.old[what[0]], scale) if uses > 1 and uses == len(self.readers[what[0]]) else []
+            uses = (
+                sum(other == 'map' and list(entry) == list(what) for other, _, entry in repeated)
+                if kind == 'map'
+                else 0
+            )
+            parts = (
+                self._parts(self.old[what[0]], scale)
+                if uses > 1 and uses == len(self.readers[what[0]])
+                else []
+            )
             inlined += parts or [(kind, scale, what)]
         return _without_repeats(inlined)
 
@@ -170,9 +210,18 @@ class Rewriter(graph.Rewriter):
         options = {_batchnorm(what) for kind, _, what in terms if kind == 'bn'} or {(0.0, 0.0)}
         if len(options) > 1:
             raise Unsupported('a sum of BatchNorms with different options')
-        (eps, momentum), = options
-        return self.emit('_dfn_combine', node['name'], inputs, terms=','.join(kinds), outputs=outputs, relu=relu,
-                         train=int(self.train), eps=eps, momentum=momentum)
+        ((eps, momentum),) = options
+        return self.emit(
+            '_dfn_combine',
+            node['name'],
+            inputs,
+            terms=','.join(kinds),
+            outputs=outputs,
+            relu=relu,
+            train=int(self.train),
+            eps=eps,
+            momentum=momentum,
+        )
 
     def _normalised(self, bn):
         conv = self.source(bn)
@@ -185,9 +234,15 @@ class Rewriter(graph.Rewriter):
         """Add one convolution after another to the sum of the maps; the last has the ReLU."""
         for number, (_, scale, conv) in enumerate(convs):
             last = number == len(convs) - 1
-            out = self.emit('_dfn_folded_convolution', node['name'] if last else conv['name'],
-                            self._inputs(conv) + [entry for entry, _ in maps], maps=','.join(repr(factor) for _, factor in maps),
-                            scale=scale, relu=int(relu and last), **_geometry(conv))
+            out = self.emit(
+                '_dfn_folded_convolution',
+                node['name'] if last else conv['name'],
+                self._inputs(conv) + [entry for entry, _ in maps],
+                maps=','.join(repr(factor) for _, factor in maps),
+                scale=scale,
+                relu=int(relu and last),
+                **_geometry(conv),
+            )
             maps = [(out, 1.0)]
         return out
 
@@ -198,7 +253,9 @@ def _without_repeats(terms):
     for kind, scale, what in terms:
         if kind == 'map':
             maps[tuple(what)] = maps.get(tuple(what), 0.0) + scale
-    return [('map', scale, list(entry)) for entry, scale in maps.items()] + [term for term in terms if term[0] != 'map']
+    return [('map', scale, list(entry)) for entry, scale in maps.items()] + [
+        term for term in terms if term[0] != 'map'
+    ]
 
 
 def _geometry(conv):
@@ -206,7 +263,11 @@ def _geometry(conv):
     attrs = conv['attrs']
     kernel, stride = (literal_eval(attrs[name]) for name in ('kernel', 'stride'))
     known = set(attrs) <= CONVOLUTION and kernel in ((1, 1), (3, 3)) and len(set(stride)) == 1
-    if not known or literal_eval(attrs['pad']) != (kernel[0] // 2,) * 2 or int(attrs['num_filter']) % LANES:
+    if (
+        not known
+        or literal_eval(attrs['pad']) != (kernel[0] // 2,) * 2
+        or int(attrs['num_filter']) % LANES
+    ):
         raise Unsupported('convolution %s' % conv['name'])
     return {'kernel': kernel[0], 'stride': stride[0], 'outputs': attrs['num_filter']}
 

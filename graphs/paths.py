@@ -4,6 +4,7 @@ A path through the graph is one network of the tandem ensemble (section 3.1). Co
 graph itself: a weighted layer adds 1 to the depth of every path through it, and a sum unites the
 paths of its terms. Numbers are Python integers, so that 2**96 paths are counted exactly.
 """
+
 import json
 import math
 from collections import Counter
@@ -49,4 +50,6 @@ def mean_and_deviation(counts):
     first = sum(depth * count for depth, count in counts.items())
     second = sum(depth * depth * count for depth, count in counts.items())
     # In whole numbers up to the last step: the counts may be beyond what a float holds.
-    return float(Fraction(first, size)), math.sqrt(Fraction(second * size - first * first, size * size))
+    return float(Fraction(first, size)), math.sqrt(
+        Fraction(second * size - first * first, size * size)
+    )

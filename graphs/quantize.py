@@ -1,4 +1,5 @@
 """A folded network in 8-bit integers, by MXNet's own quantisation on oneDNN; for inference on the CPU."""
+
 import contextlib
 import itertools
 import logging
@@ -23,15 +24,29 @@ def int8(symbol, arg, aux, batches):
         Of the training set; a few are run to find the range of every layer's output.
     """
     some = list(itertools.islice(batches, BATCHES))
-    images, labels = (numpy.concatenate([getattr(batch, part)[0].asnumpy() for batch in some]) for part in ('data', 'label'))
-    calibration = mx.io.NDArrayIter(images, labels, len(some[0].label[0]), label_name='softmax_label')
+    images, labels = (
+        numpy.concatenate([getattr(batch, part)[0].asnumpy() for batch in some])
+        for part in ('data', 'label')
+    )
+    calibration = mx.io.NDArrayIter(
+        images, labels, len(some[0].label[0]), label_name='softmax_label'
+    )
     quiet = logging.getLogger('quantize')
     quiet.setLevel(logging.ERROR)
     with _silence():
         fused = symbol.get_backend_symbol(BACKEND)
         symbol, arg, aux = mx.contrib.quantization.quantize_model(
-            fused, arg, aux, label_names=('softmax_label',), ctx=mx.cpu(), calib_mode='naive', calib_data=calibration,
-            num_calib_examples=len(labels), quantized_dtype='auto', logger=quiet)
+            fused,
+            arg,
+            aux,
+            label_names=('softmax_label',),
+            ctx=mx.cpu(),
+            calib_mode='naive',
+            calib_data=calibration,
+            num_calib_examples=len(labels),
+            quantized_dtype='auto',
+            logger=quiet,
+        )
         return symbol.get_backend_symbol(BACKEND), arg, aux
 
 

@@ -16,7 +16,9 @@ class Routes:
         """Return the numbers of the convolutions that read an entry, none if it is an input of the graph."""
         if self.old[entry[0]]['op'] == 'null':
             return []
-        return [number for number in self.readers[entry[0]] if self.old[number]['op'] == 'Convolution']
+        return [
+            number for number in self.readers[entry[0]] if self.old[number]['op'] == 'Convolution'
+        ]
 
     def before(self, entry, reader=None):
         """Return the convolution that takes the gradient of an entry from a reader (None: no convolution).
@@ -24,11 +26,19 @@ class Routes:
         None for the first of the chain, and where there is no chain: MXNet has that gradient.
         """
         chain = self.chain(entry)
-        place = len(chain) if reader is None else [self.old[number] for number in chain].index(reader) if chain else 0
+        place = (
+            len(chain)
+            if reader is None
+            else [self.old[number] for number in chain].index(reader)
+            if chain
+            else 0
+        )
         return chain[place - 1] if place else None
 
     def passes(self, conv):
         """Return whether a convolution takes gradients of other readers."""
         entry = conv['inputs'][0]
         chain = self.chain(entry)
-        return bool(chain) and (self.old[chain[-1]] is not conv or len(self.readers[entry[0]]) > len(chain))
+        return bool(chain) and (
+            self.old[chain[-1]] is not conv or len(self.readers[entry[0]]) > len(chain)
+        )

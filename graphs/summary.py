@@ -1,4 +1,5 @@
 """What a network consists of: weighted layers, parameters, multiply-adds."""
+
 from collections import namedtuple
 
 from graphs.paths import WEIGHTED, nodes
@@ -16,8 +17,11 @@ def shapes(symbol, image=(3, 32, 32)):
 def parameters(symbol, image=(3, 32, 32)):
     """Return the number of trained numbers: weights, biases, BatchNorm's gamma and beta."""
     arguments, _, _ = symbol.infer_shape(data=(1,) + tuple(image))
-    return sum(_size(shape) for name, shape in zip(symbol.list_arguments(), arguments)
-               if name not in ('data', 'softmax_label'))
+    return sum(
+        _size(shape)
+        for name, shape in zip(symbol.list_arguments(), arguments)
+        if name not in ('data', 'softmax_label')
+    )
 
 
 def layers(symbol, image=(3, 32, 32)):
@@ -35,15 +39,24 @@ def _layer(node, graph, shape):
     weight = shape[graph[node['inputs'][1][0]]['name']]
     own = [graph[source]['name'] for source, _, _ in node['inputs'][1:]]
     positions = _size(output[1:])
-    return Layer(node['name'], _kind(node, weight), output, sum(_size(shape[name]) for name in own),
-                 _size(weight) * positions)
+    return Layer(
+        node['name'],
+        _kind(node, weight),
+        output,
+        sum(_size(shape[name]) for name in own),
+        _size(weight) * positions,
+    )
 
 
 def _kind(node, weight):
     if node['op'] == 'FullyConnected':
         return 'fully connected'
     stride = node['attrs'].get('stride', '(1, 1)').strip('()').split(',')[0]
-    return '%dx%d convolution%s' % (weight[2], weight[3], '' if stride == '1' else ', stride ' + stride)
+    return '%dx%d convolution%s' % (
+        weight[2],
+        weight[3],
+        '' if stride == '1' else ', stride ' + stride,
+    )
 
 
 def _size(shape):

@@ -1,4 +1,5 @@
 """Batches for training and evaluation, from .rec files through MXNet's ImageRecordIter."""
+
 import os
 
 import numpy
@@ -36,7 +37,9 @@ class Batches:
     def __init__(self, folder, dataset, batch, seed=0, threads=1, part=(0, 1)):
         self.dataset, self.batch, self.seed, self.part = dataset, batch, seed, part
         self.shape = dataset.shape
-        self._train = Records(os.path.join(folder, 'train.rec'), dataset, batch, threads, part, shuffle_seed=seed)
+        self._train = Records(
+            os.path.join(folder, 'train.rec'), dataset, batch, threads, part, shuffle_seed=seed
+        )
         self._test = Records(os.path.join(folder, 'test.rec'), dataset, batch, threads, part)
         self.train_images, self.test_images = self._train.total, self._test.total
 
@@ -89,17 +92,35 @@ class Records:
         self.total = records.check(path, dataset.classes, None if dataset.short else records.SHAPE)
         batch = min(batch, self.total) if shrink else batch
         rank, size = part
-        most = -(-self.total // size)  # MXNet gives so many to each worker, and the last what remains
+        most = -(
+            -self.total // size
+        )  # MXNet gives so many to each worker, and the last what remains
         self.images, self.passes = min(most, max(0, self.total - rank * most)), -(-most // batch)
         if batch > self.images:
-            raise UserError('--batch-size %d: %s has %d images%s; take a smaller batch' % (
-                batch * size, path, self.total, '' if size == 1 else ', %d for worker %d of %d' % (self.images, rank, size)))
+            raise UserError(
+                '--batch-size %d: %s has %d images%s; take a smaller batch'
+                % (
+                    batch * size,
+                    path,
+                    self.total,
+                    '' if size == 1 else ', %d for worker %d of %d' % (self.images, rank, size),
+                )
+            )
         self.batch, self.number = batch, 0
         self.options = dict(
-            path_imgrec=path, data_shape=dataset.shape, batch_size=batch, preprocess_threads=threads, verbose=False,
-            label_name='softmax_label', round_batch=False, **_statistics(dataset))
+            path_imgrec=path,
+            data_shape=dataset.shape,
+            batch_size=batch,
+            preprocess_threads=threads,
+            verbose=False,
+            label_name='softmax_label',
+            round_batch=False,
+            **_statistics(dataset),
+        )
         if size > 1 or shuffle_seed is not None:
-            self.options.update(path_imgidx=os.path.splitext(path)[0] + '.idx', num_parts=size, part_index=rank)
+            self.options.update(
+                path_imgidx=os.path.splitext(path)[0] + '.idx', num_parts=size, part_index=rank
+            )
         if shuffle_seed is not None:
             self.options.update(shuffle=True)
         elif dataset.short:
@@ -115,12 +136,18 @@ class Records:
             batch.pad = max(0, seen - self.images)
             if head is None:
                 # Here lies the filling; it is kept only where it will be needed.
-                head = [array.copy() for array in batch.data + batch.label] if self.passes * self.batch > self.images else []
+                head = (
+                    [array.copy() for array in batch.data + batch.label]
+                    if self.passes * self.batch > self.images
+                    else []
+                )
             if batch.pad:
                 for array, filling in zip(batch.data + batch.label, head):
                     array[-short:] = filling[:short]
             yield batch
-        for _ in range(self.passes - seen // self.batch):  # a worker with fewer images than the others
+        for _ in range(
+            self.passes - seen // self.batch
+        ):  # a worker with fewer images than the others
             yield mx.io.DataBatch(head[:1], head[1:], pad=self.batch)
 
     def _decoded(self, number):
@@ -129,7 +156,9 @@ class Records:
             yield from self.iterator
         except mx.MXNetError:  # of JPEG files ``records.check`` sees the header only
             path = self.options['path_imgrec']
-            raise UserError(f'{path} holds an image that does not decode: "{command("data/verify.py", path)}" says which')
+            raise UserError(
+                f'{path} holds an image that does not decode: "{command("data/verify.py", path)}" says which'
+            )
 
     def _begin(self, number):
         # Each reset shuffles anew, from what the shuffle before has left of the generator.
@@ -140,7 +169,6 @@ class Records:
             self.iterator.reset()
             self.number += 1
 
-
     def _seeds(self, number):
         """Return what decides the order of a first pass, and how photographs are cropped from then on.
 
@@ -150,7 +178,10 @@ class Records:
             return {}
         if not self.dataset.short:
             return {'seed': _int32(self.seed)}
-        return dict(photographs.for_training(self.dataset, _int32(self.seed, number, self.rank)), seed=_int32(self.seed, number))
+        return dict(
+            photographs.for_training(self.dataset, _int32(self.seed, number, self.rank)),
+            seed=_int32(self.seed, number),
+        )
 
 
 def _int32(*words):
@@ -158,8 +189,11 @@ def _int32(*words):
 
 
 def _statistics(dataset):
-    return {'%s_%s' % (kind, channel): value for kind, values in (('mean', dataset.mean), ('std', dataset.std))
-            for channel, value in zip('rgb', values)}
+    return {
+        '%s_%s' % (kind, channel): value
+        for kind, values in (('mean', dataset.mean), ('std', dataset.std))
+        for channel, value in zip('rgb', values)
+    }
 
 
 def crop_and_mirror(images, random):

@@ -1,4 +1,5 @@
 """The data sets: their classes, normalisation, and how the paper trains on each (sections 6.1, 6.2)."""
+
 import hashlib
 import os
 from collections import namedtuple
@@ -13,21 +14,35 @@ from system.errors import UserError, command, printable
 # epochs: the paper's. names: the classes in the order of their labels, empty where they are many.
 # size: height and width that a network sees, in pixels. short: of photographs, which have all sizes, the shorter
 # side of what is packed; None where the images are packed as the networks see them.
-Dataset = namedtuple('Dataset', 'classes mean std augment epochs names size short', defaults=(32, None))
+Dataset = namedtuple(
+    'Dataset', 'classes mean std augment epochs names size short', defaults=(32, None)
+)
 Dataset.shape = property(lambda self: (3, self.size, self.size))
 # With few classes the top-5 error of small images says nothing and is not reported.
 Dataset.top5 = property(lambda self: self.classes >= 100 or self.short is not None)
 
 _CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'
-_FASHION = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag',
-            'Ankle boot']
+_FASHION = [
+    'T-shirt/top',
+    'Trouser',
+    'Pullover',
+    'Dress',
+    'Coat',
+    'Sandal',
+    'Shirt',
+    'Sneaker',
+    'Bag',
+    'Ankle boot',
+]
 
 DATASETS = {
-    'cifar10': Dataset(10, (125.307, 122.950, 113.865), (62.993, 62.089, 66.705), True, 400,
-                       _CIFAR10.split()),
+    'cifar10': Dataset(
+        10, (125.307, 122.950, 113.865), (62.993, 62.089, 66.705), True, 400, _CIFAR10.split()
+    ),
     'cifar100': Dataset(100, (129.304, 124.070, 112.434), (68.170, 65.392, 70.418), True, 400, []),
-    'svhn': Dataset(10, (111.609, 113.161, 120.565), (50.498, 51.259, 50.244), False, 40,
-                    list('0123456789')),
+    'svhn': Dataset(
+        10, (111.609, 113.161, 120.565), (50.498, 51.259, 50.244), False, 40, list('0123456789')
+    ),
     # Not in the paper: length, augmentation and the measured statistics of the padded images are ours.
     'fashion-mnist': Dataset(10, (55.845,) * 3, (84.612,) * 3, True, 40, _FASHION),
     'sample': Dataset(10, (56.100,) * 3, (84.945,) * 3, False, 8, _FASHION),
@@ -35,7 +50,9 @@ DATASETS = {
 
 
 # Photographs (section 6.5): the statistics of ImageNet's, with their shorter side at 480.
-PHOTOGRAPHS = Dataset(None, (123.370, 112.757, 99.406), (68.998, 66.093, 68.292), 'paper', 100, (), 224, 480)
+PHOTOGRAPHS = Dataset(
+    None, (123.370, 112.757, 99.406), (68.998, 66.093, 68.292), 'paper', 100, (), 224, 480
+)
 
 
 def get(name, data_dir='data', size=None):
@@ -58,13 +75,18 @@ def get(name, data_dir='data', size=None):
     if name in DATASETS:
         return DATASETS[name]
     from recordio import manifest
+
     known = manifest.read(os.path.join(data_dir, name)) if name == os.path.basename(name) else None
     if not known or 'short_side' not in known or 'classes' not in known:
-        raise UserError('no data set is called %r: there are %s, and those of photographs that '
-                        '"%s imagenet" or "folder" has written to %s'
-                        % (name, ', '.join(sorted(DATASETS)), command('data/prepare.py'), data_dir))
+        raise UserError(
+            'no data set is called %r: there are %s, and those of photographs that '
+            '"%s imagenet" or "folder" has written to %s'
+            % (name, ', '.join(sorted(DATASETS)), command('data/prepare.py'), data_dir)
+        )
     names, short = [printable(each) for each in known['classes']], int(known['short_side'])
-    return PHOTOGRAPHS._replace(classes=len(names), names=names, size=size or PHOTOGRAPHS.size, short=short)
+    return PHOTOGRAPHS._replace(
+        classes=len(names), names=names, size=size or PHOTOGRAPHS.size, short=short
+    )
 
 
 def identity(folder):
@@ -90,9 +112,12 @@ def identity(folder):
     """
     from system import files
     from recordio import manifest
+
     if os.path.lexists(os.path.join(folder, manifest.WORK, manifest.NAME)):
-        raise UserError(f'{folder} has files of two conversions, since the last one was stopped: '
-                        f'"{manifest.again(folder)}" brings it to its end')
+        raise UserError(
+            f'{folder} has files of two conversions, since the last one was stopped: '
+            f'"{manifest.again(folder)}" brings it to its end'
+        )
     known = manifest.read(folder)
     if known is None:
         return _identity_of_records(folder)
@@ -102,21 +127,30 @@ def identity(folder):
     for name in ('train.rec', 'test.rec'):
         path = os.path.join(folder, name)
         if not os.path.isfile(path) or os.path.getsize(path) != known['files'][name]['bytes']:
-            raise UserError(f'{path} is not the file that {manifest.NAME} beside it describes: '
-                            f'make it again with "{manifest.again(folder, "--force")}"')
+            raise UserError(
+                f'{path} is not the file that {manifest.NAME} beside it describes: '
+                f'make it again with "{manifest.again(folder, "--force")}"'
+            )
     path = os.path.join(folder, manifest.NAME)
-    return {'manifest_sha256': files.digest_of(path, hashlib.sha256()),
-            'train_images': manifest.images(known, 'train'),
-            'test_images': manifest.images(known, 'test'),
-            'classes': max(len(counts) for counts in known['splits'].values()),
-            'official': known.get('official', False)}
+    return {
+        'manifest_sha256': files.digest_of(path, hashlib.sha256()),
+        'train_images': manifest.images(known, 'train'),
+        'test_images': manifest.images(known, 'test'),
+        'classes': max(len(counts) for counts in known['splits'].values()),
+        'official': known.get('official', False),
+    }
 
 
 def _identity_of_records(folder):
     from recordio import records
+
     paths = [os.path.join(folder, name) for name in ('train.rec', 'test.rec')]
     train, test = (records.labels(path) for path in paths)
     digest = hashlib.sha256(''.join(records.digest(path) for path in paths).encode())
-    return {'manifest_sha256': digest.hexdigest(), 'train_images': len(train),
-            'test_images': len(test), 'classes': int(max(train.max(), test.max())) + 1,
-            'official': False}
+    return {
+        'manifest_sha256': digest.hexdigest(),
+        'train_images': len(train),
+        'test_images': len(test),
+        'classes': int(max(train.max(), test.max())) + 1,
+        'official': False,
+    }

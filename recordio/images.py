@@ -5,6 +5,7 @@ to an image whose lower half is grey. So format, size and end are looked at here
 compared with ``MOST_PIXELS``, before anything is decoded. OpenCV's own limit would not do: it is
 read once, when OpenCV is imported, and MXNet imports it too.
 """
+
 import io
 import os
 import re
@@ -58,8 +59,10 @@ def read(path):
     try:
         return decode(data)
     except ValueError as error:
-        raise UserError(f'{path} is not an image that can be used, because {error}: name a whole '
-                        f'PNG or JPEG of at most {MOST_PIXELS >> 20} megapixels') from None
+        raise UserError(
+            f'{path} is not an image that can be used, because {error}: name a whole '
+            f'PNG or JPEG of at most {MOST_PIXELS >> 20} megapixels'
+        ) from None
 
 
 def _content(path):
@@ -71,16 +74,19 @@ def _content(path):
         if not stat.S_ISREG(kind.st_mode):
             raise UserError(f'{path} is a pipe or a device: save the image as a file first')
         if kind.st_size > MOST_BYTES:
-            raise UserError(f'{path} is too large, with more than {MOST_BYTES >> 20} MB: scale the '
-                            'image down first')
+            raise UserError(
+                f'{path} is too large, with more than {MOST_BYTES >> 20} MB: scale the '
+                'image down first'
+            )
         # Python opens what it names itself; OpenCV takes no name that the locale cannot spell.
         with open(path, 'rb') as file:
             return file.read(MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f'{path} is not there: name an image file') from None
     except PermissionError:
-        raise UserError(f'{path} may not be read: change its permissions, or name a copy of your '
-                        'own') from None
+        raise UserError(
+            f'{path} may not be read: change its permissions, or name a copy of your own'
+        ) from None
 
 
 class Truncated(ValueError):
@@ -117,6 +123,7 @@ def decode(data, whole=True):
 
 def _by_pillow(data):
     from PIL import Image, ImageOps  # imported here, because PNG and JPEG do without
+
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:
@@ -176,11 +183,11 @@ def _png(data):
     for number in range(MOST_CHUNKS):
         if at + 12 > len(data):
             raise ValueError('the PNG ends too early')
-        length, = struct.unpack_from('>I', data, at)
-        kind, end = data[at + 4:at + 8], at + 8 + length
+        (length,) = struct.unpack_from('>I', data, at)
+        kind, end = data[at + 4 : at + 8], at + 8 + length
         if end + 4 > len(data):
             raise ValueError('the PNG is damaged or ends too early')
-        if zlib.crc32(data[at + 4:end]) != struct.unpack_from('>I', data, end)[0]:
+        if zlib.crc32(data[at + 4 : end]) != struct.unpack_from('>I', data, end)[0]:
             raise ValueError('the PNG is damaged')
         if (kind == b'IHDR' and length == 13) != (number == 0):
             raise ValueError('the PNG does not begin with its size')

@@ -1,4 +1,5 @@
 """A .rec file looked at from outside, before MXNet's C++ reader, which can abort on a damaged one."""
+
 import hashlib
 import os
 import struct
@@ -9,10 +10,12 @@ from system import files
 from recordio import images, manifest
 from system.errors import UserError
 
-MAGIC = 0xced7230a
+MAGIC = 0xCED7230A
 FRAME, LEAST = 8, 24  # bytes: magic and length; the header of an image, flag, label and two numbers
 SHAPE = (32, 32, 3)
-MOST_BYTES = 2 << 30  # of a larger file records of so many are looked at, evenly spread: ImageNet's has 150 GB
+MOST_BYTES = (
+    2 << 30
+)  # of a larger file records of so many are looked at, evenly spread: ImageNet's has 150 GB
 BLOCKS = 1024  # stretches of a megabyte of a larger file that its digest is made of
 
 
@@ -51,19 +54,30 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
         _damaged(path)
     ends = numpy.append(offsets[1:], len(content))
     share = min(1, most / len(content))
-    chosen = numpy.unique(numpy.linspace(0, total - 1, max(2, int(total * share))).round().astype(int))
+    chosen = numpy.unique(
+        numpy.linspace(0, total - 1, max(2, int(total * share))).round().astype(int)
+    )
     offsets, ends = offsets[chosen], ends[chosen]
     _check_frames(path, content, offsets, ends)
-    _check_labels(path, _words(content, offsets + FRAME, '<u4'), _words(content, offsets + FRAME + 4, '<f4'), classes)
+    _check_labels(
+        path,
+        _words(content, offsets + FRAME, '<u4'),
+        _words(content, offsets + FRAME + 4, '<f4'),
+        classes,
+    )
     for number, (_, image) in zip(chosen, _images(content, offsets)):
         try:
             found = images.shape_of(image)
         except ValueError as error:
-            raise UserError('%s: image %d of %d cannot be read (%s): %s'
-                            % (path, number + 1, total, error, again(path)))
+            raise UserError(
+                '%s: image %d of %d cannot be read (%s): %s'
+                % (path, number + 1, total, error, again(path))
+            )
         if shape and found != shape:
-            raise UserError('%s: image %d of %d has height, width and channels %s and must have %s: convert the images first, '
-                            'see data/README.md' % (path, number + 1, total, found, shape))
+            raise UserError(
+                '%s: image %d of %d has height, width and channels %s and must have %s: convert the images first, '
+                'see data/README.md' % (path, number + 1, total, found, shape)
+            )
     return total
 
 
@@ -75,9 +89,9 @@ def labelled_images(path):
 def _images(content, offsets):
     content = memoryview(content)
     for offset in offsets.tolist():
-        word, = struct.unpack_from('<I', content, offset + 4)
+        (word,) = struct.unpack_from('<I', content, offset + 4)
         end = offset + FRAME + (word & (1 << 29) - 1)
-        whole = content[offset + FRAME:end] if not word >> 29 else _joined(content, offset)
+        whole = content[offset + FRAME : end] if not word >> 29 else _joined(content, offset)
         yield struct.unpack_from('<f', whole, 4)[0], whole[LEAST:]
 
 
@@ -125,7 +139,12 @@ def write(file, number, label, image):
     starts = [0] + [cut + len(magic) for cut in cuts]
     for number, (start, end) in enumerate(zip(starts, cuts + [len(payload)])):
         kind = 0 if not cuts else 1 if not number else 3 if number == len(cuts) else 2
-        file.write(magic + struct.pack('<I', kind << 29 | end - start) + payload[start:end] + bytes(-(end - start) % 4))
+        file.write(
+            magic
+            + struct.pack('<I', kind << 29 | end - start)
+            + payload[start:end]
+            + bytes(-(end - start) % 4)
+        )
 
 
 def _joined(content, offset):
@@ -134,9 +153,13 @@ def _joined(content, offset):
     while not parts or part < 3:  # 1: the first, 2: one in the middle, 3: the last
         magic, word = struct.unpack_from('<II', content, offset)
         part, length = word >> 29, word & (1 << 29) - 1
-        if magic != MAGIC or part != (1 if not parts else max(part, 2)) or offset + FRAME + length > len(content):
+        if (
+            magic != MAGIC
+            or part != (1 if not parts else max(part, 2))
+            or offset + FRAME + length > len(content)
+        ):
             return b'\0' * LEAST
-        parts.append(bytes(content[offset + FRAME:offset + FRAME + length]))
+        parts.append(bytes(content[offset + FRAME : offset + FRAME + length]))
         offset += FRAME + (length + 3) // 4 * 4
     return struct.pack('<I', MAGIC).join(parts)
 
@@ -145,14 +168,21 @@ def _offsets(path):
     index = os.path.splitext(path)[0] + '.idx'
     for name in (path, index):
         if not os.path.isfile(name):
-            raise UserError('%s is not there: make it with "%s", or name its folder with --data-dir'
-                            % (name, manifest.again(os.path.dirname(os.path.abspath(path)))))
+            raise UserError(
+                '%s is not there: make it with "%s", or name its folder with --data-dir'
+                % (name, manifest.again(os.path.dirname(os.path.abspath(path))))
+            )
     offsets = numpy.empty((0, 2))
     if os.path.getsize(path) and os.path.getsize(index):
         try:
             with open(index) as file:
-                offsets = numpy.array([[int(word) for word in line.split()] for line in file], numpy.int64)
-        except (ValueError, OverflowError):  # letters, lines of different lengths, numbers beyond 64 bits
+                offsets = numpy.array(
+                    [[int(word) for word in line.split()] for line in file], numpy.int64
+                )
+        except (
+            ValueError,
+            OverflowError,
+        ):  # letters, lines of different lengths, numbers beyond 64 bits
             pass
     if offsets.shape[1:] != (2,) or not len(offsets):
         raise UserError('%s or %s is empty or damaged: %s' % (path, index, again(path)))
@@ -164,7 +194,12 @@ def _check_frames(path, content, offsets, ends):
     parted = length >> 29  # a payload that contains the magic number is stored in several parts
     length &= (1 << 29) - 1
     whole = offsets + FRAME + (length + 3) // 4 * 4 == ends
-    if (magic != MAGIC).any() or not (whole | (parted == 1)).all() or (parted > 1).any() or (length < LEAST).any():
+    if (
+        (magic != MAGIC).any()
+        or not (whole | (parted == 1)).all()
+        or (parted > 1).any()
+        or (length < LEAST).any()
+    ):
         _damaged(path)
 
 
@@ -175,12 +210,17 @@ def _words(content, at, kind):
 def _check_labels(path, flags, labels, classes):
     if flags.any():
         raise UserError(f'{path} holds images with several labels, or is damaged: {again(path)}')
-    wrong = labels[~((labels >= 0) & (labels < (classes or 1 << 24)) & (labels == numpy.floor(labels)))]
+    wrong = labels[
+        ~((labels >= 0) & (labels < (classes or 1 << 24)) & (labels == numpy.floor(labels)))
+    ]
     if len(wrong):
-        raise UserError('%s holds the label %g, and this data set has the classes 0 to %d: choose the '
-                        'data set it was made from with --dataset' % (path, wrong[0], (classes or 1 << 24) - 1))
+        raise UserError(
+            '%s holds the label %g, and this data set has the classes 0 to %d: choose the '
+            'data set it was made from with --dataset' % (path, wrong[0], (classes or 1 << 24) - 1)
+        )
 
 
 def _damaged(path):
-    raise UserError(f'{path} is truncated or damaged, or its .idx belongs to another file: '
-                    f'{again(path)}')
+    raise UserError(
+        f'{path} is truncated or damaged, or its .idx belongs to another file: {again(path)}'
+    )

@@ -1,4 +1,5 @@
 """Curves from logs: the runs of one setting become a mean and a range over their epochs."""
+
 from typing import NamedTuple
 
 import numpy
@@ -8,16 +9,29 @@ from report import repetition
 from system.errors import UserError
 
 # mr-late and mr-relu are DFN-MR's other endings, see symbols/mr.py and log.upgraded.
-NAMES = {'plain': 'Plain', 'resnet': 'ResNet', 'il': 'DFN-IL', 'mr': 'DFN-MR',
-         'mr-late': 'DFN-MR (late)', 'mr-relu': 'DFN-MR (ReLU)', 'side': 'side',
-         'fuse3': 'N_f3', 'fuse6': 'N_f6', 'ensemble8': 'Ensemble-8', 'ensemble7': 'Ensemble-7',
-         'separate8': 'Ensemble-8 without sharing', 'dfn1': 'DFN1', 'dfn2': 'DFN2'}
+NAMES = {
+    'plain': 'Plain',
+    'resnet': 'ResNet',
+    'il': 'DFN-IL',
+    'mr': 'DFN-MR',
+    'mr-late': 'DFN-MR (late)',
+    'mr-relu': 'DFN-MR (ReLU)',
+    'side': 'side',
+    'fuse3': 'N_f3',
+    'fuse6': 'N_f6',
+    'ensemble8': 'Ensemble-8',
+    'ensemble7': 'Ensemble-7',
+    'separate8': 'Ensemble-8 without sharing',
+    'dfn1': 'DFN1',
+    'dfn2': 'DFN2',
+}
 KEYS = ('train_loss', 'train_error', 'train_top5', 'test_loss', 'test_error', 'test_top5')
 GAP = (30, 55)  # epochs between which section 6.5 compares DFN-MR with ResNet-101
 
 
 class Curves(NamedTuple):
     """The mean curves of the runs of one setting, with their range."""
+
     setting: dict  # see repetition.setting_of
     runs: int  # how many there are
     epochs: numpy.ndarray  # from 1
@@ -61,8 +75,9 @@ def group(paths):
         A file is no log, is named twice, or none has an epoch yet.
     """
     runs = repetition.read(paths)
-    notes = [f'{run.path} has no finished epoch yet and is left out'
-             for run in runs if not run.records]
+    notes = [
+        f'{run.path} has no finished epoch yet and is left out' for run in runs if not run.records
+    ]
     groups, twins = repetition.group([run for run in runs if run.records])
     if not groups:
         raise UserError('no log has a finished epoch yet: wait for one')
@@ -70,8 +85,11 @@ def group(paths):
     for setting, members in groups:
         finished = [run for run in members if run.finished]
         if finished:
-            notes += [f'{run.path} is not finished and is left out: others of its setting are'
-                      for run in members if not run.finished]
+            notes += [
+                f'{run.path} is not finished and is left out: others of its setting are'
+                for run in members
+                if not run.finished
+            ]
         found.append(_mean(setting, finished or members))
     return sorted(found, key=_order), notes + twins
 
@@ -92,9 +110,10 @@ def _mean(setting, runs):
             continue
         values = numpy.full((len(runs), length), numpy.nan)
         for row, run in zip(values, runs):
-            row[:len(run.records)] = [record[key] for record in run.records]
-        curves[key] = tuple(of(values, axis=0)
-                            for of in (numpy.nanmean, numpy.nanmin, numpy.nanmax))
+            row[: len(run.records)] = [record[key] for record in run.records]
+        curves[key] = tuple(
+            of(values, axis=0) for of in (numpy.nanmean, numpy.nanmin, numpy.nanmax)
+        )
     return Curves(setting, len(runs), numpy.arange(1, length + 1), curves)
 
 
@@ -121,8 +140,10 @@ def gaps(found):
     for resnet in found:
         for mr in found:
             pair = resnet.network == 'resnet' and mr.network in ('mr', 'mr-relu')
-            images = [[each.setting.get(key) for key in ('dataset', 'data', 'image_size')]
-                      for each in (resnet, mr)]
+            images = [
+                [each.setting.get(key) for key in ('dataset', 'data', 'image_size')]
+                for each in (resnet, mr)
+            ]
             if pair and repetition.is_photographs(mr.setting) and images[0] == images[1]:
                 said.append(_gap(resnet, mr))
     return said
@@ -132,11 +153,15 @@ def _gap(resnet, mr):
     first, last = GAP
     last = min(last, len(resnet.epochs), len(mr.epochs))
     if last < first:
-        return (f'{resnet.title} and {mr.deep_name} share {last} epochs: the paper compares '
-                f'epochs {first} to {GAP[1]}')
+        return (
+            f'{resnet.title} and {mr.deep_name} share {last} epochs: the paper compares '
+            f'epochs {first} to {GAP[1]}'
+        )
     part = slice(first - 1, last)
     lower = (resnet.curves['test_error'][0][part] - mr.curves['test_error'][0][part]).mean()
     where = 'lower' if lower >= 0 else 'higher'
-    return (f'{mr.title}: top-1 validation error {abs(lower):.2f} points {where} than that of '
-            f'{resnet.deep_name}, mean of epochs {first} to {last} '
-            f'(the paper: about 5 lower, epochs {first} to {GAP[1]})')
+    return (
+        f'{mr.title}: top-1 validation error {abs(lower):.2f} points {where} than that of '
+        f'{resnet.deep_name}, mean of epochs {first} to {last} '
+        f'(the paper: about 5 lower, epochs {first} to {GAP[1]})'
+    )

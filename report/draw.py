@@ -2,6 +2,7 @@
 
 A trapezoid is a layer with stride 2, a dashed arrow leads through a projection, and + is a sum.
 """
+
 import os
 import subprocess
 
@@ -32,8 +33,12 @@ def side_by_side(panels):
 
 def _empty(title):
     import graphviz
-    return graphviz.Digraph(graph_attr={'label': title, 'labelloc': 't', 'ranksep': '0.25'},
-                            node_attr={'fontname': 'Helvetica', 'fontsize': '10'}, edge_attr={'arrowsize': '0.6'})
+
+    return graphviz.Digraph(
+        graph_attr={'label': title, 'labelloc': 't', 'ranksep': '0.25'},
+        node_attr={'fontname': 'Helvetica', 'fontsize': '10'},
+        edge_attr={'arrowsize': '0.6'},
+    )
 
 
 def _fill(drawing, symbol, prefix=''):
@@ -70,15 +75,20 @@ def _is_projection(node):
 
 def _shape(node):
     stride = node['attrs'].get('stride', '(1, 1)')
-    return {'shape': 'invtrapezium' if '2' in stride else 'box', 'style': 'filled',
-            'fillcolor': '#d8e6f3' if node['op'] == 'Convolution' else '#f0f0f0'}
+    return {
+        'shape': 'invtrapezium' if '2' in stride else 'box',
+        'style': 'filled',
+        'fillcolor': '#d8e6f3' if node['op'] == 'Convolution' else '#f0f0f0',
+    }
 
 
 def _label(node):
     if node['op'] == 'FullyConnected':
         return 'FC %s' % node['attrs']['num_hidden']
-    return '%s conv, %s' % (node['attrs']['kernel'].strip('()').replace(', ', 'x'),
-                            node['attrs']['num_filter'])
+    return '%s conv, %s' % (
+        node['attrs']['kernel'].strip('()').replace(', ', 'x'),
+        node['attrs']['num_filter'],
+    )
 
 
 def save(drawing, path, overwrite=False):
@@ -93,15 +103,20 @@ def save(drawing, path, overwrite=False):
         graphviz's ``dot`` is not installed or fails, or the format is not one of the three.
     """
     import graphviz
+
     ending = os.path.splitext(path)[1]
     if ending not in ('.pdf', '.png', '.svg'):
         raise UserError('%s: end the name of the drawing in .pdf, .png or .svg' % path)
     try:
         content = drawing.pipe(format=ending[1:])
     except graphviz.backend.ExecutableNotFound:
-        raise UserError("drawing needs graphviz's program dot, which is not installed: install the "
-                        'package graphviz of your system, or leave --plot out')
+        raise UserError(
+            "drawing needs graphviz's program dot, which is not installed: install the "
+            'package graphviz of your system, or leave --plot out'
+        )
     except subprocess.CalledProcessError as error:
-        raise UserError(f"graphviz's program dot failed with status {error.returncode}: see what "
-                        'it said, or leave --plot out')
+        raise UserError(
+            f"graphviz's program dot failed with status {error.returncode}: see what "
+            'it said, or leave --plot out'
+        )
     files.write_output(path, content, overwrite)

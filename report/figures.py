@@ -1,4 +1,5 @@
 """Figures 8 and 12 of the paper, drawn with matplotlib."""
+
 import io
 import os
 
@@ -14,13 +15,32 @@ from system.errors import UserError  # noqa: E402
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; the paper's pair of
 # ResNet and DFN-MR differ in lightness too, and so in grey print.
-COLOURS = {'plain': '#000000', 'resnet': '#D55E00', 'il': '#009E73', 'mr': '#0072B2',
-           'mr-late': '#0072B2', 'mr-relu': '#0072B2', 'side': '#CC79A7', 'fuse3': '#56B4E9', 'fuse6': '#E69F00'}
+COLOURS = {
+    'plain': '#000000',
+    'resnet': '#D55E00',
+    'il': '#009E73',
+    'mr': '#0072B2',
+    'mr-late': '#0072B2',
+    'mr-relu': '#0072B2',
+    'side': '#CC79A7',
+    'fuse3': '#56B4E9',
+    'fuse6': '#E69F00',
+}
 OTHERS = ('#56B4E9', '#E69F00', '#CC79A7', '#000000', '#009E73', '#F0E442')
-STYLE = {'font.size': 8, 'axes.titlesize': 8, 'legend.fontsize': 7, 'lines.linewidth': 1.1, 'axes.grid': True,
-         'grid.alpha': 0.3, 'grid.linewidth': 0.5, 'axes.spines.top': False, 'axes.spines.right': False,
-         'pdf.fonttype': 42,  # TrueType, embedded: text stays text in a PDF
-         'svg.fonttype': 'path', 'savefig.dpi': 300}
+STYLE = {
+    'font.size': 8,
+    'axes.titlesize': 8,
+    'legend.fontsize': 7,
+    'lines.linewidth': 1.1,
+    'axes.grid': True,
+    'grid.alpha': 0.3,
+    'grid.linewidth': 0.5,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'pdf.fonttype': 42,  # TrueType, embedded: text stays text in a PDF
+    'svg.fonttype': 'path',
+    'savefig.dpi': 300,
+}
 COLUMN = 3.3  # inches: the width of a column of text
 FORMATS = ('.png', '.pdf', '.svg')
 MARKS = 9  # markers on a curve
@@ -32,8 +52,15 @@ def figure12(found):
     with pyplot.rc_context(STYLE):
         # One panel fills a column of text; several share its full page width of about twice that.
         width = COLUMN if len(columns) == 1 else max(2 * COLUMN, 1.7 * len(columns))
-        figure, axes = pyplot.subplots(2, len(columns), squeeze=False, sharex='col', sharey='row',
-                                       figsize=(width, 3.8), constrained_layout=True)
+        figure, axes = pyplot.subplots(
+            2,
+            len(columns),
+            squeeze=False,
+            sharex='col',
+            sharey='row',
+            figsize=(width, 3.8),
+            constrained_layout=True,
+        )
         for (key, members), (loss, error) in zip(columns.items(), axes.T):
             for curves, colour, label in zip(members, _colours(members), labels(members)):
                 _curve(loss, curves, 'train_loss', color=colour, label=label)
@@ -67,16 +94,27 @@ def figure8(found, top5=False):
     """
     for curves in found:
         if top5 and not {'train_top5', 'test_top5'} <= set(curves.curves):
-            raise UserError(f'{curves.title} has no top-5 error in its log (it is written for '
-                            'photographs, and else for 100 classes and more): leave --top5 out')
+            raise UserError(
+                f'{curves.title} has no top-5 error in its log (it is written for '
+                'photographs, and else for 100 classes and more): leave --top5 out'
+            )
     with pyplot.rc_context(STYLE):
-        figure, axis = pyplot.subplots(figsize=(COLUMN, 2.6 + 0.28 * len(found)),
-                                       constrained_layout=True)
+        figure, axis = pyplot.subplots(
+            figsize=(COLUMN, 2.6 + 0.28 * len(found)), constrained_layout=True
+        )
         for curves, colour, label in zip(found, _colours(found), labels(found)):
-            for part, word, style in (('train', 'training', {'linestyle': ':'}),
-                                      ('test', 'validation', _markers(curves))):
-                _curve(axis, curves, f'{part}_error', color=colour, **style,
-                       label=f'{label} {word} {_final(curves, part)}')
+            for part, word, style in (
+                ('train', 'training', {'linestyle': ':'}),
+                ('test', 'validation', _markers(curves)),
+            ):
+                _curve(
+                    axis,
+                    curves,
+                    f'{part}_error',
+                    color=colour,
+                    **style,
+                    label=f'{label} {word} {_final(curves, part)}',
+                )
                 if top5:
                     _curve(axis, curves, f'{part}_top5', color=colour, alpha=0.5, **style)
         axis.set_xlabel('epoch')
@@ -85,8 +123,13 @@ def figure8(found, top5=False):
         axis.set_title(', '.join(dict.fromkeys(map(_dataset, found))))
         both = any('test_top5' in curves.curves for curves in found)
         title = f'final {"(top-1, top-5)" if both else "top-1"} in %'
-        figure.legend(*axis.get_legend_handles_labels(), frameon=False, title_fontsize=7,
-                      title=title + (', paler: top-5' if top5 else ''), loc='outside lower center')
+        figure.legend(
+            *axis.get_legend_handles_labels(),
+            frameon=False,
+            title_fontsize=7,
+            title=title + (', paler: top-5' if top5 else ''),
+            loc='outside lower center',
+        )
     return figure
 
 
@@ -122,8 +165,10 @@ def _colours(found):
 
 def labels(members):
     """Return a name for each curve of a panel, with what tells it from others of its network."""
-    return [_label(curves, [other for other in members if other.network == curves.network])
-            for curves in members]
+    return [
+        _label(curves, [other for other in members if other.network == curves.network])
+        for curves in members
+    ]
 
 
 def _label(curves, same):

@@ -8,6 +8,7 @@ are the same run, and counted once.
 
 Every option is part of the setting unless ``NO_PART`` names it, so a new option is not overlooked.
 """
+
 import os
 from typing import NamedTuple
 
@@ -19,13 +20,24 @@ from common.options import FREE
 # What a run may change when it goes on does not shape it, but for the compression of gradients.
 # The network's name says what --component, --without and --no-sharing have made of it.
 NO_PART = {'seed', 'component', 'without', 'sharing', *FREE} - {
-    'gradient_compression', 'compression_threshold'}
+    'gradient_compression',
+    'compression_threshold',
+}
 # What an option does that a log does not have, because the option is younger or another script's.
-BEFORE = {'widen': 1, 'dtype': 'float32', 'gradient_compression': 'none',
-          'compression_threshold': 0.5}
+BEFORE = {
+    'widen': 1,
+    'dtype': 'float32',
+    'gradient_compression': 'none',
+    'compression_threshold': 0.5,
+}
 # What a data set with official files is called.
-TITLES = {'cifar10': 'CIFAR-10', 'cifar100': 'CIFAR-100', 'svhn': 'SVHN', 'imagenet': 'ImageNet',
-          'fashion-mnist': 'Fashion-MNIST'}
+TITLES = {
+    'cifar10': 'CIFAR-10',
+    'cifar100': 'CIFAR-100',
+    'svhn': 'SVHN',
+    'imagenet': 'ImageNet',
+    'fashion-mnist': 'Fashion-MNIST',
+}
 # How a sentence names a part of a setting, and how a legend gives its value.
 WORDS = {
     'network': ('the network', '{}'),
@@ -47,11 +59,13 @@ WORDS = {
     'devices': ('the number of devices', 'devices {}'),
     'workers': ('the number of workers', 'workers {}'),
     'data': ('the images', '{}'),
-    'rollbacks': ('the epochs before which a rollback lowered the learning rate', 'rollback {}')}
+    'rollbacks': ('the epochs before which a rollback lowered the learning rate', 'rollback {}'),
+}
 
 
 class Data(NamedTuple):
     """Which images a run was trained on."""
+
     official: bool  # their manifest says that they come from the official archives
     manifest: str  # its SHA-256, '' where it is not known or not needed
     train: int  # number of images, 0 where it is not known
@@ -66,6 +80,7 @@ class Data(NamedTuple):
 
 class Run(NamedTuple):
     """A log, read."""
+
     path: str
     header: dict
     records: list  # one for each epoch
@@ -84,6 +99,7 @@ class Run(NamedTuple):
 
 class Repetitions(NamedTuple):
     """Runs of one setting, each with a seed of its own."""
+
     setting: dict
     runs: list  # of Run
 
@@ -108,9 +124,13 @@ def setting_of(options, header=None, records=()):
     if setting['gradient_compression'] == 'none':
         del setting['compression_threshold']
     together = given.get('kv_store') != 'dist_async'
-    setting.update(updates='synchronous' if together else 'asynchronous',
-                   devices=len(header.get('devices') or ['one']), workers=header.get('workers', 1),
-                   data=_data(options['dataset'], header), rollbacks=_rollbacks(records))
+    setting.update(
+        updates='synchronous' if together else 'asynchronous',
+        devices=len(header.get('devices') or ['one']),
+        workers=header.get('workers', 1),
+        data=_data(options['dataset'], header),
+        rollbacks=_rollbacks(records),
+    )
     return setting
 
 
@@ -184,8 +204,10 @@ def group(runs):
             continue
         kept, other = sorted((same.runs[twins[0]], run), key=lambda each: -len(each.records))
         same.runs[twins[0]] = kept
-        notes.append(f'{other.path} has the setting and the seed of {kept.path} and is not counted '
-                     'again: repeat a run with another --seed')
+        notes.append(
+            f'{other.path} has the setting and the seed of {kept.path} and is not counted '
+            'again: repeat a run with another --seed'
+        )
     return found, notes
 
 
@@ -226,9 +248,11 @@ def only(groups, place):
         first, second = groups[:2]
         differ = differences([first.setting, second.setting])
         parts = [f'{word(name)} ({one} and {other})' for name, (one, other) in differ.items()]
-        raise UserError(f'{first.runs[0].path} and {second.runs[0].path} are no repetitions and '
-                        f'cannot share {place}: they differ in {", ".join(parts)}; '
-                        'name the logs of one setting')
+        raise UserError(
+            f'{first.runs[0].path} and {second.runs[0].path} are no repetitions and '
+            f'cannot share {place}: they differ in {", ".join(parts)}; '
+            'name the logs of one setting'
+        )
     return groups[0].runs if groups else []
 
 

@@ -1,4 +1,5 @@
 """Figures 2, 4 and 5 from logs, bars by depth, and Figure 11 from the networks themselves."""
+
 from typing import NamedTuple
 
 import matplotlib
@@ -14,6 +15,7 @@ from graphs import paths
 
 class Series(NamedTuple):
     """The bars of one colour."""
+
     name: str
     network: str  # of the runs
     field: tuple  # keys that lead to the error in a record
@@ -24,19 +26,37 @@ class Series(NamedTuple):
 
 ERROR = ('test_error',)
 FIGURES = {
-    2: ('Plain network, fused net and ensemble', (
-        Series('Plain', 'plain', ERROR, 4, 'CIFAR-10 Plain', '#7F7F7F'),
-        Series('DFN (N_f3)', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
-        Series('Ensemble', 'ensemble8', ERROR, 1, 'Ensemble', '#0072B2'))),
-    4: ('Ensemble sizes', (
-        Series('N_f3, 8 paths', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
-        Series('N_f6, 64 paths', 'fuse6', ERROR, None, None, '#E69F00'),
-        Series('ResNet', 'resnet', ERROR, 4, 'CIFAR-10 ResNet', '#D55E00'))),
-    5: ('With and without the deepest network', (
-        Series('Ensemble-8', 'ensemble8', ERROR, 3, 'Overall', '#009E73'),
-        Series('Ensemble-7', 'ensemble7', ERROR, None, None, '#E69F00'),
-        Series('Ensemble-7 w/o retraining', 'ensemble8', ('test_without', ensemble.DEEPEST), 3,
-               'W/O RRR', '#0072B2'))),
+    2: (
+        'Plain network, fused net and ensemble',
+        (
+            Series('Plain', 'plain', ERROR, 4, 'CIFAR-10 Plain', '#7F7F7F'),
+            Series('DFN (N_f3)', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
+            Series('Ensemble', 'ensemble8', ERROR, 1, 'Ensemble', '#0072B2'),
+        ),
+    ),
+    4: (
+        'Ensemble sizes',
+        (
+            Series('N_f3, 8 paths', 'fuse3', ERROR, 1, 'DFN', '#009E73'),
+            Series('N_f6, 64 paths', 'fuse6', ERROR, None, None, '#E69F00'),
+            Series('ResNet', 'resnet', ERROR, 4, 'CIFAR-10 ResNet', '#D55E00'),
+        ),
+    ),
+    5: (
+        'With and without the deepest network',
+        (
+            Series('Ensemble-8', 'ensemble8', ERROR, 3, 'Overall', '#009E73'),
+            Series('Ensemble-7', 'ensemble7', ERROR, None, None, '#E69F00'),
+            Series(
+                'Ensemble-7 w/o retraining',
+                'ensemble8',
+                ('test_without', ensemble.DEEPEST),
+                3,
+                'W/O RRR',
+                '#0072B2',
+            ),
+        ),
+    ),
 }
 
 
@@ -48,8 +68,9 @@ def collect(series, groups, stand_in=None):
     found = {}
     for depth in sorted({group.setting['depth'] for group in groups}):
         query = tables.Query(series.network, depth, 'cifar10', 1, series.field)
-        runs = repetition.only(tables.matching(groups, query, stand_in),
-                               f'the bar {series.name} of depth {depth}')
+        runs = repetition.only(
+            tables.matching(groups, query, stand_in), f'the bar {series.name} of depth {depth}'
+        )
         if runs:
             found[depth] = runs
     return found
@@ -89,8 +110,10 @@ def bars(number, groups, stand_in=None):
     depths = sorted(set().union(*ours))
     if not depths:
         networks = ', '.join(sorted({series.network for series in members}))
-        raise UserError(f'no log is a finished run for Figure {number} on {stand_in or "CIFAR-10"}: '
-                        f'train {networks}{"" if stand_in else tables.hint(groups)}')
+        raise UserError(
+            f'no log is a finished run for Figure {number} on {stand_in or "CIFAR-10"}: '
+            f'train {networks}{"" if stand_in else tables.hint(groups)}'
+        )
     with pyplot.rc_context(STYLE):
         width = COLUMN if len(depths) < 5 else 2 * COLUMN
         figure, axis = pyplot.subplots(figsize=(width, 2.4), constrained_layout=True)
@@ -104,8 +127,9 @@ def bars(number, groups, stand_in=None):
         axis.set_title(_title(number, ours, stand_in))
         axis.margins(y=0.12)
         axis.grid(axis='x')
-        figure.legend(*axis.get_legend_handles_labels(), frameon=False, ncol=2,
-                      loc='outside lower center')
+        figure.legend(
+            *axis.get_legend_handles_labels(), frameon=False, ncol=2, loc='outside lower center'
+        )
     return figure
 
 
@@ -126,19 +150,38 @@ def _bars(axis, series, runs, depths, layout):
     """Draw a series; ``layout`` is the width of a bar and its shift from the depth's tick."""
     width, shift = layout
     with_run = [place for place, depth in enumerate(depths) if depth in runs]
-    errors = [[tables.result(run, series.field) for run in runs[depths[place]]] for place in with_run]
+    errors = [
+        [tables.result(run, series.field) for run in runs[depths[place]]] for place in with_run
+    ]
     if with_run:
         spread = [numpy.std(each, ddof=1) if len(each) > 1 else 0 for each in errors]
-        axis.bar([place + shift for place in with_run], [numpy.mean(each) for each in errors],
-                 0.92 * width, color=series.colour, label=series.name,
-                 yerr=spread if any(spread) else None, error_kw={'linewidth': 0.8, 'capsize': 2})
-    paper = {place: error for place, error in enumerate(map(printed(series).get, depths))
-             if error is not None}
+        axis.bar(
+            [place + shift for place in with_run],
+            [numpy.mean(each) for each in errors],
+            0.92 * width,
+            color=series.colour,
+            label=series.name,
+            yerr=spread if any(spread) else None,
+            error_kw={'linewidth': 0.8, 'capsize': 2},
+        )
+    paper = {
+        place: error
+        for place, error in enumerate(map(printed(series).get, depths))
+        if error is not None
+    }
     if paper:
         named = 'the paper, CIFAR-10' in axis.get_legend_handles_labels()[1]
-        axis.scatter([place + shift for place in paper], list(paper.values()), marker='D', s=14,
-                     color='#FFFFFF', edgecolors='#000000', linewidths=0.8, zorder=3,
-                     label=None if named else 'the paper, CIFAR-10')
+        axis.scatter(
+            [place + shift for place in paper],
+            list(paper.values()),
+            marker='D',
+            s=14,
+            color='#FFFFFF',
+            edgecolors='#000000',
+            linewidths=0.8,
+            zorder=3,
+            label=None if named else 'the paper, CIFAR-10',
+        )
 
 
 def component_depths(networks):
@@ -150,12 +193,26 @@ def component_depths(networks):
     """
     counts = [paths.histogram(symbol) for _, symbol in networks]
     with pyplot.rc_context(STYLE):
-        figure, axes = pyplot.subplots(1, len(networks), squeeze=False, sharex=True, figsize=(2 * COLUMN, 2.2), constrained_layout=True)
+        figure, axes = pyplot.subplots(
+            1,
+            len(networks),
+            squeeze=False,
+            sharex=True,
+            figsize=(2 * COLUMN, 2.2),
+            constrained_layout=True,
+        )
         for axis, (title, _), found in zip(axes[0], networks, counts):
             size = sum(found.values())
             # In whole numbers first: 2**200 paths are more than a float can divide.
-            axis.bar(list(found), [count * 10 ** 6 // size / 10 ** 4 for count in found.values()], color='#0072B2')
-            axis.set_title('%s (%.2f ± %.2f)\n%s networks' % (title, *paths.mean_and_deviation(found), _short(size)))
+            axis.bar(
+                list(found),
+                [count * 10**6 // size / 10**4 for count in found.values()],
+                color='#0072B2',
+            )
+            axis.set_title(
+                '%s (%.2f ± %.2f)\n%s networks'
+                % (title, *paths.mean_and_deviation(found), _short(size))
+            )
             axis.set_xlabel('depth')
             axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
         axes[0, 0].set_ylabel('networks (%)')
@@ -163,15 +220,24 @@ def component_depths(networks):
 
 
 def _short(size):
-    return format(size, ',') if size < 10 ** 7 else '%.2e' % size
+    return format(size, ',') if size < 10**7 else '%.2e' % size
 
 
 def imagenet_networks():
     """Return ResNet-50, DFN1 and DFN2, those of the paper's Figure 11."""
-    return [(title, imagenet.get_symbol(network, 50)) for title, network in (('ResNet-50', 'resnet'), ('DFN1', 'dfn1'), ('DFN2', 'dfn2'))]
+    return [
+        (title, imagenet.get_symbol(network, 50))
+        for title, network in (('ResNet-50', 'resnet'), ('DFN1', 'dfn1'), ('DFN2', 'dfn2'))
+    ]
 
 
 def cifar_networks(depth):
     """Return ResNet, DFN-IL and DFN-MR of one size: d1 for the first, d2 = d1 / 2 + 1 for the others (Table 4)."""
-    pairs = [('ResNet', 'resnet', depth), ('DFN-IL', 'il', depth // 2 + 1), ('DFN-MR', 'mr', depth // 2 + 1)]
-    return [('%s-%d' % (title, own), symbols.get_symbol(network, own)) for title, network, own in pairs]
+    pairs = [
+        ('ResNet', 'resnet', depth),
+        ('DFN-IL', 'il', depth // 2 + 1),
+        ('DFN-MR', 'mr', depth // 2 + 1),
+    ]
+    return [
+        ('%s-%d' % (title, own), symbols.get_symbol(network, own)) for title, network, own in pairs
+    ]

@@ -2,6 +2,7 @@
 
 A cell of the paper's has its bold numbers between ``**`` and `` (blue)`` behind a blue one.
 """
+
 import csv
 import io
 import re
@@ -9,8 +10,16 @@ import re
 from report import tables
 
 BLUE = ' (blue)'
-ESCAPES = {'\\': r'\textbackslash{}', '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$',
-           '—': '---', '~': r'$\sim$', '^': r'\^{}', **{each: '\\' + each for each in '%_#&${}'}}
+ESCAPES = {
+    '\\': r'\textbackslash{}',
+    '±': r'$\pm$',
+    '↑': r'$\uparrow$',
+    '↓': r'$\downarrow$',
+    '—': '---',
+    '~': r'$\sim$',
+    '^': r'\^{}',
+    **{each: '\\' + each for each in '%_#&${}'},
+}
 
 
 def markdown(table):
@@ -22,14 +31,26 @@ def markdown(table):
 
 def latex(table):
     """Return a table environment; it needs the packages booktabs and xcolor."""
-    header, rows = _paired(table, lambda ours: rf'\textbf{{{_escaped(ours)}}}', _latex_printed,
-                           _escaped)
+    header, rows = _paired(
+        table, lambda ours: rf'\textbf{{{_escaped(ours)}}}', _latex_printed, _escaped
+    )
     header = [_escaped(name) for name in header]
     body = [' & '.join(row) + r' \\' for row in (header, *rows)]
-    return '\n'.join([
-        r'\begin{table}', rf'\caption{{{_escaped(tables.caption(table))}}}',
-        rf'\begin{{tabular}}{{{"l" * len(header)}}}', r'\toprule', body[0], r'\midrule', *body[1:],
-        r'\bottomrule', r'\end{tabular}', r'\end{table}', ''])
+    return '\n'.join(
+        [
+            r'\begin{table}',
+            rf'\caption{{{_escaped(tables.caption(table))}}}',
+            rf'\begin{{tabular}}{{{"l" * len(header)}}}',
+            r'\toprule',
+            body[0],
+            r'\midrule',
+            *body[1:],
+            r'\bottomrule',
+            r'\end{tabular}',
+            r'\end{table}',
+            '',
+        ]
+    )
 
 
 def comma_separated(table):

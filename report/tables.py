@@ -1,4 +1,5 @@
 """The paper's result tables from logs, its own numbers beside ours."""
+
 import csv
 import os
 import re
@@ -21,14 +22,29 @@ TITLES = {
     6: 'ResNet-101 and DFN-MR on ImageNet, one centre crop',
     7: 'ResNet-50, DFN1 and DFN2 on ImageNet, one centre crop',
 }
-NETWORKS = {'Plain': 'plain', 'ResNet': 'resnet', 'DFN-IL': 'il', 'DFN-MR': 'mr',
-            'DFN': 'fuse3', 'Ensemble': 'ensemble8'}
+NETWORKS = {
+    'Plain': 'plain',
+    'ResNet': 'resnet',
+    'DFN-IL': 'il',
+    'DFN-MR': 'mr',
+    'DFN': 'fuse3',
+    'Ensemble': 'ensemble8',
+}
 DATASETS = {'CIFAR-10': 'cifar10', 'CIFAR-100': 'cifar100', 'SVHN': 'svhn'}
-IMAGENET = {'ResNet-101': ('resnet', 101), 'DFN-MR': ('mr', 44), 'ResNet-50': ('resnet', 50),
-            'DFN1': ('dfn1', 50), 'DFN2': ('dfn2', 50)}
-FIELDS = {'Top-1 validation error': 'test_error', 'Top-5 validation error': 'test_top5',
-          'Top-1 training error': 'train_error', 'Top-5 training error': 'train_top5',
-          'parameters': 'parameters'}
+IMAGENET = {
+    'ResNet-101': ('resnet', 101),
+    'DFN-MR': ('mr', 44),
+    'ResNet-50': ('resnet', 50),
+    'DFN1': ('dfn1', 50),
+    'DFN2': ('dfn2', 50),
+}
+FIELDS = {
+    'Top-1 validation error': 'test_error',
+    'Top-5 validation error': 'test_top5',
+    'Top-1 training error': 'train_error',
+    'Top-5 training error': 'train_top5',
+    'parameters': 'parameters',
+}
 STANDS_FOR = ('cifar10', 'imagenet')  # the data sets in whose place another may stand, for a trial
 
 # The paper's setting (sections 6.2 and 6.5), as far as a caption compares it with that of our runs.
@@ -41,6 +57,7 @@ EPOCHS = {'cifar10': 400, 'cifar100': 400, 'svhn': 40, 'imagenet': 100}
 
 class Query(NamedTuple):
     """Which runs a cell is about, and where their result is."""
+
     network: str
     depth: int
     dataset: str
@@ -50,6 +67,7 @@ class Query(NamedTuple):
 
 class Cell(NamedTuple):
     """One cell: ours and the paper's."""
+
     values: list  # one for each run, None where a column is no result of a run
     paper: str  # as printed, see data/paper/README.md
     unit: str = '%'  # or 'parameters'
@@ -57,6 +75,7 @@ class Cell(NamedTuple):
 
 class Table(NamedTuple):
     """A table of the paper, filled."""
+
     number: int
     labels: list  # header of the columns that name a row
     columns: list  # header of the others
@@ -115,6 +134,7 @@ def queries(number, labels, column):
 
 def _study_queries(number, labels, column):
     """Return the queries of a cell of Tables 1 to 3, which are about CIFAR-10."""
+
     def query(network, *field):
         return Query(network, int(labels[0]), 'cifar10', 1, field)
 
@@ -149,19 +169,27 @@ def check_stand_in(groups, stand_in):
     """Raise ``UserError`` if no finished run is one on the data set ``stand_in``."""
     names = sorted({group.setting['dataset'] for group in groups})
     if stand_in and stand_in not in names:
-        raise UserError(f'--stand-in {stand_in}: no log is a finished run on this data set; they '
-                        f'have {", ".join(names) or "none"}')
+        raise UserError(
+            f'--stand-in {stand_in}: no log is a finished run on this data set; they '
+            f'have {", ".join(names) or "none"}'
+        )
 
 
 def hint(groups):
     """Return how runs that no table takes for official ones are shown, '' where there are none."""
-    names = sorted({group.setting['dataset'] for group in groups
-                    if group.setting['dataset'] in repetition.TITLES
-                    and not group.setting['data'].official})
+    names = sorted(
+        {
+            group.setting['dataset']
+            for group in groups
+            if group.setting['dataset'] in repetition.TITLES and not group.setting['data'].official
+        }
+    )
     if not names:
         return ''
-    return ('; runs on images that are not known to be the official ones are shown with '
-            f'--stand-in {" or ".join(names)}')
+    return (
+        '; runs on images that are not known to be the official ones are shown with '
+        f'--stand-in {" or ".join(names)}'
+    )
 
 
 def matching(groups, query, stand_in=None):
@@ -211,8 +239,10 @@ def build(number, groups, stand_in=None):
         if not asked:
             return Cell(None, printed)
         for query in asked:
-            runs = repetition.only(matching(groups, query, stand_in),
-                                   f'the cell {", ".join(labels)}, {column} of Table {number}')
+            runs = repetition.only(
+                matching(groups, query, stand_in),
+                f'the cell {", ".join(labels)}, {column} of Table {number}',
+            )
             if runs:
                 break
         if runs and (query.dataset, runs[0].setting) not in settings:
@@ -220,8 +250,10 @@ def build(number, groups, stand_in=None):
         unit = 'parameters' if query.field == ('parameters',) else '%'
         return Cell([result(run, query.field) for run in runs], printed, unit)
 
-    filled = [(row[:first], [cell(row[:first], *pair) for pair in zip(header[first:], row[first:])])
-              for row in rows]
+    filled = [
+        (row[:first], [cell(row[:first], *pair) for pair in zip(header[first:], row[first:])])
+        for row in rows
+    ]
     return Table(number, header[:first], header[first:], filled, settings, stand_in)
 
 
@@ -246,8 +278,10 @@ def bold(table, cells):
     """
     means = {place: numpy.mean(cell.values) for place, cell in enumerate(cells) if cell.values}
     if table.number == 4:
-        grouped = [[place for place in means if table.columns[place].split()[0] == name]
-                   for name in DATASETS]
+        grouped = [
+            [place for place in means if table.columns[place].split()[0] == name]
+            for name in DATASETS
+        ]
         return {min(group, key=means.get) for group in grouped if len(group) > 1}
     if table.number == 3:
         removed = [place for place in means if table.columns[place] != 'Overall']
@@ -263,8 +297,9 @@ def caption(table):
     names = dict.fromkeys(name for name, _ in table.settings)
     ours = ' and '.join(_epochs_on(name, table) for name in names)
     differ = departures(table)
-    return (f'{begin} Ours after {ours}, in brackets the number of runs.'
-            + (f' Not as in the paper: {differ}.' if differ else ''))
+    return f'{begin} Ours after {ours}, in brackets the number of runs.' + (
+        f' Not as in the paper: {differ}.' if differ else ''
+    )
 
 
 def _epochs_on(name, table):

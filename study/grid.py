@@ -4,6 +4,7 @@ A file has one training command a line, such as ``train_cifar.py --network mr --
 comments after ``#``. A line's run is found by its setting and seed (report/repetition.py), whatever the
 run is called.
 """
+
 import fcntl
 import importlib
 import os
@@ -16,11 +17,20 @@ from report import repetition
 from system.errors import UserError
 
 SCRIPTS = ('train_cifar.py', 'study/train_ensemble.py', 'train_imagenet.py')
-SET_BY_THE_GRID = ('--resume', '--gpus', '--cpus', '--threads', '--log-dir', '--checkpoint-dir', '--data-dir')
+SET_BY_THE_GRID = (
+    '--resume',
+    '--gpus',
+    '--cpus',
+    '--threads',
+    '--log-dir',
+    '--checkpoint-dir',
+    '--data-dir',
+)
 
 
 class Line(NamedTuple):
     """One command of the file."""
+
     number: int  # from 1, as editors count
     words: list  # the script and its options
     options: dict  # of the script, defaults included
@@ -70,10 +80,12 @@ def _options(place, words, folders):
         raise UserError(f'{place} begins with {script}: begin it with one of {", ".join(SCRIPTS)}')
     taken = [word for word in arguments if word.split('=')[0] in SET_BY_THE_GRID]
     if taken:
-        raise UserError(f'{place} has {taken[0]}, which run_experiments.py sets itself: leave it out')
+        raise UserError(
+            f'{place} has {taken[0]}, which run_experiments.py sets itself: leave it out'
+        )
     # The scripts themselves know their options and defaults. They are imported here, and not above, because a file
     # that names one script needs the others not at all.
-    module = importlib.import_module(script[:-len('.py')].replace('/', '.'))
+    module = importlib.import_module(script[: -len('.py')].replace('/', '.'))
     try:
         args = module.parser().parse_args([*arguments, *folders])
     except SystemExit:
@@ -90,19 +102,27 @@ def alike(setting, seed, run):
     It does not tell the images, which are compared by the data set's name, nor rollbacks, nor over how many devices
     batches were split.
     """
-    return run.seed == seed and all(run.setting.get(name) == value for name, value in setting.items()
-                                    if name not in ('data', 'rollbacks', 'devices', 'workers'))
+    return run.seed == seed and all(
+        run.setting.get(name) == value
+        for name, value in setting.items()
+        if name not in ('data', 'rollbacks', 'devices', 'workers')
+    )
 
 
 def describe(state, takes):
     """Return a state as a text; ``takes`` is how long the line still takes."""
     if state.finished:
         return f'finished: {state.finished}'
-    return f'goes on from epoch {state.epochs_done + 1}, {takes}' if state.unfinished else f'new, {takes}'
+    return (
+        f'goes on from epoch {state.epochs_done + 1}, {takes}'
+        if state.unfinished
+        else f'new, {takes}'
+    )
 
 
 class State(NamedTuple):
     """What there is of a line's run."""
+
     finished: str  # the name of its run, '' where there is none
     unfinished: str  # the name of a run to go on with, '' where there is none
     epochs_done: int

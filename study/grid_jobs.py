@@ -1,4 +1,5 @@
 """The processes of a grid of runs, and how long they take."""
+
 import os
 import signal
 import statistics
@@ -38,11 +39,19 @@ class Job:
         name = os.path.splitext(os.path.basename(args.file))[0]
         self.output = os.path.join(folder, f'{name}-line{line.number}.txt')
         script, *own = line.words
-        command = [sys.executable, os.path.join(ROOT, script), *(['--resume', state.unfinished] if state.unfinished else own)]
+        command = [
+            sys.executable,
+            os.path.join(ROOT, script),
+            *(['--resume', state.unfinished] if state.unfinished else own),
+        ]
         for key in FOLDERS:
             command += ['--' + key.replace('_', '-'), getattr(args, key)]
         kind, what = place
-        command += ['--gpus', ','.join(map(str, what))] if kind == 'gpus' else ['--cpus', '1', '--threads', str(len(what))]
+        command += (
+            ['--gpus', ','.join(map(str, what))]
+            if kind == 'gpus'
+            else ['--cpus', '1', '--threads', str(len(what))]
+        )
 
         def before():
             die_with_parent()
@@ -50,8 +59,15 @@ class Job:
             os.nice(args.nice)
             if kind == 'cores':
                 os.sched_setaffinity(0, what)
+
         with open(self.output, 'ab') as file:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, preexec_fn=before)
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                preexec_fn=before,
+            )
 
     def running(self):
         return self.process.poll() is None
@@ -85,11 +101,17 @@ class Timetable:
         self.epochs = {}
         for run in runs:
             key = tuple(run.setting.get(name) for name in SPEED)
-            self.epochs.setdefault(key, []).extend(record['seconds'] for record in run.records if 'seconds' in record)
+            self.epochs.setdefault(key, []).extend(
+                record['seconds'] for record in run.records if 'seconds' in record
+            )
 
     def seconds_left(self, line, state):
         """Return how long a line still takes, or None where no run like it tells."""
         if state.finished:
             return 0
         known = self.epochs.get(tuple(line.setting.get(name) for name in SPEED))
-        return statistics.median(known) * (line.options['epochs'] - state.epochs_done) if known else None
+        return (
+            statistics.median(known) * (line.options['epochs'] - state.epochs_done)
+            if known
+            else None
+        )

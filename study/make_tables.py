@@ -3,6 +3,7 @@
 
 python study/make_tables.py logs/*.jsonl --out tables
 """
+
 import argparse
 import os
 import sys
@@ -15,17 +16,33 @@ from system.errors import UserError, run  # noqa: E402
 
 def parse_args():
     parse = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0], epilog='A cell without a finished run stays empty.')
-    parse.add_argument('logs', nargs='+', metavar='LOG',
-                       help='logs of runs; those that differ in their seed alone become mean and '
-                            'deviation')
-    parse.add_argument('--table', type=int, nargs='+', choices=range(1, 8), metavar='N',
-                       help='1 to 7 (default: those that have a run)')
-    parse.add_argument('--out', metavar='DIR',
-                       help='write tableN.md, .csv and .tex there (default: print Markdown)')
-    parse.add_argument('--stand-in', metavar='DATASET',
-                       help="fill CIFAR-10's and ImageNet's cells with runs on this data set, as a "
-                            'trial; cifar10 itself is for images that are not the official ones')
+        description=__doc__.split('\n')[0], epilog='A cell without a finished run stays empty.'
+    )
+    parse.add_argument(
+        'logs',
+        nargs='+',
+        metavar='LOG',
+        help='logs of runs; those that differ in their seed alone become mean and deviation',
+    )
+    parse.add_argument(
+        '--table',
+        type=int,
+        nargs='+',
+        choices=range(1, 8),
+        metavar='N',
+        help='1 to 7 (default: those that have a run)',
+    )
+    parse.add_argument(
+        '--out',
+        metavar='DIR',
+        help='write tableN.md, .csv and .tex there (default: print Markdown)',
+    )
+    parse.add_argument(
+        '--stand-in',
+        metavar='DATASET',
+        help="fill CIFAR-10's and ImageNet's cells with runs on this data set, as a "
+        'trial; cifar10 itself is for images that are not the official ones',
+    )
     options.add_overwrite(parse)
     return parse.parse_args()
 
@@ -33,6 +50,7 @@ def parse_args():
 def main():
     args = parse_args()
     from report import tables
+
     groups, notes = tables.finished(args.logs)
     for note in notes:
         sys.stderr.write(f'{note}\n')
@@ -41,8 +59,10 @@ def main():
     empty = [str(table.number) for table in chosen if not table.filled]
     if empty and (args.table or len(empty) == len(chosen)):
         which = f'Table {" and Table ".join(empty)} gets' if args.table else 'the tables get'
-        raise UserError(f'{which} nothing from these logs: name finished runs of its settings'
-                        f'{"" if args.stand_in else tables.hint(groups)}')
+        raise UserError(
+            f'{which} nothing from these logs: name finished runs of its settings'
+            f'{"" if args.stand_in else tables.hint(groups)}'
+        )
     save([table for table in chosen if table.filled], args.out, args.overwrite)
 
 
@@ -50,12 +70,16 @@ def save(chosen, folder, overwrite):
     """Print tables as Markdown, or write each in every format into ``folder``."""
     from system import files
     from report import table_formats
+
     if not folder:
         for table in chosen:
             print(table_formats.markdown(table))
         return
-    outputs = {os.path.join(folder, f'table{table.number}{ending}'): write(table).encode()
-               for table in chosen for ending, write in table_formats.FORMATS.items()}
+    outputs = {
+        os.path.join(folder, f'table{table.number}{ending}'): write(table).encode()
+        for table in chosen
+        for ending, write in table_formats.FORMATS.items()
+    }
     files.write_outputs(outputs, overwrite)
     for path in outputs:
         print(path)

@@ -4,6 +4,7 @@
 python study/plot_study.py logs/*.jsonl --figure 2 --out figures/figure2.pdf
 python study/plot_study.py --figure 11 --out figures/figure11.pdf
 """
+
 import argparse
 import os
 import sys
@@ -16,13 +17,27 @@ from system.errors import run  # noqa: E402
 
 def parse_args():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('logs', nargs='*', metavar='LOG', help='logs of finished runs; Figure 11 needs none')
-    parse.add_argument('--figure', type=int, choices=(2, 4, 5, 11), required=True,
-                       help='2: plain, fused and ensemble; 4: ensemble sizes; 5: Ensemble-8 and Ensemble-7; 11: depths of the components')
-    parse.add_argument('--depth', type=int, help="Figure 11: a ResNet of this depth for CIFAR, DFN-IL and DFN-MR of its size, instead of the paper's "
-                       'networks for ImageNet')
-    parse.add_argument('--stand-in', metavar='DATASET',
-                       help="draw runs on this data set in place of CIFAR-10's, as a trial")
+    parse.add_argument(
+        'logs', nargs='*', metavar='LOG', help='logs of finished runs; Figure 11 needs none'
+    )
+    parse.add_argument(
+        '--figure',
+        type=int,
+        choices=(2, 4, 5, 11),
+        required=True,
+        help='2: plain, fused and ensemble; 4: ensemble sizes; 5: Ensemble-8 and Ensemble-7; 11: depths of the components',
+    )
+    parse.add_argument(
+        '--depth',
+        type=int,
+        help="Figure 11: a ResNet of this depth for CIFAR, DFN-IL and DFN-MR of its size, instead of the paper's "
+        'networks for ImageNet',
+    )
+    parse.add_argument(
+        '--stand-in',
+        metavar='DATASET',
+        help="draw runs on this data set in place of CIFAR-10's, as a trial",
+    )
     parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
     options.add_overwrite(parse)
     return parse.parse_args()
@@ -31,8 +46,11 @@ def parse_args():
 def main():
     args = parse_args()
     from report import figures, study, tables
+
     if args.figure == 11:
-        figure = study.component_depths(study.cifar_networks(args.depth) if args.depth else study.imagenet_networks())
+        figure = study.component_depths(
+            study.cifar_networks(args.depth) if args.depth else study.imagenet_networks()
+        )
     else:
         groups, notes = tables.finished(args.logs)
         for note in notes:

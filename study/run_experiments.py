@@ -7,6 +7,7 @@ python study/run_experiments.py experiments/table4.txt --gpus 0,1 2,3      # two
 Finished runs are skipped and unfinished ones go on from their last checkpoint, so the same command goes on after an
 interruption. A run that fails does not stop the others; failures are listed at the end.
 """
+
 import argparse
 import glob
 import os
@@ -31,16 +32,35 @@ PATIENCE = 60  # seconds that jobs get to stop in good order
 
 def parse_args():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('file', metavar='FILE', help='one training command a line, # begins a comment')
+    parse.add_argument(
+        'file', metavar='FILE', help='one training command a line, # begins a comment'
+    )
     either = parse.add_mutually_exclusive_group()
-    either.add_argument('--jobs', type=number(int, 1), metavar='N',
-                        help='runs at a time, each on processor cores of its own (default: one)')
-    either.add_argument('--gpus', nargs='+', type=options.gpu_list, metavar='LIST',
-                        help='a run at a time on each list of GPUs, such as 0,1 2,3')
-    parse.add_argument('--nice', type=number(int, 0, 19), default=0, metavar='N',
-                       help='priority of the runs, 19 is the lowest (default: %(default)s)')
-    parse.add_argument('--dry-run', action='store_true',
-                       help='only print what would run, and how long it takes by the speed of earlier runs')
+    either.add_argument(
+        '--jobs',
+        type=number(int, 1),
+        metavar='N',
+        help='runs at a time, each on processor cores of its own (default: one)',
+    )
+    either.add_argument(
+        '--gpus',
+        nargs='+',
+        type=options.gpu_list,
+        metavar='LIST',
+        help='a run at a time on each list of GPUs, such as 0,1 2,3',
+    )
+    parse.add_argument(
+        '--nice',
+        type=number(int, 0, 19),
+        default=0,
+        metavar='N',
+        help='priority of the runs, 19 is the lowest (default: %(default)s)',
+    )
+    parse.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='only print what would run, and how long it takes by the speed of earlier runs',
+    )
     options.add_folders(parse)
     return parse.parse_args()
 
@@ -67,8 +87,10 @@ def print_plan(lines, args):
         takes = 'nobody knows how long' if seconds is None else duration(seconds)
         print(f'line {line.number:3}  {grid.describe(state, takes):45}  {line.text}')
     jobs = len(args.gpus) if args.gpus else args.jobs or 1
-    print(f'in all {duration(left / jobs)} with {jobs} at a time'
-          + (f', and {unknown} runs of which no run like them tells the time' if unknown else ''))
+    print(
+        f'in all {duration(left / jobs)} with {jobs} at a time'
+        + (f', and {unknown} runs of which no run like them tells the time' if unknown else '')
+    )
 
 
 class Grid:
@@ -77,8 +99,11 @@ class Grid:
     def __init__(self, lines, args):
         self.args, self.claims = args, grid.Claims(args.file)
         self.waiting, self.jobs, self.failures, self.done = list(lines), [], [], 0
-        self.places = [('gpus', gpus) for gpus in args.gpus] if args.gpus else \
-            [('cores', cores) for cores in cores_for(args.jobs or 1)]
+        self.places = (
+            [('gpus', gpus) for gpus in args.gpus]
+            if args.gpus
+            else [('cores', cores) for cores in cores_for(args.jobs or 1)]
+        )
         self.total, self.stopped_by = len(lines), None
 
     def run(self):
@@ -123,17 +148,27 @@ class Grid:
             self.done += 1
             if job.status:
                 self.failures.append(job)
-            outcome = f'failed with status {job.status}, see {job.output}' if job.status else 'finished'
-            print(f'line {job.line.number}: {outcome}; {self.done} of {self.total} are done', flush=True)
+            outcome = (
+                f'failed with status {job.status}, see {job.output}' if job.status else 'finished'
+            )
+            print(
+                f'line {job.line.number}: {outcome}; {self.done} of {self.total} are done',
+                flush=True,
+            )
             self._print_time_left()
 
     def _print_time_left(self):
         runs = finished_runs(self.args.log_dir)
         times, seconds = Timetable(runs), 0
         for line in [*self.waiting, *(job.line for job in self.jobs)]:
-            seconds += times.seconds_left(line, grid.state_of(line, runs, self.args.checkpoint_dir)) or 0
+            seconds += (
+                times.seconds_left(line, grid.state_of(line, runs, self.args.checkpoint_dir)) or 0
+            )
         if seconds:
-            print(f'about {duration(seconds / len(self.places))} left for the lines whose speed is known', flush=True)
+            print(
+                f'about {duration(seconds / len(self.places))} left for the lines whose speed is known',
+                flush=True,
+            )
 
     def _stop(self):
         for job in self.jobs:
@@ -141,14 +176,20 @@ class Grid:
         end = time.time() + PATIENCE
         for job in self.jobs:
             job.wait(end - time.time())
-        print(f'stopped by {signal.Signals(self.stopped_by).name}; the same command goes on', file=sys.stderr)
+        print(
+            f'stopped by {signal.Signals(self.stopped_by).name}; the same command goes on',
+            file=sys.stderr,
+        )
         raise SystemExit(128 + self.stopped_by)
 
 
 def main():
     args = parse_args()
-    folders = [word for key in options.FOLDERS for word in
-               ('--' + key.replace('_', '-'), getattr(args, key))]
+    folders = [
+        word
+        for key in options.FOLDERS
+        for word in ('--' + key.replace('_', '-'), getattr(args, key))
+    ]
     lines = grid.read(args.file, folders)
     if args.dry_run:
         print_plan(lines, args)
@@ -156,7 +197,10 @@ def main():
     whole = Grid(lines, args)
     whole.run()
     for job in whole.failures:
-        print(f'line {job.line.number} failed: {job.line.text}\n    {job.last_words()}', file=sys.stderr)
+        print(
+            f'line {job.line.number} failed: {job.line.text}\n    {job.last_words()}',
+            file=sys.stderr,
+        )
     if whole.failures:
         raise SystemExit(1)
 

@@ -3,6 +3,7 @@
 
 python study/score_ensemble.py --run RUN
 """
+
 import argparse
 import os
 import sys
@@ -18,10 +19,28 @@ from symbols import ensemble  # noqa: E402
 
 def parse_args():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('--run', required=True, metavar='RUN', help='name or checkpoint folder of a run of study/train_ensemble.py')
-    parse.add_argument('--checkpoint', default='last', metavar='WHICH', help='last, best, or an epoch that the run keeps (default: %(default)s)')
-    parse.add_argument('--rec', metavar='FILE', help='score this file (default: test.rec of the data set)')
-    parse.add_argument('--batch-size', type=options.number(int, 1), default=100, metavar='N', help='default: %(default)s')
+    parse.add_argument(
+        '--run',
+        required=True,
+        metavar='RUN',
+        help='name or checkpoint folder of a run of study/train_ensemble.py',
+    )
+    parse.add_argument(
+        '--checkpoint',
+        default='last',
+        metavar='WHICH',
+        help='last, best, or an epoch that the run keeps (default: %(default)s)',
+    )
+    parse.add_argument(
+        '--rec', metavar='FILE', help='score this file (default: test.rec of the data set)'
+    )
+    parse.add_argument(
+        '--batch-size',
+        type=options.number(int, 1),
+        default=100,
+        metavar='N',
+        help='default: %(default)s',
+    )
     options.add_devices(parse)
     options.add_folders(parse)
     return parse.parse_args()
@@ -31,11 +50,14 @@ def score(args):
     """Return the title of the run and its ``common.evaluate.Result``."""
     from common import classes, scorer
     from recordio.data import Records
+
     folder = scorer.find_run(args.run, args.checkpoint_dir)
     symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
     if not ensemble.names_of(symbol.list_outputs()):
-        raise UserError(f'{args.run} is a run of one network: '
-                        f'"{command("score.py", "--run", args.run)}" scores it')
+        raise UserError(
+            f'{args.run} is a run of one network: '
+            f'"{command("score.py", "--run", args.run)}" scores it'
+        )
     name = state['header']['options']['dataset']
     title = f'{state["header"]["run"]}, epoch {epoch}'
     model = scorer.Model(symbol, arrays, title, name, get(name, args.data_dir))

@@ -1,4 +1,5 @@
 """Print what a network consists of, or draw it: python -m symbols --network mr --depth 56."""
+
 import argparse
 import os
 import sys
@@ -20,24 +21,47 @@ IMAGENET_CLASSES, IMAGENET_IMAGE = 1000, (3, 224, 224)
 
 def parse_args():
     parser = argparse.ArgumentParser(prog='python -m symbols', description=__doc__)
-    parser.add_argument('--network', choices=sorted({*symbols.NETWORKS, *imagenet.NETWORKS}),
-                        default='mr', help='which network (default: %(default)s)')
-    parser.add_argument('--imagenet', action='store_true',
-                        help=f'the networks for ImageNet: {", ".join(sorted(imagenet.NETWORKS))}')
-    parser.add_argument('--depth', type=int,
-                        help="the network's own depth: d2 = d1/2 + 1 for il, mr, side (default: "
-                             f'{SMALL_DEPTH}; with --imagenet the one that the paper has)')
-    parser.add_argument('--classes', type=int,
-                        help=f'number of classes (default: {SMALL_CLASSES}, with --imagenet '
-                             f'{IMAGENET_CLASSES})')
-    parser.add_argument('--widen', type=int, default=1,
-                        help='factor on the channels, not for ImageNet (default: %(default)s)')
-    parser.add_argument('--plot', metavar='FILE',
-                        help='draw the network as Figures 3 and 7 do, .pdf, .png or .svg; needs '
-                             "graphviz's dot")
-    parser.add_argument('--figure', type=int, choices=sorted(diagrams.FIGURES), metavar='N',
-                        help='draw this figure of the paper to --plot instead: '
-                             + ', '.join(map(str, sorted(diagrams.FIGURES))))
+    parser.add_argument(
+        '--network',
+        choices=sorted({*symbols.NETWORKS, *imagenet.NETWORKS}),
+        default='mr',
+        help='which network (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--imagenet',
+        action='store_true',
+        help=f'the networks for ImageNet: {", ".join(sorted(imagenet.NETWORKS))}',
+    )
+    parser.add_argument(
+        '--depth',
+        type=int,
+        help="the network's own depth: d2 = d1/2 + 1 for il, mr, side (default: "
+        f'{SMALL_DEPTH}; with --imagenet the one that the paper has)',
+    )
+    parser.add_argument(
+        '--classes',
+        type=int,
+        help=f'number of classes (default: {SMALL_CLASSES}, with --imagenet {IMAGENET_CLASSES})',
+    )
+    parser.add_argument(
+        '--widen',
+        type=int,
+        default=1,
+        help='factor on the channels, not for ImageNet (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--plot',
+        metavar='FILE',
+        help="draw the network as Figures 3 and 7 do, .pdf, .png or .svg; needs graphviz's dot",
+    )
+    parser.add_argument(
+        '--figure',
+        type=int,
+        choices=sorted(diagrams.FIGURES),
+        metavar='N',
+        help='draw this figure of the paper to --plot instead: '
+        + ', '.join(map(str, sorted(diagrams.FIGURES))),
+    )
     add_overwrite(parser)
     return parser.parse_args()
 
@@ -67,16 +91,25 @@ def print_layers(symbol, image):
     line = '{:40} {:26} {:14} {:>12} {:>14}'.format
     print(line('layer', 'kind', 'output', 'parameters', 'multiply-adds'))
     for layer in summary.layers(symbol, image):
-        print(line(layer.name, layer.kind, 'x'.join(map(str, layer.output)),
-                   format(layer.parameters, ','), format(layer.multiply_adds, ',')))
+        print(
+            line(
+                layer.name,
+                layer.kind,
+                'x'.join(map(str, layer.output)),
+                format(layer.parameters, ','),
+                format(layer.multiply_adds, ','),
+            )
+        )
 
 
 def print_totals(symbol, image):
     layers = summary.layers(symbol, image)
     total = summary.parameters(symbol, image)
     adds = sum(layer.multiply_adds for layer in layers)
-    print(f'\ndepth          {paths.depth(symbol)} weighted layers on the longest path, '
-          f'{len(layers)} in all')
+    print(
+        f'\ndepth          {paths.depth(symbol)} weighted layers on the longest path, '
+        f'{len(layers)} in all'
+    )
     print(f'parameters     {total:,} ({total / 1e6:.1f}M), BatchNorm included')
     print(f'multiply-adds  {adds:,} an image ({adds / 1e6:.1f}M)')
 

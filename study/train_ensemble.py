@@ -6,6 +6,7 @@ python study/train_ensemble.py --depth 26 --without RRR        # Ensemble-7
 python study/train_ensemble.py --depth 26 --no-sharing         # eight networks with weights of their own
 python study/train_ensemble.py --depth 26 --component LLR      # one of them alone
 """
+
 import argparse
 import os
 import sys
@@ -20,13 +21,26 @@ from train_cifar import add_small, small_plan  # noqa: E402
 
 
 def parser():
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog='The rest is as in train_cifar.py.')
-    parse.add_argument('--depth', type=int, default=26, help='d1, the depth of RRR, 3k + 2; the paper has 14 to 110 '
-                       '(default: %(default)s)')
+    parse = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0], epilog='The rest is as in train_cifar.py.'
+    )
+    parse.add_argument(
+        '--depth',
+        type=int,
+        default=26,
+        help='d1, the depth of RRR, 3k + 2; the paper has 14 to 110 (default: %(default)s)',
+    )
     which = parse.add_mutually_exclusive_group()
     which.add_argument('--component', choices=ensemble.NAMES, help='train this network alone')
-    which.add_argument('--without', choices=ensemble.NAMES, help='leave this network out; RRR gives Ensemble-7')
-    parse.add_argument('--no-sharing', dest='sharing', action='store_false', help='networks have weights of their own')
+    which.add_argument(
+        '--without', choices=ensemble.NAMES, help='leave this network out; RRR gives Ensemble-7'
+    )
+    parse.add_argument(
+        '--no-sharing',
+        dest='sharing',
+        action='store_false',
+        help='networks have weights of their own',
+    )
     add_small(parse)
     return parse
 
@@ -44,9 +58,17 @@ def plan(args, dataset):
     units = (args.depth - 2) // 3
     args.network = network_of(args)
     if args.component:
-        return small_plan(args, ensemble.component(args.component, units, dataset.classes, args.widen), '%s-of-%d' % (args.component, args.depth))
+        return small_plan(
+            args,
+            ensemble.component(args.component, units, dataset.classes, args.widen),
+            '%s-of-%d' % (args.component, args.depth),
+        )
     names = [name for name in ensemble.NAMES if name != args.without]
-    return small_plan(args, ensemble.get_symbol(units, dataset.classes, args.widen, names, args.sharing), '%s-%d' % (args.network, args.depth))
+    return small_plan(
+        args,
+        ensemble.get_symbol(units, dataset.classes, args.widen, names, args.sharing),
+        '%s-%d' % (args.network, args.depth),
+    )
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 ``python -m symbols --network mr --depth 56`` prints what a network consists of.
 """
+
 from collections import namedtuple
 from functools import partial
 
@@ -18,7 +19,9 @@ NETWORKS = {
     'resnet': Network(resnet.get_symbol, 6, 2, 'ResNet'),
     'il': Network(il.get_symbol, 6, 2, 'DFN-IL, inception-like fusion'),
     'mr': Network(mr.get_symbol, 6, 2, 'DFN-MR, merge-and-run fusion'),
-    'mr-late': Network(partial(mr.get_symbol, late=True), 6, 2, 'DFN-MR with the later ending of the authors\' code'),
+    'mr-late': Network(
+        partial(mr.get_symbol, late=True), 6, 2, "DFN-MR with the later ending of the authors' code"
+    ),
     'side': Network(partial(il.get_symbol, identity=False), 6, 2, 'DFN-IL without the identity'),
     'fuse3': Network(partial(fuse.get_symbol, fusions=1), 3, 1, 'fused net with 3 fusions'),
     'fuse6': Network(partial(fuse.get_symbol, fusions=2), 6, 1, 'fused net with 6 fusions'),
@@ -56,11 +59,18 @@ def get_symbol(network, depth, num_classes=10, widen=1):
         No such network, or a depth, class count or width that it cannot have.
     """
     if network not in NETWORKS:
-        raise UserError('no network is called %r; there are %s' % (network, ', '.join(sorted(NETWORKS))))
+        raise UserError(
+            'no network is called %r; there are %s' % (network, ', '.join(sorted(NETWORKS)))
+        )
     check_depth(network, depth)
-    for value, least, most, what in ((num_classes, 2, MOST_CLASSES, 'number of classes'), (widen, 1, MOST_WIDEN, 'widening factor')):
+    for value, least, most, what in (
+        (num_classes, 2, MOST_CLASSES, 'number of classes'),
+        (widen, 1, MOST_WIDEN, 'widening factor'),
+    ):
         if value != int(value) or not least <= value <= most:
-            raise UserError('the %s must be a whole number from %d to %d, not %s' % (what, least, most, value))
+            raise UserError(
+                'the %s must be a whole number from %d to %d, not %s' % (what, least, most, value)
+            )
     entry = NETWORKS[network]
     units = (depth - 2) // (3 * entry.layers_of_unit)
     return entry.build(units, num_classes, widen=widen)
@@ -70,13 +80,17 @@ def check_depth(network, depth):
     """Raise ``UserError``, naming the nearest valid depths, unless ``network`` can be ``depth`` deep."""
     step = NETWORKS[network].unit_depth
     if depth > MOST_DEPTH:
-        raise UserError('a depth of %d is more than the %d layers that are allowed' % (depth, MOST_DEPTH))
+        raise UserError(
+            'a depth of %d is more than the %d layers that are allowed' % (depth, MOST_DEPTH)
+        )
     if depth == int(depth) and depth >= step + 2 and (depth - 2) % step == 0:
         return
     below = 2 + step * max(1, int((depth - 2) // step))
     near = [below] if depth < below else [below, below + step]
-    raise UserError('%s cannot be %s layers deep: its depth is %dk + 2, nearest %s'
-                    % (network, depth, step, ' and '.join(map(str, near))))
+    raise UserError(
+        '%s cannot be %s layers deep: its depth is %dk + 2, nearest %s'
+        % (network, depth, step, ' and '.join(map(str, near)))
+    )
 
 
 def paired_depth(network, depth):

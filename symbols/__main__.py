@@ -1,4 +1,5 @@
 """python -m symbols: what study/show_network.py prints and draws."""
+
 import os
 import runpy
 

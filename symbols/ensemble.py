@@ -8,6 +8,7 @@ With weight sharing the components have the parameters of N_f3, by the same name
 statistics are each component's own. Those of components that begin alike are alike: what LRL and LRR do up
 to their third group is the same, so it is drawn, and computed, once.
 """
+
 import engine
 from system.errors import UserError
 from symbols import layers
@@ -37,12 +38,19 @@ class Builder:
         own = '' if self.sharing else name + '_'
         data = self._once((own,), lambda: self._stem(own))
         for number, place in enumerate(layers.plan(1, self.widen)):
-            path = name[:number + 1]
+            path = name[: number + 1]
             data = self._once((own, path), lambda: self._group(data, own, path, place))
         pool = engine.mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
-        score = engine.mx.sym.FullyConnected(pool, weight=self._variable(own + 'fc_weight'), bias=self._variable(own + 'fc_bias'),
-                                             num_hidden=self.classes, name=name + '_fc')
-        return engine.mx.sym.SoftmaxOutput(score, label=self._variable('softmax_label'), name=OUTPUT + name)
+        score = engine.mx.sym.FullyConnected(
+            pool,
+            weight=self._variable(own + 'fc_weight'),
+            bias=self._variable(own + 'fc_bias'),
+            num_hidden=self.classes,
+            name=name + '_fc',
+        )
+        return engine.mx.sym.SoftmaxOutput(
+            score, label=self._variable('softmax_label'), name=OUTPUT + name
+        )
 
     def _once(self, key, make):
         if key not in self.maps:
@@ -53,25 +61,50 @@ class Builder:
         return self._once((name, 'variable'), lambda: engine.mx.sym.Variable(name))
 
     def _stem(self, own):
-        return self._basic(self._variable('data'), own + 'stem', own + 'stem', layers.STEM_CHANNELS * self.widen, 1)
+        return self._basic(
+            self._variable('data'), own + 'stem', own + 'stem', layers.STEM_CHANNELS * self.widen, 1
+        )
 
     def _group(self, data, own, path, place):
         """One layer for L, the chain for R, by the names of N_f3 (fuse.py)."""
         if path[-1] == 'L':
-            return self._basic(data, own + place.name + '_shallow', '%s%s_%s_shallow' % (own, path, place.name), place.channels, place.stride)
+            return self._basic(
+                data,
+                own + place.name + '_shallow',
+                '%s%s_%s_shallow' % (own, path, place.name),
+                place.channels,
+                place.stride,
+            )
         stride = place.stride
         for number in range(1, self.units + 1):
             layer = '%s_deep_layer%d' % (place.name, number)
-            data = self._basic(data, own + layer, '%s%s_%s' % (own, path, layer), place.channels, stride)
+            data = self._basic(
+                data, own + layer, '%s%s_%s' % (own, path, layer), place.channels, stride
+            )
             stride = 1
         return data
 
     def _basic(self, data, parameters, name, channels, stride):
         """A basic layer with the parameters of one name and the moving statistics of another."""
-        conv = engine.mx.sym.Convolution(data, weight=self._variable(parameters + '_conv_weight'), num_filter=channels, kernel=(3, 3),
-                                         stride=(stride, stride), pad=(1, 1), no_bias=True, name=name + '_conv')
-        norm = engine.mx.sym.BatchNorm(conv, gamma=self._variable(parameters + '_bn_gamma'), beta=self._variable(parameters + '_bn_beta'),
-                                       fix_gamma=False, momentum=layers.BN_MOMENTUM, eps=layers.BN_EPSILON, name=name + '_bn')
+        conv = engine.mx.sym.Convolution(
+            data,
+            weight=self._variable(parameters + '_conv_weight'),
+            num_filter=channels,
+            kernel=(3, 3),
+            stride=(stride, stride),
+            pad=(1, 1),
+            no_bias=True,
+            name=name + '_conv',
+        )
+        norm = engine.mx.sym.BatchNorm(
+            conv,
+            gamma=self._variable(parameters + '_bn_gamma'),
+            beta=self._variable(parameters + '_bn_beta'),
+            fix_gamma=False,
+            momentum=layers.BN_MOMENTUM,
+            eps=layers.BN_EPSILON,
+            name=name + '_bn',
+        )
         return layers.relu(norm, name)
 
 
@@ -102,4 +135,4 @@ def names_of(outputs):
     """Return the names of the components whose softmax outputs these are, () for a single network's."""
     if len(outputs) < 2:
         return ()
-    return tuple(output[len(OUTPUT):-len('_output')] for output in outputs)
+    return tuple(output[len(OUTPUT) : -len('_output')] for output in outputs)

@@ -1,4 +1,5 @@
 """N_f3 and N_f6: a plain network fused 3 or 6 times with a shallow one (section 3, Figures 1 and 3)."""
+
 from symbols import layers
 
 
@@ -17,7 +18,8 @@ def get_symbol(units, num_classes, widen=1, fusions=1):
     """
     data = layers.stem(widen)
     for place in layers.plan(fusions, widen):
-        deep = layers.chain(data, place.name + '_deep', place.channels, place.stride,
-                            layers=units // fusions)
+        deep = layers.chain(
+            data, place.name + '_deep', place.channels, place.stride, layers=units // fusions
+        )
         data = layers.relu(layers.add(place.name, shallow(data, place), deep), place.name)
     return layers.head(data, num_classes)

@@ -1,4 +1,5 @@
 """DFN-IL: inception-like fusion (section 5, Figures 6a and 7b), and ``side``, without the identity."""
+
 from symbols import layers
 
 

@@ -10,6 +10,7 @@ holds against DFN1 (4.00), not against DFN2 (7.52). DFN1 has 40.1M parameters, R
 
 The maximum pooling behind the stem has padding 1, as ResNet's own; the authors' has none, with the rounding of MXNet 0.9.
 """
+
 from collections import namedtuple
 
 import engine
@@ -29,15 +30,25 @@ Place = namedtuple('Place', 'name channels stride widens')
 
 def plan(groups):
     """Return the ``Place`` of every unit; ``groups`` has the number of units in each group."""
-    return [Place('group%d_unit%d' % (group + 1, unit + 1), CHANNELS[group], 2 if group and not unit else 1, not unit)
-            for group, count in enumerate(groups) for unit in range(count)]
+    return [
+        Place(
+            'group%d_unit%d' % (group + 1, unit + 1),
+            CHANNELS[group],
+            2 if group and not unit else 1,
+            not unit,
+        )
+        for group, count in enumerate(groups)
+        for unit in range(count)
+    ]
 
 
 def bottleneck(data, name, channels, stride):
     """1x1, 3x3 with the stride and 1x1 convolution, the inner two a quarter as wide, the last without its ReLU."""
     inner = channels // NARROWING
     data = layers.relu(layers.conv_bn(data, name + '_layer1', inner, kernel=1), name + '_layer1')
-    data = layers.relu(layers.conv_bn(data, name + '_layer2', inner, stride=stride), name + '_layer2')
+    data = layers.relu(
+        layers.conv_bn(data, name + '_layer2', inner, stride=stride), name + '_layer2'
+    )
     return layers.conv_bn(data, name + '_layer3', channels, kernel=1)
 
 
@@ -50,10 +61,26 @@ def line(data, name, place, always=False):
 
 def stem():
     """7x7 convolution of stride 2 with BatchNorm and ReLU, then 3x3 maximum of stride 2: 56 x 56 of 64 channels."""
-    conv = engine.mx.sym.Convolution(engine.mx.sym.Variable('data'), num_filter=STEM_CHANNELS, kernel=(7, 7), stride=(2, 2), pad=(3, 3),
-                                     no_bias=True, name='stem_conv')
-    norm = engine.mx.sym.BatchNorm(conv, fix_gamma=False, momentum=layers.BN_MOMENTUM, eps=layers.BN_EPSILON, name='stem_bn')
-    return engine.mx.sym.Pooling(layers.relu(norm, 'stem'), kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type='max', name='stem_pool')
+    conv = engine.mx.sym.Convolution(
+        engine.mx.sym.Variable('data'),
+        num_filter=STEM_CHANNELS,
+        kernel=(7, 7),
+        stride=(2, 2),
+        pad=(3, 3),
+        no_bias=True,
+        name='stem_conv',
+    )
+    norm = engine.mx.sym.BatchNorm(
+        conv, fix_gamma=False, momentum=layers.BN_MOMENTUM, eps=layers.BN_EPSILON, name='stem_bn'
+    )
+    return engine.mx.sym.Pooling(
+        layers.relu(norm, 'stem'),
+        kernel=(3, 3),
+        stride=(2, 2),
+        pad=(1, 1),
+        pool_type='max',
+        name='stem_pool',
+    )
 
 
 def _residual(data, place, blocks=1, projected=False):
@@ -61,8 +88,17 @@ def _residual(data, place, blocks=1, projected=False):
     branch, stride = data, place.stride
     for number in range(1, blocks + 1):
         branch = bottleneck(branch, '%s_block%d' % (place.name, number), place.channels, stride)
-        branch, stride = (layers.relu(branch, '%s_block%d' % (place.name, number)) if number < blocks else branch), 1
-    return layers.relu(layers.add(place.name, line(data, place.name, place, projected), branch), place.name)
+        branch, stride = (
+            (
+                layers.relu(branch, '%s_block%d' % (place.name, number))
+                if number < blocks
+                else branch
+            ),
+            1,
+        )
+    return layers.relu(
+        layers.add(place.name, line(data, place.name, place, projected), branch), place.name
+    )
 
 
 def resnet(groups, num_classes):
@@ -84,15 +120,28 @@ def merge_and_run(groups, num_classes):
     for place in places:
         data1, data2 = _run(data1, data2, place)
         if place is not places[-1]:
-            data1, data2 = (layers.relu(data, place.name + run) for data, run in ((data1, '_run1'), (data2, '_run2')))
+            data1, data2 = (
+                layers.relu(data, place.name + run)
+                for data, run in ((data1, '_run1'), (data2, '_run2'))
+            )
     return layers.head(layers.relu(layers.add('merged', data1, data2), 'merged'), num_classes)
 
 
 def _run(data1, data2, place):
     """Return merge + branch1(x1) and merge + branch2(x2), before their ReLU."""
-    merge = 0.5 * layers.add(place.name + '_merge', line(data1, place.name + '_line1', place), line(data2, place.name + '_line2', place))
-    return [layers.add(place.name + run, merge, bottleneck(data, place.name + branch, place.channels, place.stride))
-            for run, branch, data in (('_run1', '_branch1', data1), ('_run2', '_branch2', data2))]
+    merge = 0.5 * layers.add(
+        place.name + '_merge',
+        line(data1, place.name + '_line1', place),
+        line(data2, place.name + '_line2', place),
+    )
+    return [
+        layers.add(
+            place.name + run,
+            merge,
+            bottleneck(data, place.name + branch, place.channels, place.stride),
+        )
+        for run, branch, data in (('_run1', '_branch1', data1), ('_run2', '_branch2', data2))
+    ]
 
 
 def dfn1(num_classes):
@@ -113,14 +162,25 @@ def dfn2(num_classes):
     As A.1 has it, its networks are some of ResNet-50's, and they are far fewer.
     """
     data = stem()
-    for place, blocks in zip(plan([len(group) for group in PAIRS]), [blocks for group in PAIRS for blocks in group]):
+    for place, blocks in zip(
+        plan([len(group) for group in PAIRS]), [blocks for group in PAIRS for blocks in group]
+    ):
         data = _residual(data, place, blocks)
     return layers.head(data, num_classes)
 
 
-NETWORKS = {'resnet': {depth: lambda classes, groups=groups: resnet(groups, classes) for depth, groups in RESNET.items()},
-            'mr': {depth: lambda classes, groups=groups: merge_and_run(groups, classes) for depth, groups in MR.items()},
-            'dfn1': {50: dfn1}, 'dfn2': {50: dfn2}}
+NETWORKS = {
+    'resnet': {
+        depth: lambda classes, groups=groups: resnet(groups, classes)
+        for depth, groups in RESNET.items()
+    },
+    'mr': {
+        depth: lambda classes, groups=groups: merge_and_run(groups, classes)
+        for depth, groups in MR.items()
+    },
+    'dfn1': {50: dfn1},
+    'dfn2': {50: dfn2},
+}
 
 
 def get_symbol(network, depth, num_classes=1000):
@@ -146,10 +206,18 @@ def get_symbol(network, depth, num_classes=1000):
         There is no such network.
     """
     if network == BEFORE:
-        raise UserError('this run trains the DFN-MR of before, whose last two states had a ReLU each: it can be scored, and not '
-                        'gone on with; start a run of --network mr')
+        raise UserError(
+            'this run trains the DFN-MR of before, whose last two states had a ReLU each: it can be scored, and not '
+            'gone on with; start a run of --network mr'
+        )
     if network not in NETWORKS:
-        raise UserError('no network for ImageNet is called %r; there are %s' % (network, ', '.join(sorted(NETWORKS))))
+        raise UserError(
+            'no network for ImageNet is called %r; there are %s'
+            % (network, ', '.join(sorted(NETWORKS)))
+        )
     if depth not in NETWORKS[network]:
-        raise UserError('%s for ImageNet has the depths %s, not %s' % (network, ', '.join(map(str, NETWORKS[network])), depth))
+        raise UserError(
+            '%s for ImageNet has the depths %s, not %s'
+            % (network, ', '.join(map(str, NETWORKS[network])), depth)
+        )
     return NETWORKS[network][depth](num_classes)

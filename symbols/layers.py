@@ -2,6 +2,7 @@
 
 A feature map has shape (batch, channels, height, width); the input is (batch, 3, 32, 32).
 """
+
 from collections import namedtuple
 
 import engine
@@ -22,12 +23,15 @@ def plan(units, widen=1):
     places = []
     for group in range(GROUPS):
         for unit in range(units):
-            places.append(Place(
-                name='group%d_unit%d' % (group + 1, unit + 1),
-                channels=STEM_CHANNELS * widen * 2 ** group,
-                stride=2 if group and not unit else 1,
-                first=not group and not unit,
-                last=group == GROUPS - 1 and unit == units - 1))
+            places.append(
+                Place(
+                    name='group%d_unit%d' % (group + 1, unit + 1),
+                    channels=STEM_CHANNELS * widen * 2**group,
+                    stride=2 if group and not unit else 1,
+                    first=not group and not unit,
+                    last=group == GROUPS - 1 and unit == units - 1,
+                )
+            )
     return places
 
 
@@ -43,10 +47,17 @@ def add(name, *terms):
 def conv_bn(data, name, channels, kernel=3, stride=1):
     """Convolution without bias, padded to keep the size at stride 1, then BatchNorm."""
     conv = engine.mx.sym.Convolution(
-        data, num_filter=channels, kernel=(kernel, kernel), stride=(stride, stride),
-        pad=(kernel // 2, kernel // 2), no_bias=True, name=name + '_conv')
-    return engine.mx.sym.BatchNorm(conv, fix_gamma=False, momentum=BN_MOMENTUM, eps=BN_EPSILON,
-                            name=name + '_bn')
+        data,
+        num_filter=channels,
+        kernel=(kernel, kernel),
+        stride=(stride, stride),
+        pad=(kernel // 2, kernel // 2),
+        no_bias=True,
+        name=name + '_conv',
+    )
+    return engine.mx.sym.BatchNorm(
+        conv, fix_gamma=False, momentum=BN_MOMENTUM, eps=BN_EPSILON, name=name + '_bn'
+    )
 
 
 def basic(data, name, channels, stride=1):

@@ -7,6 +7,7 @@ states get no ReLU, and the head gets relu(x1 + x2) = relu(2 merge + two_1(x1) +
 
 ``mr-late``: their code of two days later. The head gets relu(merge + two_1(x1) + two_2(x2)).
 """
+
 from symbols import layers
 
 
@@ -15,16 +16,25 @@ def merged(data1, data2, place):
 
     Where the width changes, each line has a projection of its own.
     """
-    merge = 0.5 * layers.add(place.name + '_merge', layers.line(data1, place.name + '_line1', place),
-                             layers.line(data2, place.name + '_line2', place))
-    return merge, layers.branch(data1, place.name + '_branch1', place), layers.branch(data2, place.name + '_branch2', place)
+    merge = 0.5 * layers.add(
+        place.name + '_merge',
+        layers.line(data1, place.name + '_line1', place),
+        layers.line(data2, place.name + '_line2', place),
+    )
+    return (
+        merge,
+        layers.branch(data1, place.name + '_branch1', place),
+        layers.branch(data2, place.name + '_branch2', place),
+    )
 
 
 def unit(data1, data2, place):
     """Map the states (x1, x2) through one unit: x1' = relu(merge + two_1(x1)), x2' = relu(merge + two_2(x2))."""
     merge, two1, two2 = merged(data1, data2, place)
-    return tuple(layers.relu(layers.add(place.name + run, merge, two), place.name + run)
-                 for run, two in (('_run1', two1), ('_run2', two2)))
+    return tuple(
+        layers.relu(layers.add(place.name + run, merge, two), place.name + run)
+        for run, two in (('_run1', two1), ('_run2', two2))
+    )
 
 
 def end(data1, data2, place, late):
@@ -32,7 +42,9 @@ def end(data1, data2, place, late):
     merge, two1, two2 = merged(data1, data2, place)
     if late:
         return layers.relu(layers.add(place.name, merge, two1, two2), place.name)
-    states = [layers.add(place.name + run, merge, two) for run, two in (('_run1', two1), ('_run2', two2))]
+    states = [
+        layers.add(place.name + run, merge, two) for run, two in (('_run1', two1), ('_run2', two2))
+    ]
     return layers.relu(layers.add(place.name, *states), place.name)
 
 

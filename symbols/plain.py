@@ -1,4 +1,5 @@
 """The plain network: basic layers in a row (Figure 3a)."""
+
 from symbols import layers
 
 

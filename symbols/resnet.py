@@ -1,11 +1,15 @@
 """ResNet: the identity and one two-layer branch a unit (Figures 6c and 7a)."""
+
 from symbols import layers
 
 
 def unit(data, place):
     """relu(line(x) + two(x))."""
-    total = layers.add(place.name, layers.line(data, place.name, place),
-                       layers.branch(data, place.name + '_branch1', place))
+    total = layers.add(
+        place.name,
+        layers.line(data, place.name, place),
+        layers.branch(data, place.name + '_branch1', place),
+    )
     return layers.relu(total, place.name)
 
 

@@ -1,4 +1,5 @@
 """How every script begins and ends: its streams, the signals that end it, and the mistakes a user can make."""
+
 import errno
 import io
 import os
@@ -35,8 +36,11 @@ def printable(text):
 
 def _steers(letter):
     # Control characters, bytes that are not UTF-8, ends of lines, directions of writing.
-    return (unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp')
-            or '\u202a' <= letter <= '\u202e' or '\u2066' <= letter <= '\u2069')
+    return (
+        unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp')
+        or '\u202a' <= letter <= '\u202e'
+        or '\u2066' <= letter <= '\u2069'
+    )
 
 
 def _number(letter):
@@ -77,7 +81,9 @@ def describe(error):
     """Return an ``OSError`` as one sentence: what failed, where, and what to look at."""
     where = ' (%s)' % error.filename if error.filename else ''
     return '%s%s; check the path, its permissions and the space left on the disk' % (
-        error.strerror or error, where)
+        error.strerror or error,
+        where,
+    )
 
 
 def command(script, *arguments):
@@ -158,13 +164,16 @@ def _use_utf8():
             stream.reconfigure(errors='backslashreplace')
     for argument in sys.argv[1:]:
         if any('\ud800' <= character <= '\udfff' for character in argument):
-            fail(f'the argument {repr(os.fsencode(argument))[1:]} is not UTF-8: rename the file or folder')
+            fail(
+                f'the argument {repr(os.fsencode(argument))[1:]} is not UTF-8: rename the file or folder'
+            )
 
 
 def _end_on_signals():
     def end(number, frame):
         _end_by_default()
         raise Ended(number)
+
     for number in ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP, and that stays so
             signal.signal(number, end)
@@ -183,7 +192,13 @@ def outlive_readers():
         stream = getattr(sys, name)
         stream.flush()
         raw = _Enduring(stream.fileno(), 'w', closefd=False)
-        setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True))
+        setattr(
+            sys,
+            name,
+            io.TextIOWrapper(
+                io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True
+            ),
+        )
 
 
 class _Enduring(io.FileIO):
@@ -211,8 +226,10 @@ def _run(main):
     except UserError as error:
         fail(error)
     except ModuleNotFoundError as error:
-        fail(f'the package {error.name} is missing here: use the environment that "make demo" makes '
-             '(.venv/bin/python), or install requirements.txt with Python 3.8 to 3.11')
+        fail(
+            f'the package {error.name} is missing here: use the environment that "make demo" makes '
+            '(.venv/bin/python), or install requirements.txt with Python 3.8 to 3.11'
+        )
     except BrokenPipeError:
         # The reader of our output (head, less) has gone: nothing is left to say.
         _discard(sys.stdout)

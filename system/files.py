@@ -4,6 +4,7 @@ A file of this project is written under a hidden temporary name beside it, ``.NA
 which no other file has, and renamed. What a user asked for under a name of the user's choice goes
 through ``write_outputs``, which replaces no file but those it has written itself.
 """
+
 import contextlib
 import fcntl
 import hashlib
@@ -95,9 +96,11 @@ def _sync_folder(folder):
 
 def write_text(path, text):
     """Write a text file atomically."""
+
     def write(temporary):
         with open(temporary, 'w', encoding='utf-8') as file:
             file.write(text)
+
     write_atomically(path, write)
 
 
@@ -152,8 +155,10 @@ def _check_output(path, content, overwrite):
     if not is_file:
         raise UserError(f'{path} is there already and is no ordinary file: choose another name')
     if not overwrite and not _is_own(path, content):
-        raise UserError(f'{path} is there already, and this project did not write it or somebody '
-                        'changed it since: choose another name, or add --overwrite')
+        raise UserError(
+            f'{path} is there already, and this project did not write it or somebody '
+            'changed it since: choose another name, or add --overwrite'
+        )
 
 
 def _is_own(path, content):
@@ -164,7 +169,7 @@ def _is_own(path, content):
         return found.split(b'\n')[0] == content.split(b'\n')[0]
     length = len(_mark(path, b''))
     if path.endswith('.png'):
-        before = found[:-length - len(PNG_END)] + PNG_END
+        before = found[: -length - len(PNG_END)] + PNG_END
     else:
         before = found[:-length]
     return found == marked(path, before)
@@ -173,7 +178,7 @@ def _is_own(path, content):
 def marked(path, content):
     """Return the content of an output with the mark that its kind of file can have."""
     if path.endswith('.png'):
-        before = content[:-len(PNG_END)]
+        before = content[: -len(PNG_END)]
         return before + _mark(path, before) + PNG_END
     return content + _mark(path, content)
 
@@ -184,14 +189,20 @@ def _mark(path, before):
     if ending == '.png':
         chunk = b'tEXt' + b'Software\0' + text
         return struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
-    return {'.csv': b'', '.pdf': b'%% %s\n' % text, '.tex': b'%% %s\n' % text,
-            '.svg': b'<!-- %s -->\n' % text, '.md': b'<!-- %s -->\n' % text}[ending]
+    return {
+        '.csv': b'',
+        '.pdf': b'%% %s\n' % text,
+        '.tex': b'%% %s\n' % text,
+        '.svg': b'<!-- %s -->\n' % text,
+        '.md': b'<!-- %s -->\n' % text,
+    }[ending]
 
 
 def _write_bytes(path, content):
     def write(temporary):
         with open(temporary, 'wb') as file:
             file.write(content)
+
     os.makedirs(os.path.dirname(path), exist_ok=True)
     write_atomically(path, write)
 

@@ -1,4 +1,5 @@
 """Processes that end when the one that started them does."""
+
 import contextlib
 import ctypes
 import signal

@@ -1,4 +1,5 @@
 """Progress within an epoch, and how long it and the run will take: a bar on a terminal, plain lines elsewhere."""
+
 import sys
 import time
 
@@ -39,7 +40,11 @@ class Pace:
             return None
         self.told = True
         seconds = time.time() - self.start + self.left(share)[1]
-        which = f'epoch {self.first} takes' if self.first == self.epochs else f'epochs {self.first} to {self.epochs} take'
+        which = (
+            f'epoch {self.first} takes'
+            if self.first == self.epochs
+            else f'epochs {self.first} to {self.epochs} take'
+        )
         return f'at this speed {which} about {duration(seconds)} in all'
 
 
@@ -78,8 +83,13 @@ class Progress:
     def __init__(self, title, total, pace, quiet=False):
         self.title, self.total, self.pace, self.quiet, self.done = title, total, pace, quiet, 0
         self.start = self.told = time.time()
-        self.bar = Bar(total=total, desc=title, unit=' images', leave=False,
-                       disable=quiet or not sys.stderr.isatty())
+        self.bar = Bar(
+            total=total,
+            desc=title,
+            unit=' images',
+            leave=False,
+            disable=quiet or not sys.stderr.isatty(),
+        )
 
     def __enter__(self):
         return self
@@ -98,7 +108,9 @@ class Progress:
             self.bar.write(sentence, file=sys.stdout)
             sys.stdout.flush()
         if not self.bar.disable:
-            self.bar.set_postfix_str(f'loss {loss:.3f}, run {duration(self.pace.left(share)[1])} left', refresh=False)
+            self.bar.set_postfix_str(
+                f'loss {loss:.3f}, run {duration(self.pace.left(share)[1])} left', refresh=False
+            )
             self.bar.update(images)
         elif time.time() - self.told >= EVERY:
             self._print_line(loss, share)
@@ -106,5 +118,8 @@ class Progress:
     def _print_line(self, loss, share):
         self.told = time.time()
         epoch, run = map(duration, self.pace.left(share))
-        print(f'{self.title}: {self.done} of {self.total} images, loss {loss:.3f}, '
-              f'{self.done / (self.told - self.start):.0f} images/s, {epoch} left, {run} of the run', flush=True)
+        print(
+            f'{self.title}: {self.done} of {self.total} images, loss {loss:.3f}, '
+            f'{self.done / (self.told - self.start):.0f} images/s, {epoch} left, {run} of the run',
+            flush=True,
+        )

@@ -3,6 +3,7 @@
 Each kind of file (log, state of a checkpoint, manifest) has one JSON Schema, in the module that reads it. The
 check itself is fastjsonschema's.
 """
+
 import json
 
 import fastjsonschema

@@ -1,4 +1,5 @@
 """Signals as a wish to stop after the current batch."""
+
 import signal
 
 from system.errors import ENDING
@@ -24,8 +25,11 @@ class Stop:
     def __enter__(self):
         self.number = None
         # nohup has SIGHUP ignored.
-        caught = [number for number in self.SIGNALS
-                  if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+        caught = [
+            number
+            for number in self.SIGNALS
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        ]
         self.before = {number: signal.signal(number, self._note) for number in caught}
         return self
 

@@ -1,4 +1,5 @@
 """Small archives in the official formats, written from real images."""
+
 import gzip
 import io
 import pickle
@@ -44,21 +45,36 @@ def cifar_binary(path, fashion, dataset='cifar10', train=100, test=30):
 
     def records(images, labels):
         lead = [labels[:, None]] if classes == 10 else [labels[:, None] // 5, labels[:, None]]
-        return numpy.concatenate([part.astype('uint8') for part in lead] + [planes(images)], axis=1).tobytes()
+        return numpy.concatenate(
+            [part.astype('uint8') for part in lead] + [planes(images)], axis=1
+        ).tobytes()
+
     if classes == 10:
         step = train // 5
-        files = {'data_batch_%d.bin' % (i + 1): records(*(part[i * step:(i + 1) * step] for part in truth['train']))
-                 for i in range(5)}
+        files = {
+            'data_batch_%d.bin' % (i + 1): records(
+                *(part[i * step : (i + 1) * step] for part in truth['train'])
+            )
+            for i in range(5)
+        }
         files['test_batch.bin'] = records(*truth['test'])
         tar(path, 'cifar-10-batches-bin', files)
     else:
-        tar(path, 'cifar-100-binary', {'train.bin': records(*truth['train']), 'test.bin': records(*truth['test'])})
+        tar(
+            path,
+            'cifar-100-binary',
+            {'train.bin': records(*truth['train']), 'test.bin': records(*truth['test'])},
+        )
     return truth
 
 
 def batch_pickle(images, labels, key):
     """A batch as the official files have it: protocol 2, byte-string keys."""
-    batch = {key: [int(label) for label in labels], b'data': planes(images), b'filenames': [b'x.png'] * len(labels)}
+    batch = {
+        key: [int(label) for label in labels],
+        b'data': planes(images),
+        b'filenames': [b'x.png'] * len(labels),
+    }
     # latin1 bytes of protocol 2 from Python 3 ask for _codecs.encode, which the official files, made by
     # Python 2, do not: protocol 3 has bytes of its own and the same reconstruction of arrays.
     return pickle.dumps(batch, protocol=3).replace(*OLD_NUMPY)
@@ -70,26 +86,37 @@ def cifar_python(path, fashion, dataset='cifar10', train=100, test=30):
     truth = {s.name: coloured(s, n, classes) for s, n in zip(fashion, (train, test))}
     if classes == 10:
         step = train // 5
-        files = {'data_batch_%d' % (i + 1): batch_pickle(*(part[i * step:(i + 1) * step] for part in truth['train']),
-                                                         b'labels') for i in range(5)}
+        files = {
+            'data_batch_%d' % (i + 1): batch_pickle(
+                *(part[i * step : (i + 1) * step] for part in truth['train']), b'labels'
+            )
+            for i in range(5)
+        }
         files['test_batch'] = batch_pickle(*truth['test'], b'labels')
         tar(path, 'cifar-10-batches-py', files)
     else:
-        tar(path, 'cifar-100-python', {name: batch_pickle(*truth[name], b'fine_labels') for name in ('train', 'test')})
+        tar(
+            path,
+            'cifar-100-python',
+            {name: batch_pickle(*truth[name], b'fine_labels') for name in ('train', 'test')},
+        )
     return truth
 
 
 def svhn(folder, fashion, train=60, extra=40, test=30):
     """Write the three MATLAB files; return {file: (images, labels with digit 0 as 0)}."""
     truth = {}
-    images = numpy.concatenate([fashion[0].images[:train + extra], fashion[1].images[:test]])
+    images = numpy.concatenate([fashion[0].images[: train + extra], fashion[1].images[:test]])
     images, labels = coloured(fashion[0]._replace(images=images), len(images), 10)
     start = 0
     for name, count in (('train', train), ('extra', extra), ('test', test)):
-        own, digits = images[start:start + count], labels[start:start + count]
+        own, digits = images[start : start + count], labels[start : start + count]
         written = numpy.where(digits == 0, 10, digits).astype('uint8').reshape(-1, 1)
-        scipy.io.savemat(str(folder / (name + '_32x32.mat')), {'X': own.transpose(1, 2, 3, 0), 'y': written},
-                         do_compression=True)
+        scipy.io.savemat(
+            str(folder / (name + '_32x32.mat')),
+            {'X': own.transpose(1, 2, 3, 0), 'y': written},
+            do_compression=True,
+        )
         truth[name] = own, digits
         start += count
     return truth
@@ -107,6 +134,7 @@ def photograph():
     import warnings
 
     import scipy.misc
+
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         return scipy.misc.face()[..., ::-1]
@@ -118,7 +146,7 @@ def crops(count, seed=0):
     for _ in range(count):
         height, width = random.randint(40, 200, 2)
         top, left = random.randint(0, 768 - height), random.randint(0, 1024 - width)
-        yield numpy.ascontiguousarray(image[top:top + height, left:left + width])
+        yield numpy.ascontiguousarray(image[top : top + height, left : left + width])
 
 
 def jpeg(image, quality=90):
@@ -136,24 +164,45 @@ def plain_tar(files):
     return out.getvalue()
 
 
-SYNSETS = ['n02084071', 'n01440764', 'n07697537']  # not in the order of their labels, as in the devkit
+SYNSETS = [
+    'n02084071',
+    'n01440764',
+    'n07697537',
+]  # not in the order of their labels, as in the devkit
 
 
 def imagenet(folder, train, val, devkit=True):
     """Write ImageNet's tars of {synset: [bytes]} and [(synset, bytes)], and the devkit or the list of labels."""
-    inner = {synset + '.tar': plain_tar({'%s_%d.JPEG' % (synset, number): content for number, content in enumerate(contents)})
-             for synset, contents in train.items()}
+    inner = {
+        synset + '.tar': plain_tar(
+            {'%s_%d.JPEG' % (synset, number): content for number, content in enumerate(contents)}
+        )
+        for synset, contents in train.items()
+    }
     (folder / 'ILSVRC2012_img_train.tar').write_bytes(plain_tar(inner))
-    (folder / 'ILSVRC2012_img_val.tar').write_bytes(plain_tar(
-        {'ILSVRC2012_val_%08d.JPEG' % (number + 1): content for number, (_, content) in enumerate(val)}))
+    (folder / 'ILSVRC2012_img_val.tar').write_bytes(
+        plain_tar(
+            {
+                'ILSVRC2012_val_%08d.JPEG' % (number + 1): content
+                for number, (_, content) in enumerate(val)
+            }
+        )
+    )
     if not devkit:
-        (folder / 'imagenet_2012_validation_synset_labels.txt').write_text(''.join(synset + '\n' for synset, _ in val))
+        (folder / 'imagenet_2012_validation_synset_labels.txt').write_text(
+            ''.join(synset + '\n' for synset, _ in val)
+        )
         return folder
-    table = numpy.array([(number + 1, synset, 'words') for number, synset in enumerate(SYNSETS)],
-                        dtype=[('ILSVRC2012_ID', float), ('WNID', object), ('words', object)])
+    table = numpy.array(
+        [(number + 1, synset, 'words') for number, synset in enumerate(SYNSETS)],
+        dtype=[('ILSVRC2012_ID', float), ('WNID', object), ('words', object)],
+    )
     meta = io.BytesIO()
     scipy.io.savemat(meta, {'synsets': table[:, None]})
     truth = ''.join('%d\n' % (SYNSETS.index(synset) + 1) for synset, _ in val)
-    tar(str(folder / 'ILSVRC2012_devkit_t12.tar.gz'), 'ILSVRC2012_devkit_t12/data',
-        {'meta.mat': meta.getvalue(), 'ILSVRC2012_validation_ground_truth.txt': truth.encode()})
+    tar(
+        str(folder / 'ILSVRC2012_devkit_t12.tar.gz'),
+        'ILSVRC2012_devkit_t12/data',
+        {'meta.mat': meta.getvalue(), 'ILSVRC2012_validation_ground_truth.txt': truth.encode()},
+    )
     return folder

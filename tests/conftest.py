@@ -1,4 +1,5 @@
 """What the tests share: running a script as a user does, and a small prepared data set."""
+
 import os
 import subprocess
 import sys
@@ -15,15 +16,24 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def pytest_sessionstart(session):
     """Compile the CPU operators before the workers would, all of them at once."""
     if not hasattr(session.config, 'workerinput'):
-        subprocess.run([sys.executable, '-c', 'import engine; engine.native_operators()'], cwd=ROOT, check=True)
+        subprocess.run(
+            [sys.executable, '-c', 'import engine; engine.native_operators()'], cwd=ROOT, check=True
+        )
 
 
 def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):
     """Run a script of the repository; return its stdout, or its stderr where ``status`` is not 0."""
     command = [sys.executable] + [str(argument) for argument in arguments]
     environment = dict(os.environ, PYTHONPATH=ROOT, **variables)
-    done = subprocess.run(command, cwd=str(cwd), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=timeout)
+    done = subprocess.run(
+        command,
+        cwd=str(cwd),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=timeout,
+    )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stderr if status else done.stdout
 
@@ -48,4 +58,5 @@ def sample(tmp_path_factory):
 def fashion():
     """The committed sample's splits: real images for archives that the tests write."""
     from data import fashion_mnist
+
     return fashion_mnist.sample()

@@ -2,6 +2,7 @@
 
 Alone, it takes the batches of all ``PARTS`` workers together: their mean gradient is that of the union.
 """
+
 import json
 import os
 import sys
@@ -17,8 +18,6 @@ from engine import mx
 from common.trainer import Trainer
 
 
-
-
 class Union:
     def __init__(self, parts):
         self.parts, self.shape, self.per_epoch = parts, parts[0].shape, parts[0].per_epoch
@@ -26,7 +25,12 @@ class Union:
 
     def train(self, epoch):
         for batches in zip(*(part.train(epoch) for part in self.parts)):
-            joined = mx.io.DataBatch(*([mx.nd.concat(*(getattr(batch, kind)[0] for batch in batches), dim=0)] for kind in ('data', 'label')))
+            joined = mx.io.DataBatch(
+                *(
+                    [mx.nd.concat(*(getattr(batch, kind)[0] for batch in batches), dim=0)]
+                    for kind in ('data', 'label')
+                )
+            )
             joined.pad = sum(batch.pad for batch in batches)
             yield joined
 
@@ -48,10 +52,23 @@ def main():
     ranks = [workers.rank] if workers.size > 1 else range(parts)
     batches = [Batches(data, dataset, share, seed=3, part=(rank, parts)) for rank in ranks]
     assert [each.shape for each in batches] == [(3, 32, 32)] * len(batches)
-    trainer = Trainer(frozen(), [mx.cpu()], batches[0] if workers.size > 1 else Union(batches), epochs=8, lr=0.05, seed=5, kvstore=kvstore,
-                      cluster=workers)
+    trainer = Trainer(
+        frozen(),
+        [mx.cpu()],
+        batches[0] if workers.size > 1 else Union(batches),
+        epochs=8,
+        lr=0.05,
+        seed=5,
+        kvstore=kvstore,
+        cluster=workers,
+    )
     result, _ = trainer.train(1, type('Never', (), {'check': lambda self: None})())
-    numpy.savez('%s-%d' % (out, workers.rank), loss=result.loss, error=result.error, **checkpoint.flat(trainer.state()))
+    numpy.savez(
+        '%s-%d' % (out, workers.rank),
+        loss=result.loss,
+        error=result.error,
+        **checkpoint.flat(trainer.state()),
+    )
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 """Logs for tests: headers are those of the committed runs, which the scripts wrote, with changes named."""
+
 import glob
 import itertools
 import json
@@ -7,7 +8,13 @@ import os
 from conftest import ROOT
 
 SEEDS = itertools.count(1)
-OFFICIAL = {'official': True, 'manifest_sha256': 'a' * 64, 'train_images': 50000, 'test_images': 10000, 'classes': 10}
+OFFICIAL = {
+    'official': True,
+    'manifest_sha256': 'a' * 64,
+    'train_images': 50000,
+    'test_images': 10000,
+    'classes': 10,
+}
 
 
 def header_of(pattern):
@@ -34,13 +41,26 @@ def write(folder, network, depth, records, base=SMALL, data=OFFICIAL, **options)
 
 def save(path, header, records):
     with open(path, 'w') as file:
-        file.writelines(json.dumps(entry) + '\n' for entry in [header] + [
-            {'type': 'epoch', 'epoch': number, **record} for number, record in enumerate(records, 1)])
+        file.writelines(
+            json.dumps(entry) + '\n'
+            for entry in [header]
+            + [
+                {'type': 'epoch', 'epoch': number, **record}
+                for number, record in enumerate(records, 1)
+            ]
+        )
 
 
 def record(error, **more):
     """Return a record with a test error, a training error 1 above it, and losses of 1."""
-    return {'train_loss': 1.0, 'train_error': error + 1, 'test_loss': 1.0, 'test_error': error, 'lr': 0.1, **more}
+    return {
+        'train_loss': 1.0,
+        'train_error': error + 1,
+        'test_loss': 1.0,
+        'test_error': error,
+        'lr': 0.1,
+        **more,
+    }
 
 
 def changed(path, out, **changes):
@@ -48,7 +68,9 @@ def changed(path, out, **changes):
     with open(path) as file:
         first, *rest = file.read().splitlines()
     header = json.loads(first)
-    header.update({key: changes.pop(key) for key in ('data', 'devices', 'workers') if key in changes})
+    header.update(
+        {key: changes.pop(key) for key in ('data', 'devices', 'workers') if key in changes}
+    )
     header['options'].update(changes)
     with open(str(out), 'w') as file:
         file.write('\n'.join([json.dumps(header), *rest, '']))

@@ -1,4 +1,5 @@
 """The augmentations of train_imagenet.py --augment, by what they do to images of known colours and slopes."""
+
 import numpy
 import pytest
 from test_photographs import pixels, write
@@ -20,7 +21,9 @@ def augmented(folder, image, name, count=240):
 @pytest.fixture(scope='module', params=sorted(photographs.AUGMENTATIONS))
 def grey(request, tmp_path_factory):
     """The mean colour, (crops, 3), of augmented crops of a grey image, by the augmentation's name."""
-    crops = augmented(tmp_path_factory.mktemp('grey'), numpy.full((480, 480, 3), 120, numpy.uint8), request.param)
+    crops = augmented(
+        tmp_path_factory.mktemp('grey'), numpy.full((480, 480, 3), 120, numpy.uint8), request.param
+    )
     return request.param, crops.mean((1, 2))
 
 
@@ -33,7 +36,10 @@ def test_colour(grey):
         assert abs(axes[:, -1] @ FIRST_COMPONENT) > 0.98
         assert eigenvalues[-1] ** 0.5 == pytest.approx(FIRST_DEVIATION, rel=0.2)
     elif name == 'authors-2016':
-        assert numpy.ptp(moved, axis=1).max() < 0.2 * (120 - 99) + 1 and 15 < numpy.ptp(moved.mean(1)) < 2 * 10 * 1.2 + 2
+        assert (
+            numpy.ptp(moved, axis=1).max() < 0.2 * (120 - 99) + 1
+            and 15 < numpy.ptp(moved.mean(1)) < 2 * 10 * 1.2 + 2
+        )
     else:
         assert numpy.ptp(moved, axis=1).max() > 20 and numpy.ptp(moved.mean(1)) > 70
 

@@ -1,4 +1,5 @@
 """benchmark.py measures both sides in turn and prints their ratio."""
+
 import os
 import re
 import stat
@@ -6,7 +7,18 @@ import stat
 import pytest
 from conftest import run_script, user_error
 
-SHORT = ('--network', 'mr', '--depth', '8', '--batch-size', '8', '--rounds', '2', '--seconds', '0.2')
+SHORT = (
+    '--network',
+    'mr',
+    '--depth',
+    '8',
+    '--batch-size',
+    '8',
+    '--rounds',
+    '2',
+    '--seconds',
+    '0.2',
+)
 
 
 def rates(said, task, side):
@@ -15,25 +27,47 @@ def rates(said, task, side):
 
 def test_alone_and_from_records(sample):
     said = run_script('benchmark.py', *SHORT)
-    assert rates(said, 'train', 'ours') > 10 and rates(said, 'inference', 'ours') > rates(said, 'train', 'ours')
-    assert rates(run_script('benchmark.py', *SHORT, '--task', 'train', '--data', sample / 'sample'), 'train', 'ours') > 10
+    assert rates(said, 'train', 'ours') > 10 and rates(said, 'inference', 'ours') > rates(
+        said, 'train', 'ours'
+    )
+    assert (
+        rates(
+            run_script('benchmark.py', *SHORT, '--task', 'train', '--data', sample / 'sample'),
+            'train',
+            'ours',
+        )
+        > 10
+    )
 
 
 def test_against_the_textbook():
     said = run_script('benchmark.py', *SHORT, '--compare', 'textbook', '--task', 'train')
     assert rates(said, 'train', 'textbook') > 1
     ratio = float(re.search(r'ours / textbook: ([\d.]+)', said).group(1))
-    assert ratio == pytest.approx(rates(said, 'train', 'ours') / rates(said, 'train', 'textbook'), rel=0.5)
+    assert ratio == pytest.approx(
+        rates(said, 'train', 'ours') / rates(said, 'train', 'textbook'), rel=0.5
+    )
 
 
 def test_against_pytorch():
     pytest.importorskip('torch')
-    assert re.search(r'ours / torch n(chw|hwc): [\d.]+', run_script('benchmark.py', *SHORT, '--compare', 'torch'))
+    assert re.search(
+        r'ours / torch n(chw|hwc): [\d.]+', run_script('benchmark.py', *SHORT, '--compare', 'torch')
+    )
 
 
 @pytest.mark.slow
 def test_other_comparisons_of_the_project_with_itself(sample):
-    said = run_script('benchmark.py', *SHORT, '--task', 'train', '--compare', 'synthetic', '--data', sample / 'sample')
+    said = run_script(
+        'benchmark.py',
+        *SHORT,
+        '--task',
+        'train',
+        '--compare',
+        'synthetic',
+        '--data',
+        sample / 'sample',
+    )
     assert rates(said, 'train', 'synthetic') > 10 and 'ours / synthetic' in said
     said = run_script('benchmark.py', *SHORT, '--task', 'train', '--compare', 'denormals')
     assert rates(said, 'train', 'denormals') > 10
@@ -42,16 +76,31 @@ def test_other_comparisons_of_the_project_with_itself(sample):
 def test_limit_and_start_up():
     said = run_script('benchmark.py', *SHORT, '--task', 'train')
     assert float(re.search(r'multiply-adds on every thread reach (\d+) GFLOP/s', said).group(1)) > 1
-    import_, bind, first = (float(text) for text in re.search(r'import ([\d.]+), bind ([\d.]+), first batch ([\d.]+)', said).groups())
+    import_, bind, first = (
+        float(text)
+        for text in re.search(
+            r'import ([\d.]+), bind ([\d.]+), first batch ([\d.]+)', said
+        ).groups()
+    )
     assert import_ > 0.1 and bind > 0 and first > 0
 
 
 def test_operators():
     """The times by class of operator; and /dev/null, which the profiler was once given, is still a device."""
-    said = run_script('benchmark.py', '--network', 'mr', '--depth', '8', '--batch-size', '8', '--operators')
-    shares = {line.split('%  ')[1]: float(line.split('ms')[1].split('%')[0]) for line in said.splitlines()[1:]}
+    said = run_script(
+        'benchmark.py', '--network', 'mr', '--depth', '8', '--batch-size', '8', '--operators'
+    )
+    shares = {
+        line.split('%  ')[1]: float(line.split('ms')[1].split('%')[0])
+        for line in said.splitlines()[1:]
+    }
     assert abs(sum(shares.values()) - 100) < 1
-    assert {'convolution, forward', 'convolution, backward', 'BatchNorm, sums, ReLU, forward', 'update'} <= set(shares)
+    assert {
+        'convolution, forward',
+        'convolution, backward',
+        'BatchNorm, sums, ReLU, forward',
+        'update',
+    } <= set(shares)
     assert shares['other'] < 50
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 

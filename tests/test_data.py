@@ -1,4 +1,5 @@
 """Batches from real .rec files: every image once, normalised, cropped and mirrored as section 6.1 says."""
+
 import os
 import shutil
 import struct
@@ -58,8 +59,12 @@ def test_an_epoch_is_a_permutation(cifar, batch):
     for epoch in (1, 2):
         images, labels, count = collect(batches.train(epoch), batch)
         assert count == batches.per_epoch == -(-100 // batch)
-        expected = {image.astype('float32').round(3).tobytes(): (number, label) for number, (image, label) in enumerate(
-            zip(normalised(truth['train'][0], plain), truth['train'][1]))}
+        expected = {
+            image.astype('float32').round(3).tobytes(): (number, label)
+            for number, (image, label) in enumerate(
+                zip(normalised(truth['train'][0], plain), truth['train'][1])
+            )
+        }
         seen = [expected[image.round(3).tobytes()] for image in images]
         assert [label for _, label in seen] == labels.tolist()
         orders.append([number for number, _ in seen])
@@ -70,11 +75,13 @@ def test_an_epoch_is_a_permutation(cifar, batch):
 def test_an_epoch_depends_on_seed_and_epoch_alone(cifar):
     folder, _ = cifar
     dataset = datasets.get('cifar10')
+
     def epoch(number, seed=1, threads=1, before=()):
         batches = data.Batches(folder, dataset, 16, seed=seed, threads=threads)
         for earlier in before:
             collect(batches.train(earlier), 16)
         return collect(batches.train(number), 16)[0]
+
     reference = epoch(3)
     assert (epoch(3, before=(1, 2)) == reference).all() and (epoch(3, threads=2) == reference).all()
     assert (epoch(4) != reference).any() and (epoch(3, seed=2) != reference).any()
@@ -99,8 +106,10 @@ def test_passes_after_one_another_or_broken_off(cifar):
 def test_the_last_batch_is_filled_with_the_epochs_first_images(cifar, dataset):
     plain = dataset._replace(augment=False)
     for epoch in (1, 2):
-        items = [(batch.data[0].asnumpy(), batch.label[0].asnumpy(), batch.pad)
-                 for batch in data.Batches(cifar[0], plain, 16).train(epoch)]
+        items = [
+            (batch.data[0].asnumpy(), batch.label[0].asnumpy(), batch.pad)
+            for batch in data.Batches(cifar[0], plain, 16).train(epoch)
+        ]
         assert [pad for _, _, pad in items] == [0] * 6 + [12]
         numpy.testing.assert_array_equal(items[-1][0][4:], items[0][0][:12])
         numpy.testing.assert_array_equal(items[-1][1][4:], items[0][1][:12])
@@ -108,7 +117,9 @@ def test_the_last_batch_is_filled_with_the_epochs_first_images(cifar, dataset):
 
 def test_memory_stays_flat(cifar):
     """MXNet keeps megabytes of every record iterator that is made anew; one that is reset has no growth."""
-    said = run_script('-c', """
+    said = run_script(
+        '-c',
+        """
 from common import data, datasets
 def resident():
     return int(next(line for line in open('/proc/self/status') if 'VmRSS' in line).split()[1])
@@ -117,7 +128,9 @@ for epoch in range(1, 101):
     for _ in batches.train(epoch): pass
     for _ in batches.test(): pass
     if epoch == 20: early = resident()
-print(resident() - early)""" % cifar[0])
+print(resident() - early)"""
+        % cifar[0],
+    )
     assert int(said) < 10000  # kilobytes; 80 new pairs of iterators would be over 100,000
 
 
@@ -127,8 +140,12 @@ def test_crop_and_mirror_is_what_it_says():
     image = random.rand(3, 32, 32) + 1
     padded = numpy.zeros((3, 40, 40))
     padded[:, 4:36, 4:36] = image
-    windows = {padded[:, y:y + 32, x:x + 32][..., ::flip].tobytes(): (y, x, flip)
-               for y in range(9) for x in range(9) for flip in (1, -1)}
+    windows = {
+        padded[:, y : y + 32, x : x + 32][..., ::flip].tobytes(): (y, x, flip)
+        for y in range(9)
+        for x in range(9)
+        for flip in (1, -1)
+    }
     crops = data.crop_and_mirror(numpy.repeat(image[None], 8100, axis=0), random)
     seen = numpy.array([windows[crop.tobytes()] for crop in crops])
     for axis in (0, 1):
@@ -142,18 +159,24 @@ def test_training_batches_are_augmented_only_where_the_data_set_asks(cifar):
     dataset = datasets.get('cifar10')
     images = collect(data.Batches(folder, dataset, 20).train(1), 20)[0]
     originals = normalised(truth['train'][0], dataset).astype('float32')
-    whole = sum(any(numpy.allclose(image, original, atol=1e-3) for original in originals) for image in images)
+    whole = sum(
+        any(numpy.allclose(image, original, atol=1e-3) for original in originals)
+        for image in images
+    )
     assert whole < 20  # one crop in 81 is the whole image, and half of those are not mirrored
     assert (images[:, :, 0] == 0).all(axis=(1, 2)).sum() > 10  # rows of padding: exactly zero
 
 
 def test_statistics_are_those_of_the_training_images(sample):
     """Fashion-MNIST's are measured by us; CIFAR's and SVHN's are the paper's."""
-    images = collect(data.Batches(str(sample / 'sample'), datasets.get('sample'), 100).train(1), 100)[0]
+    images = collect(
+        data.Batches(str(sample / 'sample'), datasets.get('sample'), 100).train(1), 100
+    )[0]
     assert abs(images.mean()) < 1e-3 and abs(images.std() - 1) < 1e-3
 
 
 # ---- damaged files ----
+
 
 @pytest.fixture
 def damaged(cifar, tmp_path):
@@ -178,9 +201,13 @@ def test_damaged_rec(damaged):
     path = damaged / 'test.rec'
     content = bytearray(path.read_bytes())
     offsets = [int(line.split('\t')[1]) for line in (damaged / 'test.idx').read_text().splitlines()]
-    for place, word in ((offsets[3], 'damaged'), (offsets[3] + 4, 'damaged'), (offsets[3] + 15, 'label')):
+    for place, word in (
+        (offsets[3], 'damaged'),
+        (offsets[3] + 4, 'damaged'),
+        (offsets[3] + 15, 'label'),
+    ):
         broken = bytearray(content)
-        broken[place] ^= 0x7f
+        broken[place] ^= 0x7F
         path.write_bytes(bytes(broken))
         refuse(damaged, word)
     path.write_bytes(bytes(content) + b'more')
@@ -220,13 +247,18 @@ def test_a_record_in_several_parts(tmp_path):
     prefix = str(tmp_path / 'parts')
     writer = mx.recordio.MXIndexedRecordIO(prefix + '.idx', prefix + '.rec', 'w')
     png = images.cv2.imencode('.png', numpy.zeros((32, 32, 3), numpy.uint8))[1].tobytes()
-    written = [png] + [with_chunk(png, b'\0' * shift + records.MAGIC.to_bytes(4, 'little') * count)
-                       for shift in range(4) for count in (1, 3)]
+    written = [png] + [
+        with_chunk(png, b'\0' * shift + records.MAGIC.to_bytes(4, 'little') * count)
+        for shift in range(4)
+        for count in (1, 3)
+    ]
     for number, content in enumerate(written):
         writer.write_idx(number, mx.recordio.pack(mx.recordio.IRHeader(0, 1.0, number, 0), content))
     writer.close()
     assert records.check(prefix + '.rec', 10) == len(written)
-    assert [(label, bytes(content)) for label, content in records.labelled_images(prefix + '.rec')] == [(1.0, png) for png in written]
+    assert [
+        (label, bytes(content)) for label, content in records.labelled_images(prefix + '.rec')
+    ] == [(1.0, png) for png in written]
     content = open(prefix + '.rec', 'rb').read()
     assert content.count(records.MAGIC.to_bytes(4, 'little')) > len(written)
 
@@ -234,7 +266,13 @@ def test_a_record_in_several_parts(tmp_path):
 def with_chunk(png, content):
     """Return a PNG with a chunk more, which decoders pass over, behind its header."""
     chunk = b'dfNx' + content
-    return png[:33] + struct.pack('>I', len(content)) + chunk + struct.pack('>I', zlib.crc32(chunk)) + png[33:]
+    return (
+        png[:33]
+        + struct.pack('>I', len(content))
+        + chunk
+        + struct.pack('>I', zlib.crc32(chunk))
+        + png[33:]
+    )
 
 
 def test_an_epoch_does_not_depend_on_global_generators(cifar):
@@ -247,5 +285,10 @@ def test_an_epoch_does_not_depend_on_global_generators(cifar):
         mx.random.seed(state)
         for epoch in before:
             list(batches.train(epoch))
-        epochs.append([(batch.data[0].asnumpy().tobytes(), batch.label[0].asnumpy().tobytes()) for batch in batches.train(3)])
+        epochs.append(
+            [
+                (batch.data[0].asnumpy().tobytes(), batch.label[0].asnumpy().tobytes())
+                for batch in batches.train(3)
+            ]
+        )
     assert epochs[0] == epochs[1] == epochs[2]

@@ -1,4 +1,5 @@
 """Jobs of a real scheduler, servers and workers on the loopback interface, started by launch.py."""
+
 import os
 import re
 import shutil
@@ -39,7 +40,10 @@ def processes(text):
     found = []
     for number in filter(str.isdigit, os.listdir('/proc')):
         try:
-            with open('/proc/%s/environ' % number, 'rb') as environment, open('/proc/%s/cmdline' % number, 'rb') as line:
+            with (
+                open('/proc/%s/environ' % number, 'rb') as environment,
+                open('/proc/%s/cmdline' % number, 'rb') as line,
+            ):
                 if text.encode() in environment.read() + line.read() and int(number) != os.getpid():
                     found.append(number)
         except OSError:
@@ -58,32 +62,56 @@ def gone(text, seconds=20):
 
 # ---- the images of each worker ----
 
+
 @pytest.mark.parametrize('size,batch', [(2, 16), (4, 7), (3, 13), (7, 4)])
 def test_workers_share_the_images(place, size, batch):
     """Every image belongs to one worker, in every epoch; all have as many batches; fillings are not counted."""
     folder = str(place / 'data' / 'cifar10')
     plain = DATASET._replace(augment=False)
     one = data.Batches(folder, plain, 10)
-    whole = {split: sorted(numpy.concatenate([b.data[0].asnumpy()[:10 - b.pad].reshape(10 - b.pad, -1) for b in batches]).tolist())
-             for split, batches in (('train', one.train(1)), ('test', one.test()))}
+    whole = {
+        split: sorted(
+            numpy.concatenate(
+                [b.data[0].asnumpy()[: 10 - b.pad].reshape(10 - b.pad, -1) for b in batches]
+            ).tolist()
+        )
+        for split, batches in (('train', one.train(1)), ('test', one.test()))
+    }
     parts = [data.Batches(folder, plain, batch, seed=2, part=(rank, size)) for rank in range(size)]
-    assert len({part.per_epoch for part in parts}) == 1 and {part.train_images for part in parts} == {230}
+    assert len({part.per_epoch for part in parts}) == 1 and {
+        part.train_images for part in parts
+    } == {230}
     for epoch in (1, 2):
-        batches = [[b.data[0].asnumpy()[:len(b.data[0]) - b.pad] for b in part.train(epoch)] for part in parts]
+        batches = [
+            [b.data[0].asnumpy()[: len(b.data[0]) - b.pad] for b in part.train(epoch)]
+            for part in parts
+        ]
         assert {len(own) for own in batches} == {parts[0].per_epoch}
-        rows = [row for own in batches for images in own for row in images.reshape(len(images), 3072).tolist()]
+        rows = [
+            row
+            for own in batches
+            for images in own
+            for row in images.reshape(len(images), 3072).tolist()
+        ]
         assert sorted(rows) == whole['train']
-    rows = [row for part in parts for b in part.test() for row in b.data[0].asnumpy()[:len(b.data[0]) - b.pad].reshape(-1, 3072).tolist()]
+    rows = [
+        row
+        for part in parts
+        for b in part.test()
+        for row in b.data[0].asnumpy()[: len(b.data[0]) - b.pad].reshape(-1, 3072).tolist()
+    ]
     assert sorted(rows) == whole['test']
 
 
 def test_a_worker_without_enough_images(place):
     from system.errors import UserError
+
     with pytest.raises(UserError, match='46 images, 23 for worker 0 of 2'):
         data.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, part=(0, 2))
 
 
 # ---- the workers' own connections ----
+
 
 def test_sum_and_first():
     """Real connections; the sum is the same to the last bit for each."""
@@ -92,9 +120,16 @@ def test_sum_and_first():
     def work(rank):
         links = cluster._call(rank, address, key) if rank else cluster._answer(3, address, key)
         worker = cluster.Cluster(rank, 3, links)
-        arrays = worker.first_arrays({'arg:a': numpy.arange(6.0).reshape(2, 3), 'x': numpy.zeros(0)} if not rank else {})
-        results[rank] = (worker.sum([[0.1 * 3 ** rank, 1e9 + rank]]).tolist(), worker.first(b'of %d' % rank), arrays['arg:a'].tolist())
+        arrays = worker.first_arrays(
+            {'arg:a': numpy.arange(6.0).reshape(2, 3), 'x': numpy.zeros(0)} if not rank else {}
+        )
+        results[rank] = (
+            worker.sum([[0.1 * 3**rank, 1e9 + rank]]).tolist(),
+            worker.first(b'of %d' % rank),
+            arrays['arg:a'].tolist(),
+        )
         worker.barrier()
+
     threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
     for thread in threads:
         thread.start()
@@ -106,6 +141,7 @@ def test_sum_and_first():
 
 
 # ---- training ----
+
 
 @pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, workers):
@@ -121,34 +157,81 @@ def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, worke
         assert set(many) == set(one)
         for name in names:
             assert numpy.abs(many[name] - one[name]).max() < 1e-4, name
-    assert max(numpy.abs(one[name]).max() for name in one if name.startswith('momentum')) > 1e-2  # 1e-4 is little
+    assert (
+        max(numpy.abs(one[name]).max() for name in one if name.startswith('momentum')) > 1e-2
+    )  # 1e-4 is little
 
 
-@pytest.mark.parametrize('mode', ['dist_sync', *(pytest.param(mode, marks=pytest.mark.slow) for mode in ('dist_async', '2bit'))])
+@pytest.mark.parametrize(
+    'mode',
+    ['dist_sync', *(pytest.param(mode, marks=pytest.mark.slow) for mode in ('dist_async', '2bit'))],
+)
 def test_a_job_trains_and_only_the_first_worker_writes(place, tmp_path, mode):
-    more = ('--kv-store', 'dist_sync', '--gradient-compression', '2bit') if mode == '2bit' else ('--kv-store', mode)
+    more = (
+        ('--kv-store', 'dist_sync', '--gradient-compression', '2bit')
+        if mode == '2bit'
+        else ('--kv-store', mode)
+    )
     said = run_in(tmp_path, place, '--epochs', '2', *more)
     name = runs.name_of(tmp_path / 'checkpoints')
     header, records = log.read(str(tmp_path / 'logs' / (name + '.jsonl')))
-    assert header['workers'] == 2 and header['train_images'] == 230 and len(records) == 2 and said.count('epoch 2/2') == 1
+    assert (
+        header['workers'] == 2
+        and header['train_images'] == 230
+        and len(records) == 2
+        and said.count('epoch 2/2') == 1
+    )
     for record in records:  # errors of all 230 and all 46 images
         for key, images in (('train_error', 230), ('test_error', 46)):
             assert abs(record[key] * images / 100 - round(record[key] * images / 100)) < 1e-2
     assert os.listdir(str(tmp_path / 'machine-1')) == []
-    scored = run_script('score.py', '--run', tmp_path / 'checkpoints' / name, '--data-dir', place / 'data', '--cpus', '1')
+    scored = run_script(
+        'score.py',
+        '--run',
+        tmp_path / 'checkpoints' / name,
+        '--data-dir',
+        place / 'data',
+        '--cpus',
+        '1',
+    )
     error, loss = map(float, re.search(r'error ([\d.]+)%, loss ([\d.]+) on', scored).groups())
-    assert (error, loss) == (pytest.approx(records[-1]['test_error'], abs=0.01), pytest.approx(records[-1]['test_loss'], abs=1e-3))
+    assert (error, loss) == (
+        pytest.approx(records[-1]['test_error'], abs=0.01),
+        pytest.approx(records[-1]['test_loss'], abs=1e-3),
+    )
 
 
 def command_in(folder, place, *more):
-    return [sys.executable, os.path.join(ROOT, 'launch.py'), '--workers', '2', os.path.join(ROOT, 'tests', 'elsewhere.py'),
-            os.path.join(ROOT, 'train_cifar.py'), '--network', 'mr', '--depth', '8', '--batch-size', '32', '--cpus', '1',
-            '--data-dir', str(place / 'data'), *more]
+    return [
+        sys.executable,
+        os.path.join(ROOT, 'launch.py'),
+        '--workers',
+        '2',
+        os.path.join(ROOT, 'tests', 'elsewhere.py'),
+        os.path.join(ROOT, 'train_cifar.py'),
+        '--network',
+        'mr',
+        '--depth',
+        '8',
+        '--batch-size',
+        '32',
+        '--cpus',
+        '1',
+        '--data-dir',
+        str(place / 'data'),
+        *more,
+    ]
 
 
 def start_in(folder, place, *more):
-    return subprocess.Popen(command_in(folder, place, *more), cwd=str(folder), env=dict(os.environ, PYTHONPATH=ROOT, MARK=str(folder)),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    return subprocess.Popen(
+        command_in(folder, place, *more),
+        cwd=str(folder),
+        env=dict(os.environ, PYTHONPATH=ROOT, MARK=str(folder)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
 
 
 def run_in(folder, place, *more):
@@ -161,7 +244,10 @@ def run_in(folder, place, *more):
 def worker_number(folder, number):
     """Return the process of a worker of the job in ``folder``."""
     for found in processes(str(folder)):
-        with open('/proc/%s/environ' % found) as environment, open('/proc/%s/cmdline' % found) as line:
+        with (
+            open('/proc/%s/environ' % found) as environment,
+            open('/proc/%s/cmdline' % found) as line,
+        ):
             if 'DFN_WORKER=%d\0' % number in environment.read() and 'elsewhere' in line.read():
                 return int(found)
 
@@ -184,7 +270,10 @@ def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
     assert process.returncode == 2 and time.time() - began < 30
     name = runs.name_of(tmp_path / 'checkpoints')
     last = said.strip().splitlines()[-1]
-    assert last.startswith('launch.py: error: worker %d was killed by SIGKILL' % who) and '--resume ' + name in last
+    assert (
+        last.startswith('launch.py: error: worker %d was killed by SIGKILL' % who)
+        and '--resume ' + name in last
+    )
     assert gone(str(tmp_path))
     done = len(log.read(str(tmp_path / 'logs' / (name + '.jsonl')))[1])
     assert 2 <= done < 40
@@ -193,8 +282,14 @@ def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
         wait_for(process, 'epoch %d/40' % (done + 1))
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
-        assert process.returncode == 143 and 'stopped by SIGTERM' in said and '--resume ' + name in said
-        assert len(log.read(str(tmp_path / 'logs' / (name + '.jsonl')))[1]) > done and gone(str(tmp_path))
+        assert (
+            process.returncode == 143
+            and 'stopped by SIGTERM' in said
+            and '--resume ' + name in said
+        )
+        assert len(log.read(str(tmp_path / 'logs' / (name + '.jsonl')))[1]) > done and gone(
+            str(tmp_path)
+        )
 
 
 @pytest.mark.parametrize('what', ['launch.py', 'DMLC_ROLE=server', 'DMLC_ROLE=scheduler'])
@@ -215,7 +310,10 @@ def test_nothing_is_left_behind(place, tmp_path, what):
 def part_with(folder, variable):
     """Return the process of a part of the job in ``folder`` that has this variable in its environment, not the one that keeps it."""
     for number in processes(str(folder)):
-        with open('/proc/%s/environ' % number) as environment, open('/proc/%s/cmdline' % number) as line:
+        with (
+            open('/proc/%s/environ' % number) as environment,
+            open('/proc/%s/cmdline' % number) as line,
+        ):
             if variable in environment.read().split('\0') and 'part.py' not in line.read():
                 return int(number)
     raise AssertionError('no part has ' + variable)
@@ -223,20 +321,38 @@ def part_with(folder, variable):
 
 def scripted(folder, codes):
     """Return the parts of a job of workers that run these pieces of Python, in a folder."""
-    return [Part('worker', number, None, [sys.executable, '-c', 'import os, signal, sys, time\n' + code], {'MARK': str(folder)})
-            for number, code in enumerate(codes)]
+    return [
+        Part(
+            'worker',
+            number,
+            None,
+            [sys.executable, '-c', 'import os, signal, sys, time\n' + code],
+            {'MARK': str(folder)},
+        )
+        for number, code in enumerate(codes)
+    ]
 
 
 KILLED = 'os.kill(os.getpid(), signal.SIGKILL)'
 MISSED = 'print("worker 1 has gone", file=sys.stderr); sys.exit(%d)' % errors.Lost.status
 
 
-@pytest.mark.parametrize('codes,blamed', [
-    # One that misses another ends before launch.py has seen the end of the one that was killed.
-    ([MISSED, 'time.sleep(0.4); ' + KILLED, 'time.sleep(60)'], 'worker 1 was killed by SIGKILL'),
-    ([MISSED, 'time.sleep(60)', 'time.sleep(0.4); sys.exit(2)'], 'worker 2 ended with status 2'),
-    (['time.sleep(0.4); sys.exit(2)', 'sys.exit(1)'], 'worker 1 ended with status 1'),
-    ([MISSED, 'time.sleep(60)'], 'worker 0 ended with status 3')])
+@pytest.mark.parametrize(
+    'codes,blamed',
+    [
+        # One that misses another ends before launch.py has seen the end of the one that was killed.
+        (
+            [MISSED, 'time.sleep(0.4); ' + KILLED, 'time.sleep(60)'],
+            'worker 1 was killed by SIGKILL',
+        ),
+        (
+            [MISSED, 'time.sleep(60)', 'time.sleep(0.4); sys.exit(2)'],
+            'worker 2 ended with status 2',
+        ),
+        (['time.sleep(0.4); sys.exit(2)', 'sys.exit(1)'], 'worker 1 ended with status 1'),
+        ([MISSED, 'time.sleep(60)'], 'worker 0 ended with status 3'),
+    ],
+)
 def test_who_is_to_blame(tmp_path, codes, blamed):
     with pytest.raises(errors.UserError, match=blamed):
         Job(scripted(tmp_path, codes), str(tmp_path), ROOT, sys.executable, []).run()
@@ -245,17 +361,29 @@ def test_who_is_to_blame(tmp_path, codes, blamed):
 
 def started_job(folder, code):
     """Return the process of a job of one worker, which runs a piece of Python."""
-    job = ('import os, sys; from system.errors import run; from distributed.job import Job, Part\n'
-           'part = Part("worker", 0, None, [sys.executable, "-u", "-c", %r], {"MARK": %r})\n'
-           'def main(): raise SystemExit(Job([part], %r, %r, sys.executable, []).run())\n'
-           'run(main)' % ('import signal, sys, time\n' + code, str(folder), str(folder), ROOT))
-    return subprocess.Popen([sys.executable, '-c', job], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+    job = (
+        'import os, sys; from system.errors import run; from distributed.job import Job, Part\n'
+        'part = Part("worker", 0, None, [sys.executable, "-u", "-c", %r], {"MARK": %r})\n'
+        'def main(): raise SystemExit(Job([part], %r, %r, sys.executable, []).run())\n'
+        'run(main)' % ('import signal, sys, time\n' + code, str(folder), str(folder), ROOT)
+    )
+    return subprocess.Popen(
+        [sys.executable, '-c', job],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding='utf-8',
+    )
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_are_passed_on(tmp_path, number):
     """launch.py gives the first worker the signal that it gets, and ends with 128 + n."""
-    process = started_job(tmp_path, 'signal.signal(%d, lambda *_: sys.exit("in order"))\nprint("ready"); time.sleep(60)' % number)
+    process = started_job(
+        tmp_path,
+        'signal.signal(%d, lambda *_: sys.exit("in order"))\nprint("ready"); time.sleep(60)'
+        % number,
+    )
     assert process.stdout.readline() == 'ready\n'
     process.send_signal(number)
     assert 'in order' in process.communicate(timeout=60)[1]
@@ -264,13 +392,17 @@ def test_signals_are_passed_on(tmp_path, number):
 
 def test_a_job_goes_on_when_its_reader_has_gone(tmp_path):
     """Its parts write more than a pipe holds."""
-    process = started_job(tmp_path, 'sys.stdin.read()\nfor _ in range(20000): print("x" * 50)\nopen("done", "w").close()')
+    process = started_job(
+        tmp_path,
+        'sys.stdin.read()\nfor _ in range(20000): print("x" * 50)\nopen("done", "w").close()',
+    )
     process.stdout.close()
     process.stderr.close()
     assert process.wait(60) == 0 and (tmp_path / 'done').exists() and gone(str(tmp_path))
 
 
 # ---- addresses ----
+
 
 @pytest.fixture
 def outside():
@@ -287,8 +419,14 @@ def test_the_address_of_this_machine_among_others(outside):
     """Debian's own name leads to 127.0.1.1, where other hosts would reach themselves."""
     assert launch.addresses([None]) == {None: '127.0.0.1'}
     assert launch.addresses(['localhost']) == {'localhost': '127.0.0.1'}
-    assert launch.addresses(['me@127.0.1.1', '192.0.2.1']) == {'me@127.0.1.1': outside, '192.0.2.1': '192.0.2.1'}
-    assert launch.addresses(['192.0.2.1', '127.0.1.1'], '127.0.0.5') == {'127.0.1.1': '127.0.0.5', '192.0.2.1': '192.0.2.1'}
+    assert launch.addresses(['me@127.0.1.1', '192.0.2.1']) == {
+        'me@127.0.1.1': outside,
+        '192.0.2.1': '192.0.2.1',
+    }
+    assert launch.addresses(['192.0.2.1', '127.0.1.1'], '127.0.0.5') == {
+        '127.0.1.1': '127.0.0.5',
+        '192.0.2.1': '192.0.2.1',
+    }
     assert launch.addresses([outside, '192.0.2.1'], '127.0.0.5')[outside] == '127.0.0.5'
     with pytest.raises(errors.UserError, match='is not among the hosts'):
         launch.addresses(['192.0.2.1'], '127.0.0.5')
@@ -296,32 +434,60 @@ def test_the_address_of_this_machine_among_others(outside):
 
 def test_a_job_says_where_its_parts_are(outside, tmp_path):
     (tmp_path / 'hosts').write_text('127.0.1.1\n192.0.2.1\n')
-    args = launch.parse_args(['--workers', '2', '--hosts', str(tmp_path / 'hosts'), 'train_cifar.py'])
+    args = launch.parse_args(
+        ['--workers', '2', '--hosts', str(tmp_path / 'hosts'), 'train_cifar.py']
+    )
     found = launch.parts(args)
     assert {part.environment['DMLC_PS_ROOT_URI'] for part in found} == {outside}
-    assert {part.environment['DFN_LINK'] for part in found} == {'%s:%d' % (outside, launch.PORT + 1)}
-    assert {part.environment['DMLC_NODE_HOST'] for part in found if part.host == '127.0.1.1'} == {outside}
+    assert {part.environment['DFN_LINK'] for part in found} == {
+        '%s:%d' % (outside, launch.PORT + 1)
+    }
+    assert {part.environment['DMLC_NODE_HOST'] for part in found if part.host == '127.0.1.1'} == {
+        outside
+    }
 
 
 def test_what_a_user_can_get_wrong(place, tmp_path):
-    script = runs.arguments(place, '--cpus', '1', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)
+    script = runs.arguments(
+        place, '--cpus', '1', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path
+    )
     assert 'launch.py --workers' in user_error(*script, '--kv-store', 'dist_sync')
     assert 'add --kv-store dist_sync' in user_error(*script, '--gradient-compression', '2bit')
     said = run_script(*job(2, *script), status=2)
-    assert 'add --kv-store dist_sync' in said and 'launch.py: error: worker' in said and 'Traceback' not in said
+    assert (
+        'add --kv-store dist_sync' in said
+        and 'launch.py: error: worker' in said
+        and 'Traceback' not in said
+    )
     said = run_script(*job(2, *script, '--kv-store', 'dist_sync', '--batch-size', '31'), status=2)
     assert 'choose a multiple of 2' in said and 'Traceback' not in said
-    assert 'there is no such file' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'none', *script)
+    assert 'there is no such file' in user_error(
+        'launch.py', '--workers', '2', '--hosts', tmp_path / 'none', *script
+    )
     (tmp_path / 'hosts').write_text('# nobody\n')
-    assert 'names no machine' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script)
+    assert 'names no machine' in user_error(
+        'launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script
+    )
     (tmp_path / 'hosts').write_text('no.such.host.invalid\n')
-    assert 'cannot be found' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script)
+    assert 'cannot be found' in user_error(
+        'launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script
+    )
     (tmp_path / 'hosts').write_text('127.0.0.1\n')
-    assert 'cannot be started' in user_error('launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', '--ssh', tmp_path / 'no-ssh', *script)
+    assert 'cannot be started' in user_error(
+        'launch.py',
+        '--workers',
+        '2',
+        '--hosts',
+        tmp_path / 'hosts',
+        '--ssh',
+        tmp_path / 'no-ssh',
+        *script,
+    )
     assert not [name for name in os.listdir(str(tmp_path)) if name.endswith('.jsonl')]
 
 
 # ---- ssh ----
+
 
 @pytest.fixture
 def sshd(tmp_path):
@@ -330,15 +496,34 @@ def sshd(tmp_path):
     if not os.path.exists(server) or not shutil.which('ssh'):
         pytest.skip('OpenSSH is not installed')
     for name in ('host', 'user'):
-        subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(tmp_path / name)], check=True)
-    port, = free_ports(1)
+        subprocess.run(
+            ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(tmp_path / name)], check=True
+        )
+    (port,) = free_ports(1)
     if os.getuid() == 0:
         os.makedirs('/run/sshd', exist_ok=True)
-    (tmp_path / 'config').write_text('HostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPidFile none\nUsePAM no\n' % (
-        tmp_path / 'host', tmp_path / 'user.pub'))
-    process = subprocess.Popen([server, '-D', '-e', '-f', str(tmp_path / 'config'), '-p', str(port), '-o', 'ListenAddress=127.0.0.1'],
-                               stderr=subprocess.DEVNULL)
-    yield 'ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i %s -p %d' % (tmp_path / 'user', port)
+    (tmp_path / 'config').write_text(
+        'HostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPidFile none\nUsePAM no\n'
+        % (tmp_path / 'host', tmp_path / 'user.pub')
+    )
+    process = subprocess.Popen(
+        [
+            server,
+            '-D',
+            '-e',
+            '-f',
+            str(tmp_path / 'config'),
+            '-p',
+            str(port),
+            '-o',
+            'ListenAddress=127.0.0.1',
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    yield (
+        'ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i %s -p %d'
+        % (tmp_path / 'user', port)
+    )
     process.terminate()
     process.wait()
 
@@ -346,10 +531,31 @@ def sshd(tmp_path):
 def test_through_ssh(place, tmp_path, sshd):
     """Trained to the end; then launch.py is killed in the middle, and nothing is left at the other end of the connection."""
     (tmp_path / 'hosts').write_text('127.0.0.1\n')
-    port, = free_ports(1)
-    options = ('launch.py', '--workers', '2', '--servers', '1', '--hosts', tmp_path / 'hosts', '--ssh', sshd, '--port', min(port, 65000))
-    script = runs.arguments(place, '--cpus', '1', '--kv-store', 'dist_sync', '--log-dir', tmp_path / 'logs',
-                            '--checkpoint-dir', tmp_path / 'checkpoints')
+    (port,) = free_ports(1)
+    options = (
+        'launch.py',
+        '--workers',
+        '2',
+        '--servers',
+        '1',
+        '--hosts',
+        tmp_path / 'hosts',
+        '--ssh',
+        sshd,
+        '--port',
+        min(port, 65000),
+    )
+    script = runs.arguments(
+        place,
+        '--cpus',
+        '1',
+        '--kv-store',
+        'dist_sync',
+        '--log-dir',
+        tmp_path / 'logs',
+        '--checkpoint-dir',
+        tmp_path / 'checkpoints',
+    )
     said = run_script(*options, *script, '--epochs', '1', OMP_NUM_THREADS='1')
     assert 'epoch 1/1' in said and 'finished' in said
     process = runs.start((*options, *script, '--epochs', '40'))

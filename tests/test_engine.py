@@ -1,4 +1,5 @@
 """MXNet is prepared for today's machines; the GPU logic runs against stand-ins for NVIDIA's libraries."""
+
 import os
 import shutil
 import subprocess
@@ -9,15 +10,25 @@ from conftest import ROOT, run_script, user_error
 
 import engine
 
-PRINT_THREADS = ('import engine; engine.set_threads(%s); from engine import mx; '
-                 'print(engine.threads(), mx.nd.ones(3).sum().asscalar())')
+PRINT_THREADS = (
+    'import engine; engine.set_threads(%s); from engine import mx; '
+    'print(engine.threads(), mx.nd.ones(3).sum().asscalar())'
+)
 
 
 def test_threads():
     without = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'}
+
     def said(threads, **variables):
-        return subprocess.run([sys.executable, '-c', PRINT_THREADS % threads], cwd=ROOT, check=True,
-                              env=dict(without, **variables), stdout=subprocess.PIPE, universal_newlines=True).stdout
+        return subprocess.run(
+            [sys.executable, '-c', PRINT_THREADS % threads],
+            cwd=ROOT,
+            check=True,
+            env=dict(without, **variables),
+            stdout=subprocess.PIPE,
+            universal_newlines=True,
+        ).stdout
+
     assert said(None) == '%d 3.0\n' % engine.cores()
     assert said(None, OMP_NUM_THREADS='1') == '1 3.0\n'
     assert said(3, OMP_NUM_THREADS='1') == '3 3.0\n'
@@ -31,23 +42,45 @@ def test_threads_cannot_change_later():
 
 def test_help_does_not_wait_for_mxnet():
     for script in ('train_cifar.py', 'score.py', 'plot_curves.py', 'data/prepare.py'):
-        said = run_script('-X', 'importtime', '-c', 'import sys, runpy; sys.argv = [%r, "--help"]\n'
-                          'try: runpy.run_path(%r, run_name="__main__")\nfinally: print("mxnet" in sys.modules)'
-                          % (script, os.path.join(ROOT, script)))
+        said = run_script(
+            '-X',
+            'importtime',
+            '-c',
+            'import sys, runpy; sys.argv = [%r, "--help"]\n'
+            'try: runpy.run_path(%r, run_name="__main__")\nfinally: print("mxnet" in sys.modules)'
+            % (script, os.path.join(ROOT, script)),
+        )
         assert said.splitlines()[-1] == 'False', script
 
 
 def test_numpy_names_that_mxnet_asks_for():
-    run_script('-c', 'import numpy; vars(numpy).pop("bool", None); numpy.__deprecated_attrs__ = {}; '
-               'from engine import mx; assert numpy.bool is bool; mx.nd.array([True])')
+    run_script(
+        '-c',
+        'import numpy; vars(numpy).pop("bool", None); numpy.__deprecated_attrs__ = {}; '
+        'from engine import mx; assert numpy.bool is bool; mx.nd.array([True])',
+    )
 
 
 def test_python_without_the_packages():
     """-S leaves site-packages out, as an interpreter does into which nothing was installed."""
-    for script in ('train_cifar.py', 'score.py --run x', 'plot_curves.py x --out x.png', 'data/prepare.py sample'):
-        said = subprocess.run([sys.executable, '-S', *script.split()], cwd=ROOT, stderr=subprocess.PIPE,
-                              stdout=subprocess.PIPE, universal_newlines=True)
-        assert said.returncode == 2 and 'is missing here' in said.stderr and 'Traceback' not in said.stderr, said.stderr
+    for script in (
+        'train_cifar.py',
+        'score.py --run x',
+        'plot_curves.py x --out x.png',
+        'data/prepare.py sample',
+    ):
+        said = subprocess.run(
+            [sys.executable, '-S', *script.split()],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            universal_newlines=True,
+        )
+        assert (
+            said.returncode == 2
+            and 'is missing here' in said.stderr
+            and 'Traceback' not in said.stderr
+        ), said.stderr
 
 
 def test_mxnets_tools_run():
@@ -63,24 +96,28 @@ def test_no_gpu_here():
 
 # ---- the GPU build, with stand-ins ----
 
-DRIVER = '''
+DRIVER = """
 #include <stdlib.h>
 int cuInit(unsigned flags) { return getenv("GPUS") ? 0 : 100; }
 int cuDeviceGetCount(int *count) { *count = atoi(getenv("GPUS")); return 0; }
 int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return 0; }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
   *value = attribute == 75 ? atoi(getenv("MAJOR")) : atoi(getenv("MINOR")); return 0; }
-'''
-LIBRARY = '''
+"""
+LIBRARY = """
 #include <stdio.h>
 #include <stdlib.h>
 __attribute__((constructor)) static void loaded(void) {
   FILE *log = fopen(getenv("LOADED"), "a"); fprintf(log, "%s\\n", NAME); fclose(log); }
-'''
+"""
 
 
 def compile_library(source, path, *options):
-    subprocess.run(['gcc', '-shared', '-fPIC', '-x', 'c', '-', '-o', str(path), *options], input=source.encode(), check=True)
+    subprocess.run(
+        ['gcc', '-shared', '-fPIC', '-x', 'c', '-', '-o', str(path), *options],
+        input=source.encode(),
+        check=True,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -106,8 +143,17 @@ def with_gpu(site, code, check=run_script, driver=True, **variables):
     log = site / 'loaded'
     if log.exists():
         log.unlink()
-    code = 'import sys; sys.path.insert(0, %r); import engine; from system import errors\n%s' % (str(site), code)
-    said = check('-c', code, LOADED=str(log), LD_LIBRARY_PATH=str(site / 'driver') if driver else '', **variables)
+    code = 'import sys; sys.path.insert(0, %r); import engine; from system import errors\n%s' % (
+        str(site),
+        code,
+    )
+    said = check(
+        '-c',
+        code,
+        LOADED=str(log),
+        LD_LIBRARY_PATH=str(site / 'driver') if driver else '',
+        **variables,
+    )
     return said, log.read_text().split() if log.exists() else []
 
 
@@ -127,14 +173,21 @@ def test_gpus_that_the_wheel_runs_on(stand_in, major, minor):
 
 
 def test_all_gpus_are_the_default(stand_in):
-    assert with_gpu(stand_in, DEVICES % '', GPUS='2', MAJOR='7', MINOR='0')[0] == '[gpu(0), gpu(1)]\n'
+    assert (
+        with_gpu(stand_in, DEVICES % '', GPUS='2', MAJOR='7', MINOR='0')[0] == '[gpu(0), gpu(1)]\n'
+    )
     assert with_gpu(stand_in, DEVICES % '')[0] == '[cpu(0)]\n'
 
 
-@pytest.mark.parametrize('variables,gpus,word', [
-    (dict(GPUS='1', MAJOR='9', MINOR='0'), '', 'capability 9.0 and is too new'),
-    (dict(GPUS='1', MAJOR='3', MINOR='7'), '[0]', 'capability 3.7 and is too old'),
-    (dict(GPUS='2', MAJOR='7', MINOR='0'), '[2]', 'there are 2 GPUs'), (dict(), '[0]', 'the driver shows none')])
+@pytest.mark.parametrize(
+    'variables,gpus,word',
+    [
+        (dict(GPUS='1', MAJOR='9', MINOR='0'), '', 'capability 9.0 and is too new'),
+        (dict(GPUS='1', MAJOR='3', MINOR='7'), '[0]', 'capability 3.7 and is too old'),
+        (dict(GPUS='2', MAJOR='7', MINOR='0'), '[2]', 'there are 2 GPUs'),
+        (dict(), '[0]', 'the driver shows none'),
+    ],
+)
 def test_gpus_that_cannot_be_used(stand_in, variables, gpus, word):
     said, _ = with_gpu(stand_in, DEVICES % gpus, user_error, **variables)
     assert word in said and '--cpus' in said

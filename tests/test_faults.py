@@ -1,4 +1,5 @@
 """Runs that are killed, disks that fail, files that are damaged: nothing is lost but the epoch at hand."""
+
 import glob
 import os
 import random
@@ -23,7 +24,7 @@ from train_cifar import parser
 
 EPOCHS = 4
 # Runs the script of its arguments and kills itself at the Nth of these calls: before it, or right behind it.
-SUICIDE = '''
+SUICIDE = """
 import builtins, os, runpy, signal, sys
 where, count = sys.argv[1], int(sys.argv[2])
 def watch(module, name, wanted):
@@ -44,7 +45,7 @@ for name in ('fsync', 'replace', 'rename', 'remove'):
 watch(builtins, 'open', lambda path, *mode: mode[:1] in (('w',), ('wb',), ('a',)) and str(path).endswith(('.dfn-partial', '.jsonl')))
 sys.argv = sys.argv[3:]
 runpy.run_path(sys.argv[0], run_name='__main__')
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -59,10 +60,16 @@ def place(tmp_path_factory, fashion):
 def same_as_undisturbed(place, folder, name, kept=(), lost=()):
     """The log, the parameters and the files of a run are those of the one that nothing happened to."""
     undisturbed = name_of(place / 'checkpoints')
-    assert records_of(folder / 'logs' / (name + '.jsonl')) == records_of(place / 'logs' / (undisturbed + '.jsonl'))
-    assert arrays_of(folder / 'checkpoints' / name, EPOCHS) == arrays_of(place / 'checkpoints' / undisturbed, EPOCHS)
-    left, expected = (sorted(os.listdir(str(where))) for where in (
-        folder / 'checkpoints' / name, place / 'checkpoints' / undisturbed))
+    assert records_of(folder / 'logs' / (name + '.jsonl')) == records_of(
+        place / 'logs' / (undisturbed + '.jsonl')
+    )
+    assert arrays_of(folder / 'checkpoints' / name, EPOCHS) == arrays_of(
+        place / 'checkpoints' / undisturbed, EPOCHS
+    )
+    left, expected = (
+        sorted(os.listdir(str(where)))
+        for where in (folder / 'checkpoints' / name, place / 'checkpoints' / undisturbed)
+    )
     assert set(left) | set(lost) == {*expected, *kept, *lost}
     # What was killed before its first checkpoint cannot be gone on with, and leaves a log without an epoch.
     others = [log for log in os.listdir(str(folder / 'logs')) if log != name + '.jsonl']
@@ -71,7 +78,15 @@ def same_as_undisturbed(place, folder, name, kept=(), lost=()):
 
 def command_for(place, folder):
     """Return what begins the run of a folder, or goes on with it."""
-    options = arguments(place, '--threads', '1', '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints')
+    options = arguments(
+        place,
+        '--threads',
+        '1',
+        '--log-dir',
+        folder / 'logs',
+        '--checkpoint-dir',
+        folder / 'checkpoints',
+    )
     name = name_of(folder / 'checkpoints')
     return options + (('--resume', name) if name else ())
 
@@ -84,7 +99,11 @@ def killed_at_random(place, folder, kills, seed):
         last = done >= kills
         if not last:
             logs = set(glob.glob(str(folder / 'logs' / '*')))
-            while not name_of(folder / 'checkpoints') and set(glob.glob(str(folder / 'logs' / '*'))) <= logs and process.poll() is None:
+            while (
+                not name_of(folder / 'checkpoints')
+                and set(glob.glob(str(folder / 'logs' / '*'))) <= logs
+                and process.poll() is None
+            ):
                 time.sleep(0.01)
             try:
                 process.wait(moments.uniform(0, 1.2))
@@ -114,8 +133,16 @@ def test_killed_at_many_random_moments(place, tmp_path):
 def test_killed_while_it_writes(place, tmp_path, where):
     """SIGKILL at the first call of a resumed process that touches a file, then at the second, and so on."""
     for number in range(1, 60):
-        command = [sys.executable, '-c', SUICIDE, where, str(number)] + [str(part) for part in command_for(place, tmp_path)]
-        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        command = [sys.executable, '-c', SUICIDE, where, str(number)] + [
+            str(part) for part in command_for(place, tmp_path)
+        ]
+        process = subprocess.run(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
         assert process.returncode in (0, -9), process.stderr
         assert 'damaged' not in process.stderr
         if process.returncode == 0:
@@ -127,13 +154,19 @@ def test_killed_while_it_writes(place, tmp_path, where):
 
 @pytest.mark.parametrize('number', ('SIGINT', 'SIGTERM'))
 def test_a_second_signal_ends_at_once(number):
-    code = ('import os, signal, time\nfrom system.signals import Stop\nwith Stop() as stop:\n    os.kill(os.getpid(), signal.%s)\n'
-            '    time.sleep(0.1)\n    print("noted", flush=True)\n    os.kill(os.getpid(), signal.%s)\n    time.sleep(9)\n    print("here")' % (number, number))
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, universal_newlines=True)
+    code = (
+        'import os, signal, time\nfrom system.signals import Stop\nwith Stop() as stop:\n    os.kill(os.getpid(), signal.%s)\n'
+        '    time.sleep(0.1)\n    print("noted", flush=True)\n    os.kill(os.getpid(), signal.%s)\n    time.sleep(9)\n    print("here")'
+        % (number, number)
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, universal_newlines=True
+    )
     assert (done.returncode, done.stdout) == (-getattr(signal, number), 'noted\n')
 
 
 # ---- damage ----
+
 
 @pytest.fixture
 def copy(place, tmp_path):
@@ -151,7 +184,7 @@ def flip(path, at):
 
 
 def cut(path, at):
-    path.write_bytes(path.read_bytes()[:at % path.stat().st_size])
+    path.write_bytes(path.read_bytes()[: at % path.stat().st_size])
 
 
 def foreign(path, _):
@@ -165,8 +198,15 @@ def test_a_damaged_checkpoint_is_not_used(copy, capsys, harm, at):
     harm(folder / 'model-0004.params', at)
     state = checkpoint.load_state(str(folder))
     said = capsys.readouterr().err
-    assert state['epoch'] == 3 and len(state['records']) == 3 and 4 not in state['kept'] and state['best'] <= 3
-    assert 'model-0004.params is damaged' in said and 'epoch 3' in said and len(said.splitlines()) == 1
+    assert (
+        state['epoch'] == 3
+        and len(state['records']) == 3
+        and 4 not in state['kept']
+        and state['best'] <= 3
+    )
+    assert (
+        'model-0004.params is damaged' in said and 'epoch 3' in said and len(said.splitlines()) == 1
+    )
 
 
 @pytest.mark.parametrize('harm', (flip, cut))
@@ -218,10 +258,14 @@ def test_resume_says_that_other_threads_give_other_bits(place, copy):
 
 # ---- disks ----
 
+
 def full_disk(folder, size):
     """Mount a small file system, or skip where that is not allowed."""
     folder.mkdir()
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=%d' % size, 'tmpfs', str(folder)], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', 'size=%d' % size, 'tmpfs', str(folder)],
+        stderr=subprocess.DEVNULL,
+    ).returncode:
         pytest.skip('no file system of its own to be had here')
 
 
@@ -232,25 +276,46 @@ def test_disk_full(place, tmp_path):
     try:
         said = user_error(*command_for(place, disk))
         assert 'No space left' in said and '--resume %s' % name_of(disk / 'checkpoints') in said
-        epoch = checkpoint.load_state(str(disk / 'checkpoints' / name_of(disk / 'checkpoints')))['epoch']
+        epoch = checkpoint.load_state(str(disk / 'checkpoints' / name_of(disk / 'checkpoints')))[
+            'epoch'
+        ]
         assert 1 <= epoch < EPOCHS and 'from epoch %d' % (epoch + 1) in said
         subprocess.run(['mount', '-o', 'remount,size=64m', str(disk)], check=True)
         run_script(*command_for(place, disk))
         same_as_undisturbed(place, disk, name_of(disk / 'checkpoints'))
         subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)
-        assert 'Read-only' in user_error(*arguments(place, '--log-dir', disk / 'new', '--checkpoint-dir', disk / 'new'))
+        assert 'Read-only' in user_error(
+            *arguments(place, '--log-dir', disk / 'new', '--checkpoint-dir', disk / 'new')
+        )
     finally:
         subprocess.run(['umount', str(disk)], check=True)
 
 
 def test_file_size_limit(place, tmp_path):
     """A quota in the middle of the second .params file."""
-    run_script(*arguments(place, '--epochs', '4', '--log-dir', tmp_path / 'logs', '--checkpoint-dir', tmp_path / 'checkpoints'))
+    run_script(
+        *arguments(
+            place,
+            '--epochs',
+            '4',
+            '--log-dir',
+            tmp_path / 'logs',
+            '--checkpoint-dir',
+            tmp_path / 'checkpoints',
+        )
+    )
     name = name_of(tmp_path / 'checkpoints')
     os.remove(str(tmp_path / 'checkpoints' / name / 'model-0004.params'))
-    process = start(command_for(place, tmp_path), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
+    process = start(
+        command_for(place, tmp_path),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)),
+    )
     said = process.communicate()[1]
-    assert process.returncode == 2 and 'epoch 4 could not be saved: File too large' in said and '--resume ' + name in said
+    assert (
+        process.returncode == 2
+        and 'epoch 4 could not be saved: File too large' in said
+        and '--resume ' + name in said
+    )
     run_script(*command_for(place, tmp_path))
     assert checkpoint.load_state(str(tmp_path / 'checkpoints' / name))['epoch'] == 4
 
@@ -274,9 +339,17 @@ def test_a_folder_that_somebody_removes(place, tmp_path):
 
 # ---- loss that is not finite ----
 
+
 def options_for(place, folder, *more):
-    args = parser().parse_args([str(part) for part in arguments(place, '--log-dir', folder, '--checkpoint-dir', folder, *more)[1:]])
-    return args, data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), args.batch_size, args.seed)
+    args = parser().parse_args(
+        [
+            str(part)
+            for part in arguments(place, '--log-dir', folder, '--checkpoint-dir', folder, *more)[1:]
+        ]
+    )
+    return args, data.Batches(
+        str(place / 'data' / 'cifar10'), datasets.get('cifar10'), args.batch_size, args.seed
+    )
 
 
 def poison(monkeypatch, epoch, times):
@@ -290,17 +363,28 @@ def poison(monkeypatch, epoch, times):
             arguments['fc_weight'][:] = float('nan')
             self.module.set_params(arguments, auxiliary)
         return original(self, number, stop)
+
     monkeypatch.setattr(fit.Trainer, 'train', train)
 
 
 def fitted(place, folder, *more):
     args, batches = options_for(place, folder, *more)
-    return fit.fit(args, with_bn_momentum(symbols.get_symbol('mr', 8), args.bn_momentum), batches, [mx.cpu()], 'nan', {})
+    return fit.fit(
+        args,
+        with_bn_momentum(symbols.get_symbol('mr', 8), args.bn_momentum),
+        batches,
+        [mx.cpu()],
+        'nan',
+        {},
+    )
 
 
 def test_nan_stops_the_run(place, tmp_path, monkeypatch):
     poison(monkeypatch, 3, 1)
-    with pytest.raises(UserError, match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; to go on from epoch 3: .*--resume nan-'):
+    with pytest.raises(
+        UserError,
+        match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; to go on from epoch 3: .*--resume nan-',
+    ):
         fitted(place, tmp_path)
     assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
 
@@ -312,12 +396,26 @@ def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
     header, records = log.read(run.log)
     assert 'back to epoch %d' % (epoch - 1) in capsys.readouterr().err
     factors = [0.1 if number >= epoch else 1 for number in range(1, 5)]
-    assert [record['lr'] for record in records] == pytest.approx([lr * factor for lr, factor in zip((0.1, 0.1, 0.01, 0.001), factors)])
-    assert [record.get('rollbacks', 0) for record in records] == [int(factor < 1) for factor in factors]
+    assert [record['lr'] for record in records] == pytest.approx(
+        [lr * factor for lr, factor in zip((0.1, 0.1, 0.01, 0.001), factors)]
+    )
+    assert [record.get('rollbacks', 0) for record in records] == [
+        int(factor < 1) for factor in factors
+    ]
     # Another process goes on with the lower rate.
     shutil.copy(run.log, run.log + '.before')
     os.remove(checkpoint.params_path(run.folder, 4))
-    run_script(*arguments(place, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, '--resume', run.header['run']))
+    run_script(
+        *arguments(
+            place,
+            '--log-dir',
+            tmp_path,
+            '--checkpoint-dir',
+            tmp_path,
+            '--resume',
+            run.header['run'],
+        )
+    )
     assert records_of(run.log) == records_of(run.log + '.before')
 
 
@@ -325,24 +423,36 @@ def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
 def test_nan_again_and_again(place, tmp_path):
     """A learning rate that no rollback helps."""
     for more, word in ((), '--on-nan rollback'), (('--on-nan', 'rollback'), 'after 3 rollbacks'):
-        said = run_script(*arguments(place, '--lr', '1e30', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, *more), status=2)
+        said = run_script(
+            *arguments(
+                place, '--lr', '1e30', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, *more
+            ),
+            status=2,
+        )
         assert word in said and 'epoch 1, batch' in said and 'Traceback' not in said
         assert said.count('back to epoch 0') == (3 if more else 0)
 
 
 # ---- a long run ----
 
+
 def usage(process):
     """Return the resident memory (MB), open files and threads of a process."""
     with open('/proc/%d/status' % process.pid) as file:
         status = dict(line.split(':', 1) for line in file)
-    return int(status['VmRSS'].split()[0]) / 1024, len(os.listdir('/proc/%d/fd' % process.pid)), int(status['Threads'])
+    return (
+        int(status['VmRSS'].split()[0]) / 1024,
+        len(os.listdir('/proc/%d/fd' % process.pid)),
+        int(status['Threads']),
+    )
 
 
 @pytest.mark.slow
 def test_memory_stays_flat(place, tmp_path):
     """200 epochs: memory, open files and threads at every twentieth."""
-    process = start(arguments(place, '--epochs', '200', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path))
+    process = start(
+        arguments(place, '--epochs', '200', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path)
+    )
     table, done = [], 0
     while process.poll() is None:
         time.sleep(0.02)

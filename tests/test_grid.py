@@ -1,4 +1,5 @@
 """A grid of runs by study/run_experiments.py: real trainings of seconds, stopped, failed and gone on with."""
+
 import glob
 import os
 import signal
@@ -24,8 +25,16 @@ def place(tmp_path_factory, fashion):
 def command(place, folder, *lines, name='grid.txt'):
     """Write a grid's file; return the command that runs it with logs and checkpoints in ``folder``."""
     (folder / name).write_text('# a comment\n\n' + '\n'.join(lines) + '\n')
-    return ('study/run_experiments.py', folder / name, '--data-dir', place / 'data', '--log-dir', folder / 'logs',
-            '--checkpoint-dir', folder / 'checkpoints')
+    return (
+        'study/run_experiments.py',
+        folder / name,
+        '--data-dir',
+        place / 'data',
+        '--log-dir',
+        folder / 'logs',
+        '--checkpoint-dir',
+        folder / 'checkpoints',
+    )
 
 
 def epochs_of(folder):
@@ -41,10 +50,15 @@ def epochs_of(folder):
 
 def test_lines_run_once_and_failures_are_listed(place, tmp_path):
     """The second line fails when it runs: a batch larger than the data."""
-    lines = (LINE + ' --epochs 1', 'train_cifar.py --network plain --depth 5 --epochs 1 --batch-size 4000',
-             'study/train_ensemble.py --depth 5 --component LLL --batch-size 20 --epochs 1  # one of eight')
+    lines = (
+        LINE + ' --epochs 1',
+        'train_cifar.py --network plain --depth 5 --epochs 1 --batch-size 4000',
+        'study/train_ensemble.py --depth 5 --component LLL --batch-size 20 --epochs 1  # one of eight',
+    )
     said = run_script(*command(place, tmp_path, *lines), status=1)
-    assert 'line 4 failed: train_cifar.py --network plain' in said and 'take a smaller batch' in said
+    assert (
+        'line 4 failed: train_cifar.py --network plain' in said and 'take a smaller batch' in said
+    )
     assert epochs_of(tmp_path) == {('plain', 1): 1, ('LLL', 1): 1}
     again = command(place, tmp_path, lines[0], lines[2])
     said = run_script(*again)
@@ -54,19 +68,30 @@ def test_lines_run_once_and_failures_are_listed(place, tmp_path):
     assert said.count('finished: cifar10-') == 2 and 'in all 0 s' in said
 
 
-@pytest.mark.parametrize('number', (signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)))
+@pytest.mark.parametrize(
+    'number', (signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow))
+)
 def test_a_stopped_grid_goes_on(place, tmp_path, number):
     arguments = command(place, tmp_path, LINE + ' --epochs 15', LINE + ' --epochs 15 --seed 2')
-    process = subprocess.Popen([sys.executable, *map(str, arguments), '--jobs', '1'], cwd=ROOT, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, *map(str, arguments), '--jobs', '1'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     end = time.time() + SECONDS
     while not glob.glob(str(tmp_path / 'checkpoints' / '*' / 'model-0003.params')):
         assert process.poll() is None and time.time() < end
         time.sleep(0.02)
     process.send_signal(number)
     _, said = process.communicate(timeout=SECONDS)
-    assert process.returncode == 128 + number and 'the same command goes on' in said and 'Traceback' not in said
-    done, = epochs_of(tmp_path).values()
+    assert (
+        process.returncode == 128 + number
+        and 'the same command goes on' in said
+        and 'Traceback' not in said
+    )
+    (done,) = epochs_of(tmp_path).values()
     assert 3 <= done < 15
     said = run_script(*arguments)
     assert f'goes on from epoch {done + 1}' in said
@@ -75,9 +100,19 @@ def test_a_stopped_grid_goes_on(place, tmp_path, number):
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason='needs two cores')
 def test_two_grids_on_one_file_share_its_lines(place, tmp_path):
-    arguments = command(place, tmp_path, *(f'{LINE} --epochs 2 --seed {seed}' for seed in range(1, 4)))
-    grids = [subprocess.Popen([sys.executable, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True) for _ in range(2)]
+    arguments = command(
+        place, tmp_path, *(f'{LINE} --epochs 2 --seed {seed}' for seed in range(1, 4))
+    )
+    grids = [
+        subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
     said = [grid.communicate(timeout=SECONDS)[0] for grid in grids]
     assert [grid.returncode for grid in grids] == [0, 0], said
     assert epochs_of(tmp_path) == {('plain', seed): 2 for seed in range(1, 4)}
@@ -85,13 +120,21 @@ def test_two_grids_on_one_file_share_its_lines(place, tmp_path):
 
 def test_jobs_have_cores_of_their_own():
     from study.grid_jobs import cores_for
+
     parts = cores_for(min(2, len(os.sched_getaffinity(0))))
     assert sorted(core for part in parts for core in part) == sorted(os.sched_getaffinity(0))
 
 
-@pytest.mark.parametrize('text,words', [
-    ('rm -rf logs', ('line 3', 'begin it with one of train_cifar.py')), ('', ('no command',)),
-    (LINE + ' --resume x', ('--resume', 'leave it out')), (LINE + ' --cpus=2', ('--cpus',)), ("train_cifar.py 'x", ('line 3', 'quotation'))])
+@pytest.mark.parametrize(
+    'text,words',
+    [
+        ('rm -rf logs', ('line 3', 'begin it with one of train_cifar.py')),
+        ('', ('no command',)),
+        (LINE + ' --resume x', ('--resume', 'leave it out')),
+        (LINE + ' --cpus=2', ('--cpus',)),
+        ("train_cifar.py 'x", ('line 3', 'quotation')),
+    ],
+)
 def test_a_file_that_is_none(place, tmp_path, text, words):
     said = user_error(*command(place, tmp_path, text))
     assert all(word in said for word in words), said
@@ -100,6 +143,7 @@ def test_a_file_that_is_none(place, tmp_path, text, words):
 def test_the_committed_grid_is_valid():
     """Every line of experiments/ is a command that its script takes."""
     from study import grid
+
     for path in glob.glob(os.path.join(ROOT, 'experiments', '*.txt')):
         lines = grid.read(path, [])
         settings = [(str(line.setting), line.options['seed']) for line in lines]

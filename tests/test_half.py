@@ -1,5 +1,6 @@
 """Half precision as far as a CPU can show it: MXNet has no float16 convolution there, so that one operator
 computes in float32 on values rounded to float16. No GPU was used."""
+
 import numpy
 import pytest
 from test_fast import bind, values_for
@@ -13,8 +14,10 @@ class Emulated(half.Rewriter):
     def make_convolution(self, node):
         super().make_convolution(node)
         conv = self.new.pop()
-        conv['inputs'] = [self.cast(entry, 'float32', '%s_input%d' % (conv['name'], number))
-                          for number, entry in enumerate(conv['inputs'])]
+        conv['inputs'] = [
+            self.cast(entry, 'float32', '%s_input%d' % (conv['name'], number))
+            for number, entry in enumerate(conv['inputs'])
+        ]
         self.new.append(conv)
         return self.cast([len(self.new) - 1, 0, 0], 'float16', conv['name'])
 
@@ -23,9 +26,15 @@ def gradients(symbol, values, scale=1):
     executor = bind(symbol, values, training=True)
     executor.forward(is_train=True)
     executor.backward()
-    assert all(array.dtype == numpy.float32 for array in executor.arg_arrays + executor.grad_arrays + executor.aux_arrays)
-    return executor.outputs[0].asnumpy(), {name: array.asnumpy() / scale for name, array in executor.grad_dict.items()
-                                           if name not in ('data', 'softmax_label')}
+    assert all(
+        array.dtype == numpy.float32
+        for array in executor.arg_arrays + executor.grad_arrays + executor.aux_arrays
+    )
+    return executor.outputs[0].asnumpy(), {
+        name: array.asnumpy() / scale
+        for name, array in executor.grad_dict.items()
+        if name not in ('data', 'softmax_label')
+    }
 
 
 @pytest.mark.parametrize('network,depth', [('mr', 8), ('resnet', 8), ('il', 8), ('fuse3', 8)])
@@ -43,7 +52,10 @@ def test_the_same_network_in_half_precision(network, depth):
 def test_what_a_gpu_would_bind():
     symbol = symbols.get_symbol('mr', 14)
     bound = half.half(symbol)
-    assert (bound.list_arguments(), bound.list_auxiliary_states()) == (symbol.list_arguments(), symbol.list_auxiliary_states())
+    assert (bound.list_arguments(), bound.list_auxiliary_states()) == (
+        symbol.list_arguments(),
+        symbol.list_auxiliary_states(),
+    )
     assert summary.parameters(bound) == summary.parameters(symbol)
     arguments, outputs, auxiliary = bound.infer_type(data='float32')
     assert set(arguments + outputs + auxiliary) == {numpy.float32}
@@ -51,7 +63,9 @@ def test_what_a_gpu_would_bind():
     convolutions = [node['name'] for node in paths.nodes(bound) if node['op'] == 'Convolution']
     for name in convolutions:
         assert inner[name + '_output'].infer_type(data='float32')[1] == [numpy.float16]
-    assert len(convolutions) == 29 and inner['fc_output'].infer_type(data='float32')[1] == [numpy.float32]
+    assert len(convolutions) == 29 and inner['fc_output'].infer_type(data='float32')[1] == [
+        numpy.float32
+    ]
 
 
 def test_the_scale_saves_gradients_that_half_precision_loses():
@@ -66,7 +80,9 @@ def test_the_scale_saves_gradients_that_half_precision_loses():
         unscaled = bound.attr_dict()['softmax']['grad_scale']
         assert float(unscaled) == half.LOSS_SCALE
         if scale == 1:
-            bound = mx.sym.load_json(bound.tojson().replace('"grad_scale": "%s"' % unscaled, '"grad_scale": "1"'))
+            bound = mx.sym.load_json(
+                bound.tojson().replace('"grad_scale": "%s"' % unscaled, '"grad_scale": "1"')
+            )
         found = gradients(bound, values, scale)[1]['stem_conv_weight']
         errors.append(numpy.linalg.norm(found - exact) / numpy.linalg.norm(exact))
     assert errors[1] < 0.1 and errors[1] < errors[0] / 3

@@ -1,4 +1,5 @@
 """The CPU operators against MXNet's own, and their build."""
+
 import json
 import os
 import shutil
@@ -13,27 +14,56 @@ from engine import native
 import engine
 from engine import mx
 
-TERMS = ['bn*1.0', 'map*1.0,bn*1.0', 'map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'map*1.0,bn*1.0,bn*1.0', 'map*2.0,bn*1.0,map*-0.5,bn*3.0']
+TERMS = [
+    'bn*1.0',
+    'map*1.0,bn*1.0',
+    'map*0.5,map*0.5',
+    'bn*0.5,bn*0.5',
+    'map*1.0,bn*1.0,bn*1.0',
+    'map*2.0,bn*1.0,map*-0.5,bn*3.0',
+]
 
 
 def normal(*shape, seed=0, scale=1.0):
     return (scale * numpy.random.RandomState(seed).randn(*shape)).astype('float32')
 
 
-DEFAULTS = {'_dfn_convolution': {'moments': 1, 'data_gradient': 1, 'route': 0, 'pass': 0},
-            '_dfn_combine': {'outputs': 1, 'relu': 1, 'train': 1, 'eps': 2e-5, 'momentum': 0.9}}
+DEFAULTS = {
+    '_dfn_convolution': {'moments': 1, 'data_gradient': 1, 'route': 0, 'pass': 0},
+    '_dfn_combine': {'outputs': 1, 'relu': 1, 'train': 1, 'eps': 2e-5, 'momentum': 0.9},
+}
 
 
 def build(op, inputs, **attrs):
     """Return a symbol of one operator over variables with these inputs' names and shapes."""
     attrs = {**DEFAULTS.get(op, {}), **attrs}
-    nodes = [{'op': 'null', 'name': name, 'inputs': [], 'attrs': {'__shape__': str(array.shape)}} for name, array in inputs.items()]
-    nodes.append({'op': op, 'name': 'op', 'inputs': [[i, 0, 0] for i in range(len(inputs))],
-                  'attrs': {key: str(value) for key, value in attrs.items()}})
-    outputs = {'_dfn_convolution': 2 + attrs.get('pass', 0), '_dfn_combine': attrs.get('outputs')}.get(op, 1)
+    nodes = [
+        {'op': 'null', 'name': name, 'inputs': [], 'attrs': {'__shape__': str(array.shape)}}
+        for name, array in inputs.items()
+    ]
+    nodes.append(
+        {
+            'op': op,
+            'name': 'op',
+            'inputs': [[i, 0, 0] for i in range(len(inputs))],
+            'attrs': {key: str(value) for key, value in attrs.items()},
+        }
+    )
+    outputs = {
+        '_dfn_convolution': 2 + attrs.get('pass', 0),
+        '_dfn_combine': attrs.get('outputs'),
+    }.get(op, 1)
     heads = [[len(inputs), output, 0] for output in range(outputs)]
-    return mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': list(range(len(inputs))), 'heads': heads,
-                                        'attrs': {'mxnet_version': ['int', 10901]}}))
+    return mx.sym.load_json(
+        json.dumps(
+            {
+                'nodes': nodes,
+                'arg_nodes': list(range(len(inputs))),
+                'heads': heads,
+                'attrs': {'mxnet_version': ['int', 10901]},
+            }
+        )
+    )
 
 
 def run(symbol, values, *gradients):
@@ -44,11 +74,13 @@ def run(symbol, values, *gradients):
         array[:] = values[name]
     executor.forward(is_train=bool(gradients))
     if gradients:
-        zeros = [mx.nd.zeros_like(output) for output in executor.outputs[len(gradients):]]
+        zeros = [mx.nd.zeros_like(output) for output in executor.outputs[len(gradients) :]]
         executor.backward(list(map(mx.nd.array, gradients)) + zeros)
-    return [output.asnumpy() for output in executor.outputs], \
-        {name: array.asnumpy() for name, array in executor.grad_dict.items() if array is not None}, \
-        {name: array.asnumpy() for name, array in executor.aux_dict.items()}
+    return (
+        [output.asnumpy() for output in executor.outputs],
+        {name: array.asnumpy() for name, array in executor.grad_dict.items() if array is not None},
+        {name: array.asnumpy() for name, array in executor.aux_dict.items()},
+    )
 
 
 def close(found, expected, tolerance=2e-6):
@@ -64,18 +96,42 @@ def first(array):
 
 
 @pytest.mark.parametrize('size', [(32, 32), (8, 8), (4, 12), (7, 7), (6, 9)])
-@pytest.mark.parametrize('inputs,outputs,kernel,stride', [
-    (16, 16, 3, 1), (16, 48, 3, 1), (32, 16, 3, 2), (64, 64, 3, 1), (3, 16, 3, 1), (16, 32, 1, 2), (32, 32, 1, 1), (5, 16, 1, 1)])
+@pytest.mark.parametrize(
+    'inputs,outputs,kernel,stride',
+    [
+        (16, 16, 3, 1),
+        (16, 48, 3, 1),
+        (32, 16, 3, 2),
+        (64, 64, 3, 1),
+        (3, 16, 3, 1),
+        (16, 32, 1, 2),
+        (32, 32, 1, 1),
+        (5, 16, 1, 1),
+    ],
+)
 def test_convolution(size, inputs, outputs, kernel, stride):
     """Sizes that are multiples of 4 go by Winograd's algorithm, others do not; both must be right."""
     x, w = normal(5, inputs, *size), normal(outputs, inputs, kernel, kernel, seed=1)
-    plain = mx.sym.Convolution(mx.sym.Variable('x', shape=x.shape), num_filter=outputs, kernel=(kernel, kernel), no_bias=True,
-                               stride=(stride, stride), pad=(kernel // 2, kernel // 2), name='c')
+    plain = mx.sym.Convolution(
+        mx.sym.Variable('x', shape=x.shape),
+        num_filter=outputs,
+        kernel=(kernel, kernel),
+        no_bias=True,
+        stride=(stride, stride),
+        pad=(kernel // 2, kernel // 2),
+        name='c',
+    )
     above = normal(*plain.infer_shape(x=x.shape)[1][0], seed=2)
     expected, gradients, _ = run(plain, {'x': x, 'c_weight': w}, above)
     wanted = inputs % 16 == 0
-    symbol = build('_dfn_convolution', {'x': last(x), 'w': w}, kernel=kernel, stride=stride, outputs=outputs,
-                   data_gradient=int(wanted))
+    symbol = build(
+        '_dfn_convolution',
+        {'x': last(x), 'w': w},
+        kernel=kernel,
+        stride=stride,
+        outputs=outputs,
+        data_gradient=int(wanted),
+    )
     found, ours, _ = run(symbol, {'x': last(x), 'w': w}, last(above))
     close(first(found[0]), expected[0], 1e-5)
     close(ours['w'], gradients['c_weight'], 1e-5)
@@ -85,7 +141,9 @@ def test_convolution(size, inputs, outputs, kernel, stride):
     close(found[1][1], expected[0].var(axis=(0, 2, 3)), 1e-5)
 
 
-@pytest.mark.parametrize('kernel,stride,size', [(3, 1, 8), (3, 1, 7), (3, 2, 8), (1, 2, 8), (1, 1, 8)])
+@pytest.mark.parametrize(
+    'kernel,stride,size', [(3, 1, 8), (3, 1, 7), (3, 2, 8), (1, 2, 8), (1, 1, 8)]
+)
 def test_gradients_on_their_way(kernel, stride, size):
     """What arrives at the pass is added to the data's gradient, and with a route that is where the sum goes."""
     x, w = normal(5, size, size, 16), normal(32, 16, kernel, kernel, seed=1)
@@ -96,8 +154,21 @@ def test_gradients_on_their_way(kernel, stride, size):
     moments = numpy.zeros((2, 32), 'float32')
     for given in ('x', 'w'), ('x', 'w', 'r'):
         values = {name: inputs[name] for name in given}
-        found, ours, _ = run(build('_dfn_convolution', values, kernel=kernel, stride=stride, outputs=32, route=len(given) - 2, **{'pass': 1}),
-                             values, above, moments, more)
+        found, ours, _ = run(
+            build(
+                '_dfn_convolution',
+                values,
+                kernel=kernel,
+                stride=stride,
+                outputs=32,
+                route=len(given) - 2,
+                **{'pass': 1},
+            ),
+            values,
+            above,
+            moments,
+            more,
+        )
         assert (found[0] == expected[0]).all() and (ours['w'] == gradients['w']).all()
         close(ours[given[-1] if 'r' in given else 'x'], gradients['x'] + more, 1e-6)
 
@@ -111,11 +182,15 @@ def terms_with_inputs(terms, shape):
         ours['x%d' % number] = last(x)
         data = mx.sym.Variable('x%d' % number, shape=shape)
         if kind == 'bn':
-            names = ['n%d_%s' % (number, part) for part in ('gamma', 'beta', 'moving_mean', 'moving_var')]
+            names = [
+                'n%d_%s' % (number, part) for part in ('gamma', 'beta', 'moving_mean', 'moving_var')
+            ]
             ours['m%d' % number] = numpy.stack([x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))])
             for seed, name in enumerate(names):
                 ours[name] = values[name] = abs(normal(shape[1], seed=10 + seed)) + 0.5
-            data = mx.sym.BatchNorm(data, fix_gamma=False, eps=2e-5, momentum=0.9, name='n%d' % number)
+            data = mx.sym.BatchNorm(
+                data, fix_gamma=False, eps=2e-5, momentum=0.9, name='n%d' % number
+            )
         total = data * float(scale) + total
     return mx.sym.relu(total), ours, values
 
@@ -136,7 +211,9 @@ def test_combine(terms, train):
         close(statistics[name], array, 1e-5)
 
 
-@pytest.mark.parametrize('shared', ['map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'routed*0.5,map*2.0', 'map*-0.5'])
+@pytest.mark.parametrize(
+    'shared', ['map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'routed*0.5,map*2.0', 'map*-0.5']
+)
 def test_two_outputs_are_two_sums_of_the_shared_terms(shared):
     """They are what two operators of one output give, of which the gradients of the shared terms are added up."""
     shape, count = (6, 32, 5, 7), len(shared.split(','))
@@ -146,10 +223,20 @@ def test_two_outputs_are_two_sums_of_the_shared_terms(shared):
     above = [last(normal(*shape, seed=7)), last(normal(*shape, seed=8))]
     for term, other, gradient in zip(('bn*1.0', 'bn*3.0'), last_two[::-1], above):
         mine = {name: value for name, value in everything.items() if name[1] != other}
-        singles.append(run(build('_dfn_combine', mine, terms=shared.replace('routed', 'map') + ',' + term), mine, gradient))
+        singles.append(
+            run(
+                build('_dfn_combine', mine, terms=shared.replace('routed', 'map') + ',' + term),
+                mine,
+                gradient,
+            )
+        )
     if 'routed' in shared:
         everything = {'x0': everything.pop('x0'), 'r0': 0 * everything['x1'], **everything}
-    found, gradients, statistics = run(build('_dfn_combine', everything, terms=shared + ',bn*1.0,bn*3.0', outputs=2), everything, *above)
+    found, gradients, statistics = run(
+        build('_dfn_combine', everything, terms=shared + ',bn*1.0,bn*3.0', outputs=2),
+        everything,
+        *above,
+    )
     for output, single in zip(found, singles):
         close(output, single[0][0], 1e-6)
         for name, array in single[2].items():
@@ -171,12 +258,28 @@ def test_pool():
 def test_folded_convolution(maps):
     x, w, bias = normal(3, 8, 8, 16), normal(32, 16, 3, 3, seed=1), normal(32, seed=2)
     inputs = {'x': x, 'w': w, 'bias': bias}
-    conv = mx.nd.Convolution(mx.nd.array(first(x)), mx.nd.array(w), mx.nd.array(bias), num_filter=32, kernel=(3, 3), pad=(1, 1))
+    conv = mx.nd.Convolution(
+        mx.nd.array(first(x)),
+        mx.nd.array(w),
+        mx.nd.array(bias),
+        num_filter=32,
+        kernel=(3, 3),
+        pad=(1, 1),
+    )
     expected = 1.5 * conv.asnumpy()
     for number, factor in enumerate(filter(None, maps.split(','))):
         inputs['map%d' % number] = normal(3, 8, 8, 32, seed=3 + number)
         expected += float(factor) * first(inputs['map%d' % number])
-    symbol = build('_dfn_folded_convolution', inputs, kernel=3, stride=1, outputs=32, scale=1.5, relu=1, maps=maps)
+    symbol = build(
+        '_dfn_folded_convolution',
+        inputs,
+        kernel=3,
+        stride=1,
+        outputs=32,
+        scale=1.5,
+        relu=1,
+        maps=maps,
+    )
     close(first(run(symbol, inputs)[0][0]), numpy.maximum(expected, 0), 1e-5)
 
 
@@ -184,8 +287,17 @@ def test_a_nan_stays_one():
     """A ReLU that made 0 of it would hide a run that has diverged."""
     x = normal(2, 4, 4, 16)
     x[1, 2, 3, 4] = numpy.nan
-    found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16), {'x': x, 'w': normal(16, 16, 3, 3)})[0]
-    assert numpy.isnan(found[0][1]).any() and not numpy.isnan(found[0][0]).any() and numpy.isnan(found[1]).all()
+    found = run(
+        build(
+            '_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16
+        ),
+        {'x': x, 'w': normal(16, 16, 3, 3)},
+    )[0]
+    assert (
+        numpy.isnan(found[0][1]).any()
+        and not numpy.isnan(found[0][0]).any()
+        and numpy.isnan(found[1]).all()
+    )
     plain, ours, _ = terms_with_inputs('map*1.0,bn*1.0', (2, 16, 4, 4))
     ours['x0'][0, 0, 0, 0] = numpy.nan
     found = run(build('_dfn_combine', ours, terms='map*1.0,bn*1.0'), ours)[0][0]
@@ -196,15 +308,27 @@ def test_denormal_numbers_are_flushed():
     """1e-39 is below the least normal number; on some processors arithmetic with such numbers is slow."""
     for size in (4, 7):
         x = numpy.full((2, size, size, 16), 1e-39, 'float32')
-        found = run(build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)}, kernel=3, stride=1, outputs=16), {'x': x, 'w': normal(16, 16, 3, 3)})[0][0]
+        found = run(
+            build(
+                '_dfn_convolution',
+                {'x': x, 'w': normal(16, 16, 3, 3)},
+                kernel=3,
+                stride=1,
+                outputs=16,
+            ),
+            {'x': x, 'w': normal(16, 16, 3, 3)},
+        )[0][0]
         assert x.any() and not found.any()
 
 
 @pytest.mark.parametrize('attrs,shape', [({'outputs': 8}, (1, 4, 4, 16)), ({}, (4, 4, 16))])
 def test_what_the_operators_refuse(attrs, shape):
     x = normal(*shape)
-    symbol = build('_dfn_convolution', {'x': x, 'w': normal(16, 16, 3, 3)},
-                   **dict(dict(kernel=3, stride=1, outputs=16), **attrs))
+    symbol = build(
+        '_dfn_convolution',
+        {'x': x, 'w': normal(16, 16, 3, 3)},
+        **dict(dict(kernel=3, stride=1, outputs=16), **attrs),
+    )
     assert engine.native_operators()
     with pytest.raises(Exception, match='must be'):
         symbol.simple_bind(mx.cpu())
@@ -212,14 +336,18 @@ def test_what_the_operators_refuse(attrs, shape):
 
 @pytest.mark.parametrize('threads', (1, 2, 3, 5))
 def test_any_number_of_threads(threads):
-    said = run_script('-c', 'import hashlib, sys; sys.path.insert(0, "tests")\n'
-                      'from test_native import test_convolution as c, test_combine as b\n'
-                      'c((8, 8), 16, 48, 3, 1); c((7, 7), 32, 16, 3, 2); b("map*1.0,bn*1.0", 1); print("right")',
-                      OMP_NUM_THREADS=str(threads))
+    said = run_script(
+        '-c',
+        'import hashlib, sys; sys.path.insert(0, "tests")\n'
+        'from test_native import test_convolution as c, test_combine as b\n'
+        'c((8, 8), 16, 48, 3, 1); c((7, 7), 32, 16, 3, 2); b("map*1.0,bn*1.0", 1); print("right")',
+        OMP_NUM_THREADS=str(threads),
+    )
     assert said == 'right\n'
 
 
 # ---- the build ----
+
 
 def folder_of_mxnet():
     return os.path.dirname(mx.__file__)
@@ -229,9 +357,15 @@ def folder_of_mxnet():
 def test_built_once(tmp_path, capsys):
     path = native.library(folder_of_mxnet(), str(tmp_path))
     assert 'compiling' in capsys.readouterr().err and sorted(os.listdir(str(tmp_path))) == [
-        os.path.basename(path), os.path.basename(path) + '.sha256', 'lock']
+        os.path.basename(path),
+        os.path.basename(path) + '.sha256',
+        'lock',
+    ]
     made = os.stat(path).st_mtime_ns
-    assert native.library(folder_of_mxnet(), str(tmp_path)) == path and os.stat(path).st_mtime_ns == made
+    assert (
+        native.library(folder_of_mxnet(), str(tmp_path)) == path
+        and os.stat(path).st_mtime_ns == made
+    )
     assert capsys.readouterr().err == ''
 
 
@@ -250,11 +384,27 @@ def test_a_change_of_the_sources_makes_another_library(tmp_path, monkeypatch):
 OPERATORS = 'import engine; engine.set_threads(1); print(engine.versions()["operators"])'
 
 
-@pytest.mark.parametrize('environment,word', [({'CXX': 'false'}, 'false failed'), ({'PATH': '/nowhere', 'CXX': ''}, 'requirements-compiler.txt'),
-                                              ({'DFN_NATIVE': '0'}, None)])
+@pytest.mark.parametrize(
+    'environment,word',
+    [
+        ({'CXX': 'false'}, 'false failed'),
+        ({'PATH': '/nowhere', 'CXX': ''}, 'requirements-compiler.txt'),
+        ({'DFN_NATIVE': '0'}, None),
+    ],
+)
 def test_without_a_compiler_mxnets_operators_do_the_work(environment, word):
-    done = subprocess.run([sys.executable, '-c', OPERATORS], cwd=ROOT, env=dict(os.environ, **environment), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run(
+        [sys.executable, '-c', OPERATORS],
+        cwd=ROOT,
+        env=dict(os.environ, **environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
     assert (done.returncode, done.stdout) == (0, 'mxnet\n')
     lines = [line for line in done.stderr.splitlines() if 'compiling' not in line]
-    assert lines == [] if word is None else len(lines) == 1 and word in lines[0] and "MXNet's own operators" in lines[0]
+    assert (
+        lines == []
+        if word is None
+        else len(lines) == 1 and word in lines[0] and "MXNet's own operators" in lines[0]
+    )

@@ -1,4 +1,5 @@
 """Runs from before DFN-MR had the paper's ending keep meaning what they were trained as (log format 1)."""
+
 import json
 import os
 
@@ -18,19 +19,44 @@ def test_the_committed_logs_of_format_1():
 
 def test_photographs_of_format_1():
     header = {'format': 1, 'script': 'train_imagenet.py', 'options': {'network': 'mr', 'depth': 44}}
-    assert log.upgraded(header)['options'] == {'network': 'mr-relu', 'depth': 44, 'bn_momentum': 0.9, 'augment': 'authors-2018'}
+    assert log.upgraded(header)['options'] == {
+        'network': 'mr-relu',
+        'depth': 44,
+        'bn_momentum': 0.9,
+        'augment': 'authors-2018',
+    }
 
 
 @pytest.fixture
 def trained(tmp_path, fashion):
     """A finished run of two epochs of the network of before; return its folder and name."""
     small_cifar(tmp_path, fashion, 100, 40)
-    run_script(*command(tmp_path), '--network', 'mr-late', '--bn-momentum', '0.9', '--depth', '8', '--epochs', '2', '--batch-size', '32')
+    run_script(
+        *command(tmp_path),
+        '--network',
+        'mr-late',
+        '--bn-momentum',
+        '0.9',
+        '--depth',
+        '8',
+        '--epochs',
+        '2',
+        '--batch-size',
+        '32',
+    )
     return tmp_path, name_of(tmp_path / 'checkpoints')
 
 
 def command(folder):
-    return ('train_cifar.py', '--data-dir', folder / 'data', '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints')
+    return (
+        'train_cifar.py',
+        '--data-dir',
+        folder / 'data',
+        '--log-dir',
+        folder / 'logs',
+        '--checkpoint-dir',
+        folder / 'checkpoints',
+    )
 
 
 def test_such_a_run_goes_on_as_it_began(trained):
@@ -46,7 +72,9 @@ def test_such_a_run_goes_on_as_it_began(trained):
     (run / checkpoint.BEFORE).unlink()
     checkpoint._write_state(str(run), checkpoint.STATE, first)
     path.write_text(json.dumps(header) + '\n')
-    assert 'epoch 1: top-1 error' in run_script('score.py', '--run', run, '--data-dir', folder / 'data')
+    assert 'epoch 1: top-1 error' in run_script(
+        'score.py', '--run', run, '--data-dir', folder / 'data'
+    )
     run_script(*command(folder), '--resume', name)
     assert arrays_of(run, 2) == whole and records_of(path) == records
     assert log.read(str(path))[0]['options']['network'] == 'mr-late'

@@ -1,4 +1,5 @@
 """ImageNet's archives and folders of photographs, converted by the script and read back by MXNet."""
+
 import io
 import os
 import re
@@ -24,7 +25,18 @@ SHORT = 64
 
 
 def prepare(source, out, *more, dataset='imagenet'):
-    return 'data/prepare.py', dataset, '--source', source, '--out', out, '--short-side', SHORT, '--no-checksum', *more
+    return (
+        'data/prepare.py',
+        dataset,
+        '--source',
+        source,
+        '--out',
+        out,
+        '--short-side',
+        SHORT,
+        '--no-checksum',
+        *more,
+    )
 
 
 def read(path):
@@ -32,21 +44,30 @@ def read(path):
     reader = mx.recordio.MXIndexedRecordIO(path[:-3] + 'idx', path, 'r')
     unpacked = [mx.recordio.unpack(reader.read_idx(key)) for key in reader.keys]
     reader.close()
-    return [(int(header.label), cv2.imdecode(numpy.frombuffer(content, numpy.uint8), cv2.IMREAD_COLOR)) for header, content in unpacked]
+    return [
+        (int(header.label), cv2.imdecode(numpy.frombuffer(content, numpy.uint8), cv2.IMREAD_COLOR))
+        for header, content in unpacked
+    ]
 
 
 def shrunk(content):
     image = cv2.imdecode(numpy.frombuffer(content, numpy.uint8), cv2.IMREAD_COLOR)
     scale = SHORT / min(image.shape[:2])
-    return cv2.resize(image, tuple(max(SHORT, round(side * scale)) for side in image.shape[1::-1]),
-                      interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return cv2.resize(
+        image,
+        tuple(max(SHORT, round(side * scale)) for side in image.shape[1::-1]),
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+    )
 
 
 @pytest.mark.parametrize('devkit', [True, False])
 def test_official_archives(tmp_path, devkit):
     """Every image of the tars, scaled, with the place of its WordNet id; training shuffled, validation in order."""
     contents = [archives.jpeg(image) for image in archives.crops(36)]
-    train = {synset: contents[place * 10:place * 10 + 10] for place, synset in enumerate(archives.SYNSETS)}
+    train = {
+        synset: contents[place * 10 : place * 10 + 10]
+        for place, synset in enumerate(archives.SYNSETS)
+    }
     val = [(archives.SYNSETS[number % 3], content) for number, content in enumerate(contents[30:])]
     said = run_script(*prepare(archives.imagenet(tmp_path, train, val, devkit), tmp_path / 'data'))
     assert 'written to' in said and 'left out' not in said
@@ -60,16 +81,24 @@ def test_official_archives(tmp_path, devkit):
     found = read(folder + '/train.rec')
     with open(folder + '/train.lst') as listing:
         names = [line.rstrip('\n').split('\t') for line in listing]
-    assert len({name for _, _, name in names}) == 30 and [int(float(label)) for _, label, _ in names] == [label for label, _ in found]
+    assert len({name for _, _, name in names}) == 30 and [
+        int(float(label)) for _, label, _ in names
+    ] == [label for label, _ in found]
     assert [label for label, _ in found] != sorted(label for label, _ in found)
     for (label, image), (_, _, name) in zip(found, names):
         synset, number = re.fullmatch(r'(n\d+)/n\d+_(\d+).JPEG', name).groups()
         assert label == labels[synset]
         assert numpy.abs(image.astype(int) - shrunk(train[synset][int(number)])).mean() < 3
     dataset = datasets.get('imagenet', str(tmp_path / 'data'))
-    assert dataset.names == sorted(archives.SYNSETS) and dataset.short == SHORT and dataset.shape == (3, 224, 224)
+    assert (
+        dataset.names == sorted(archives.SYNSETS)
+        and dataset.short == SHORT
+        and dataset.shape == (3, 224, 224)
+    )
     assert 'verified' in run_script(*prepare(tmp_path, tmp_path / 'data'))
-    assert '--force' in user_error('data/prepare.py', 'imagenet', '--source', tmp_path, '--out', tmp_path / 'data')
+    assert '--force' in user_error(
+        'data/prepare.py', 'imagenet', '--source', tmp_path, '--out', tmp_path / 'data'
+    )
 
 
 def cmyk(image):
@@ -82,31 +111,63 @@ def test_odd_images_are_converted_or_reported(tmp_path):
     """ILSVRC2012 has a PNG named .JPEG and images in CMYK; an interrupted download adds worse."""
     image = next(archives.crops(1))
     whole = archives.jpeg(image)
-    odd = {'cmyk': cmyk(image), 'png': cv2.imencode('.png', image)[1].tobytes(), 'grey': archives.jpeg(image[..., 0]), 'cut': whole[:-200],
-           'empty': b'', 'text': b'no image', 'half': whole[:80], 'whole': whole, 'wide': archives.jpeg(numpy.zeros((1, 1100, 3), numpy.uint8))}
+    odd = {
+        'cmyk': cmyk(image),
+        'png': cv2.imencode('.png', image)[1].tobytes(),
+        'grey': archives.jpeg(image[..., 0]),
+        'cut': whole[:-200],
+        'empty': b'',
+        'text': b'no image',
+        'half': whole[:80],
+        'whole': whole,
+        'wide': archives.jpeg(numpy.zeros((1, 1100, 3), numpy.uint8)),
+    }
     for split in ('train', 'val'):
         for name in ('a', 'b'):
             os.makedirs(str(tmp_path / 'tree' / split / name))
             for file, content in odd.items() if name == 'a' else {'one': whole}.items():
                 (tmp_path / 'tree' / split / name / (file + '.JPEG')).write_bytes(content)
     (tmp_path / 'tree' / 'train' / 'a' / '.DS_Store').write_bytes(b'x')
-    said = run_script(*prepare(tmp_path / 'tree', tmp_path / 'data', '--name', 'odd', dataset='folder'))
+    said = run_script(
+        *prepare(tmp_path / 'tree', tmp_path / 'data', '--name', 'odd', dataset='folder')
+    )
     assert '4 images of train could not be read' in said
-    reported = dict(line.split('\t') for line in (tmp_path / 'data' / 'odd' / 'test.reported').read_text().splitlines())
+    reported = dict(
+        line.split('\t')
+        for line in (tmp_path / 'data' / 'odd' / 'test.reported').read_text().splitlines()
+    )
     assert {name: note.split(':')[0] for name, note in reported.items()} == {
-        'a/cmyk.JPEG': 'converted', 'a/png.JPEG': 'converted', 'a/cut.JPEG': 'converted', 'a/empty.JPEG': 'left out',
-        'a/half.JPEG': 'left out', 'a/text.JPEG': 'left out', 'a/wide.JPEG': 'left out'}
+        'a/cmyk.JPEG': 'converted',
+        'a/png.JPEG': 'converted',
+        'a/cut.JPEG': 'converted',
+        'a/empty.JPEG': 'left out',
+        'a/half.JPEG': 'left out',
+        'a/text.JPEG': 'left out',
+        'a/wide.JPEG': 'left out',
+    }
     assert 'CMYK' in reported['a/cmyk.JPEG'] and 'too early' in reported['a/cut.JPEG']
     with open(str(tmp_path / 'data' / 'odd' / 'test.lst')) as listing:
         packed = [line.split()[2] for line in listing]
-    assert packed == ['a/cmyk.JPEG', 'a/cut.JPEG', 'a/grey.JPEG', 'a/png.JPEG', 'a/whole.JPEG', 'b/one.JPEG']
-    found = dict(zip(packed, (image for _, image in read(str(tmp_path / 'data' / 'odd' / 'test.rec')))))
+    assert packed == [
+        'a/cmyk.JPEG',
+        'a/cut.JPEG',
+        'a/grey.JPEG',
+        'a/png.JPEG',
+        'a/whole.JPEG',
+        'b/one.JPEG',
+    ]
+    found = dict(
+        zip(packed, (image for _, image in read(str(tmp_path / 'data' / 'odd' / 'test.rec'))))
+    )
     expected = shrunk(whole).astype(int)
     assert numpy.abs(found['a/png.JPEG'] - expected).mean() < 4
-    assert numpy.abs(found['a/cmyk.JPEG'] - expected).mean() < 12  # another decoder of CMYK, but not its negative
+    assert (
+        numpy.abs(found['a/cmyk.JPEG'] - expected).mean() < 12
+    )  # another decoder of CMYK, but not its negative
 
 
 # ---- interrupted ----
+
 
 def entries_of(tmp_path, count):
     paths = []
@@ -114,7 +175,10 @@ def entries_of(tmp_path, count):
         paths.append(str(tmp_path / ('%03d.jpg' % number)))
         with open(paths[-1], 'wb') as file:
             file.write(archives.jpeg(image))
-    return [Entry(path, 0, os.path.getsize(path), number % 2, os.path.basename(path)) for number, path in enumerate(paths)]
+    return [
+        Entry(path, 0, os.path.getsize(path), number % 2, os.path.basename(path))
+        for number, path in enumerate(paths)
+    ]
 
 
 def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
@@ -135,6 +199,7 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         taken.append(arguments[0].name)
         original(self, *arguments)
+
     expected = pack('whole')
     monkeypatch.setattr(pack_photographs.Output, 'add', add)
     for _ in range(3):
@@ -142,7 +207,9 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
             pack('stopped')
     assert pack('stopped') == expected
     assert len(taken) < 90 + 3 + 3 * 10  # what was noted is not done again
-    assert sorted(os.listdir(str(tmp_path / 'stopped'))) == sorted(os.listdir(str(tmp_path / 'whole')))
+    assert sorted(os.listdir(str(tmp_path / 'stopped'))) == sorted(
+        os.listdir(str(tmp_path / 'whole'))
+    )
 
 
 def test_a_killed_conversion_leaves_no_process_and_goes_on(tmp_path):
@@ -151,7 +218,18 @@ def test_a_killed_conversion_leaves_no_process_and_goes_on(tmp_path):
         for name in ('a', 'b'):
             os.makedirs(str(tmp_path / 'tree' / split / name), exist_ok=True)
             entries_of(tmp_path / 'tree' / split / name, 60 if split == 'train' else 2)
-    command = [str(part) for part in prepare(tmp_path / 'tree', tmp_path / 'data', '--name', 'x', '--short-side', '800', dataset='folder')]
+    command = [
+        str(part)
+        for part in prepare(
+            tmp_path / 'tree',
+            tmp_path / 'data',
+            '--name',
+            'x',
+            '--short-side',
+            '800',
+            dataset='folder',
+        )
+    ]
     process = subprocess.Popen([sys.executable] + command, cwd=ROOT, stderr=subprocess.DEVNULL)
     part = tmp_path / 'data' / 'x' / '.part' / 'train.rec'
     while not part.exists() or not part.stat().st_size:
@@ -160,7 +238,12 @@ def test_a_killed_conversion_leaves_no_process_and_goes_on(tmp_path):
     process.kill()
     process.wait()
     deadline = time.time() + 10
-    while str(tmp_path) in subprocess.run(['ps', 'axww', '-o', 'args'], stdout=subprocess.PIPE, universal_newlines=True).stdout:
+    while (
+        str(tmp_path)
+        in subprocess.run(
+            ['ps', 'axww', '-o', 'args'], stdout=subprocess.PIPE, universal_newlines=True
+        ).stdout
+    ):
         assert time.time() < deadline, 'a process was left behind'
         time.sleep(0.1)
     run_script(*command)
@@ -172,8 +255,17 @@ def test_sigterm_ends_it_in_one_line(tmp_path):
         for name in ('a', 'b'):
             os.makedirs(str(tmp_path / split / name))
             entries_of(tmp_path / split / name, 40)
-    process = subprocess.Popen([sys.executable] + [str(part) for part in prepare(tmp_path, tmp_path / 'data', '--name', 'x', '--short-side', '2000',
-                                                                                 dataset='folder')], cwd=ROOT, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable]
+        + [
+            str(part)
+            for part in prepare(
+                tmp_path, tmp_path / 'data', '--name', 'x', '--short-side', '2000', dataset='folder'
+            )
+        ],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    )
     while not (tmp_path / 'data' / 'x' / '.part' / 'train.rec').exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -183,9 +275,10 @@ def test_sigterm_ends_it_in_one_line(tmp_path):
 
 # ---- wrong input ----
 
+
 def test_what_a_user_can_get_wrong(tmp_path):
     contents = [archives.jpeg(image) for image in archives.crops(8)]
-    train = {synset: contents[place:place + 2] for place, synset in enumerate(archives.SYNSETS)}
+    train = {synset: contents[place : place + 2] for place, synset in enumerate(archives.SYNSETS)}
     val = [(synset, contents[6]) for synset in archives.SYNSETS]
     whole = archives.imagenet(tmp_path, train, val)
     out = tmp_path / 'data'
@@ -199,26 +292,43 @@ def test_what_a_user_can_get_wrong(tmp_path):
     assert 'train and val' in user_error(*prepare(whole, out, '--name', 'x', dataset='folder'))
     (whole / 'imagenet_2012_validation_synset_labels.txt').write_text('n02084071\n')
     assert '3 images and there are 1 labels' in user_error(*prepare(whole, out))
-    (whole / 'imagenet_2012_validation_synset_labels.txt').write_text('n02084071\n' * 2 + 'n00000000\n')
+    (whole / 'imagenet_2012_validation_synset_labels.txt').write_text(
+        'n02084071\n' * 2 + 'n00000000\n'
+    )
     assert 'n00000000' in user_error(*prepare(whole, out))
     (whole / 'imagenet_2012_validation_synset_labels.txt').unlink()
     train_tar = whole / 'ILSVRC2012_img_train.tar'
     content = train_tar.read_bytes()
-    for damaged in (content[:len(content) // 2], b'x' * 2000, archives.plain_tar({'n1.tar': b'none', 'n2.tar': b'none'})):
+    for damaged in (
+        content[: len(content) // 2],
+        b'x' * 2000,
+        archives.plain_tar({'n1.tar': b'none', 'n2.tar': b'none'}),
+    ):
         train_tar.write_bytes(damaged)
         assert 'ILSVRC2012_img_train.tar' in user_error(*prepare(whole, out))
     train_tar.write_bytes(content)
-    archives.tar(str(whole / 'ILSVRC2012_devkit_t12.tar.gz'), 'data', {'meta.mat': b'none', 'ILSVRC2012_validation_ground_truth.txt': b'1\n2\n3\n'})
+    archives.tar(
+        str(whole / 'ILSVRC2012_devkit_t12.tar.gz'),
+        'data',
+        {'meta.mat': b'none', 'ILSVRC2012_validation_ground_truth.txt': b'1\n2\n3\n'},
+    )
     assert 'devkit' in user_error(*prepare(whole, out))
-    assert 'no data set is called' in user_error('train_imagenet.py', '--data-dir', out, '--cpus', '1')
+    assert 'no data set is called' in user_error(
+        'train_imagenet.py', '--data-dir', out, '--cpus', '1'
+    )
     assert not out.exists()
 
 
 def test_a_tree_that_is_none(tmp_path):
     from system.errors import UserError
+
     (tmp_path / 'train' / 'a').mkdir(parents=True)
     (tmp_path / 'val' / 'b').mkdir(parents=True)
-    for step, said in ((None, 'no file'), (tmp_path / 'train' / 'a' / 'x', 'no file'), (tmp_path / 'val' / 'b' / 'x', 'the class b')):
+    for step, said in (
+        (None, 'no file'),
+        (tmp_path / 'train' / 'a' / 'x', 'no file'),
+        (tmp_path / 'val' / 'b' / 'x', 'the class b'),
+    ):
         if step:
             step.write_bytes(b'x')
         with pytest.raises(UserError, match=said):
@@ -227,17 +337,28 @@ def test_a_tree_that_is_none(tmp_path):
 
 # ---- the format ----
 
+
 def test_records_are_those_of_mxnet(tmp_path):
     """Byte for byte, with the magic number inside at every alignment, at the ends and repeated."""
     magic = b'\x0a\x23\xd7\xce'
-    payloads = [b'a' * length for length in range(9)] + [b'b' * shift + magic + b'c' * 6 for shift in range(8)] \
-        + [magic, magic * 3, b'xy' + magic + b'zz' + magic, bytes(numpy.random.RandomState(0).bytes(999)) + magic]
+    payloads = (
+        [b'a' * length for length in range(9)]
+        + [b'b' * shift + magic + b'c' * 6 for shift in range(8)]
+        + [
+            magic,
+            magic * 3,
+            b'xy' + magic + b'zz' + magic,
+            bytes(numpy.random.RandomState(0).bytes(999)) + magic,
+        ]
+    )
     ours, theirs = str(tmp_path / 'ours.rec'), str(tmp_path / 'theirs.rec')
     writer = mx.recordio.MXIndexedRecordIO(str(tmp_path / 'theirs.idx'), theirs, 'w')
     with open(ours, 'wb') as file:
         for number, payload in enumerate(payloads):
             records.write(file, number, number % 3, payload)
-            writer.write_idx(number, mx.recordio.pack(mx.recordio.IRHeader(0, number % 3, number, 0), payload))
+            writer.write_idx(
+                number, mx.recordio.pack(mx.recordio.IRHeader(0, number % 3, number, 0), payload)
+            )
     writer.close()
     with open(ours, 'rb') as mine, open(theirs, 'rb') as other:
         assert mine.read() == other.read()
@@ -258,8 +379,10 @@ def test_of_a_huge_file_a_part_is_looked_at(tmp_path):
 
     def fails(*options):
         from system.errors import UserError
+
         with pytest.raises(UserError):
             records.check(path, 1, None, *options)
+
     with open(path, 'r+b') as file:
         file.seek(offsets[50])
         file.write(b'xxxx')
@@ -272,8 +395,12 @@ def test_of_a_huge_file_a_part_is_looked_at(tmp_path):
 
 # ---- what the networks see ----
 
+
 def write(folder, name, images, labels=None):
-    with open(str(folder / (name + '.rec')), 'wb') as file, open(str(folder / (name + '.idx')), 'w') as index:
+    with (
+        open(str(folder / (name + '.rec')), 'wb') as file,
+        open(str(folder / (name + '.idx')), 'w') as index,
+    ):
         for number, image in enumerate(images):
             index.write('%d\t%d\n' % (number, file.tell()))
             records.write(file, number, labels[number] if labels else 0, archives.jpeg(image, 100))
@@ -281,7 +408,9 @@ def write(folder, name, images, labels=None):
 
 def pixels(batch, dataset):
     """Undo the normalisation: (n, height, width, 3) in RGB, 0 to 255."""
-    return batch.data[0].asnumpy().transpose(0, 2, 3, 1) * numpy.float32(dataset.std) + numpy.float32(dataset.mean)
+    return batch.data[0].asnumpy().transpose(0, 2, 3, 1) * numpy.float32(
+        dataset.std
+    ) + numpy.float32(dataset.mean)
 
 
 def test_training_crops_of_2018_change_scale_and_aspect(tmp_path):
@@ -292,15 +421,29 @@ def test_training_crops_of_2018_change_scale_and_aspect(tmp_path):
     for name, axis, image in (('across', 1, ramp), ('down', 0, ramp.T)):
         write(tmp_path, name, [numpy.repeat(image[..., None], 3, 2)] * 120)
         found = []
-        for batch in data.Records(str(tmp_path / (name + '.rec')), dataset, 40, 1, shuffle_seed=3).batches(1):
+        for batch in data.Records(
+            str(tmp_path / (name + '.rec')), dataset, 40, 1, shuffle_seed=3
+        ).batches(1):
             seen = pixels(batch, dataset)
             lightness = (seen.max(3) + seen.min(3)) / 2
-            middle = numpy.take(lightness, range(80, 144), axis=2 - axis).mean(2 - axis) if axis else lightness[:, :, 80:144].mean(2)
-            found += list(170 / 480 / numpy.abs(numpy.median(numpy.diff(middle[:, 60:164:8], axis=1), axis=1) / 8))
+            middle = (
+                numpy.take(lightness, range(80, 144), axis=2 - axis).mean(2 - axis)
+                if axis
+                else lightness[:, :, 80:144].mean(2)
+            )
+            found += list(
+                170
+                / 480
+                / numpy.abs(numpy.median(numpy.diff(middle[:, 60:164:8], axis=1), axis=1) / 8)
+            )
         slopes[name] = numpy.array(found)
     low, high = 256 / 480, 1
-    for stretch in slopes.values():  # 2 * scale / (1 + ratio), and times the ratio, for ratios of 0.75 to 1.25
-        assert low * 2 * 0.75 / 1.75 * 0.97 < stretch.min() and stretch.max() < high * 2 / 1.75 * 1.03
+    for stretch in (
+        slopes.values()
+    ):  # 2 * scale / (1 + ratio), and times the ratio, for ratios of 0.75 to 1.25
+        assert (
+            low * 2 * 0.75 / 1.75 * 0.97 < stretch.min() and stretch.max() < high * 2 / 1.75 * 1.03
+        )
         assert stretch.std() > 0.08 and stretch.min() < 0.62 and stretch.max() > 0.9
 
 
@@ -313,39 +456,57 @@ def test_order_and_crops_of_training(tmp_path):
 
     def epoch(number, seed=1):
         batches = data.Batches(str(tmp_path), dataset, 8, seed)
-        kept = [(batch.label[0].asnumpy()[:8 - batch.pad], batch.data[0].asnumpy().copy()) for batch in batches.train(number)]
-        return numpy.concatenate([label for label, _ in kept]).tolist(), numpy.concatenate([crops for _, crops in kept])
+        kept = [
+            (batch.label[0].asnumpy()[: 8 - batch.pad], batch.data[0].asnumpy().copy())
+            for batch in batches.train(number)
+        ]
+        return numpy.concatenate([label for label, _ in kept]).tolist(), numpy.concatenate(
+            [crops for _, crops in kept]
+        )
+
     labels, crops = epoch(1)
-    assert sorted(labels) == list(range(20)) and epoch(1)[0] == labels and (epoch(1)[1] == crops).all()
+    assert (
+        sorted(labels) == list(range(20)) and epoch(1)[0] == labels and (epoch(1)[1] == crops).all()
+    )
     assert epoch(2)[0] != labels and epoch(1, seed=2)[0] != labels
 
 
 def test_what_is_scored_is_the_centre(tmp_path):
     """ImageRecordIter's crop is that of score.py --image, which is OpenCV's."""
-    images = [image[:48, :] if number else image for number, image in enumerate(archives.crops(9, seed=4))]
+    images = [
+        image[:48, :] if number else image for number, image in enumerate(archives.crops(9, seed=4))
+    ]
     write(tmp_path, 'test', images)
     dataset = datasets.PHOTOGRAPHS._replace(classes=2, size=28)
     assert photographs.short_side(28) == 32
     batch = next(data.Records(str(tmp_path / 'test.rec'), dataset, 9, 1).batches())
     for image, seen in zip(images, pixels(batch, dataset)):
-        decoded = cv2.imdecode(numpy.frombuffer(archives.jpeg(image, 100), numpy.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(
+            numpy.frombuffer(archives.jpeg(image, 100), numpy.uint8), cv2.IMREAD_COLOR
+        )
         difference = numpy.abs(scorer.centre(decoded, 28)[..., ::-1] - seen)
         assert difference.mean() < 6  # the longer side may round to another pixel
 
 
 # ---- the whole path ----
 
+
 @pytest.fixture(scope='module')
 def small(tmp_path_factory):
     """A data set of two photographs, in crops."""
     place = tmp_path_factory.mktemp('photographs')
     paths = []
-    for name, part in (('left', archives.photograph()[:, :480]), ('right', archives.photograph()[:, 540:])):
+    for name, part in (
+        ('left', archives.photograph()[:, :480]),
+        ('right', archives.photograph()[:, 540:]),
+    ):
         paths.append(place / (name + '.png'))
         cv2.imwrite(str(paths[-1]), part)
     run_script('data/crops.py', *paths, '--out', place / 'tree')
     for split, count in (('train', 250), ('val', 50)):
-        assert {name: len(os.listdir(str(place / 'tree' / split / name))) for name in ('left', 'right')} == {'left': count, 'right': count}
+        assert {
+            name: len(os.listdir(str(place / 'tree' / split / name))) for name in ('left', 'right')
+        } == {'left': count, 'right': count}
         for name in ('left', 'right'):  # fewer, for speed
             for crop in range(12, count):
                 (place / 'tree' / split / name / ('%04d.jpg' % crop)).unlink()
@@ -354,35 +515,107 @@ def small(tmp_path_factory):
 
 
 def test_train_score_and_resume(small):
-    folders = ['--data-dir', small / 'data', '--log-dir', small / 'logs', '--checkpoint-dir', small / 'checkpoints', '--cpus', '1']
-    options = ['--network', 'resnet', '--depth', '50', '--dataset', 'small', '--image-size', '32', '--batch-size', '8', '--schedule', 'a1',
-               '--drop-every', '1', '--epochs', '2', '--lr', '0.02']
+    folders = [
+        '--data-dir',
+        small / 'data',
+        '--log-dir',
+        small / 'logs',
+        '--checkpoint-dir',
+        small / 'checkpoints',
+        '--cpus',
+        '1',
+    ]
+    options = [
+        '--network',
+        'resnet',
+        '--depth',
+        '50',
+        '--dataset',
+        'small',
+        '--image-size',
+        '32',
+        '--batch-size',
+        '8',
+        '--schedule',
+        'a1',
+        '--drop-every',
+        '1',
+        '--epochs',
+        '2',
+        '--lr',
+        '0.02',
+    ]
     run_script('train_imagenet.py', *options, *folders)
-    name, = os.listdir(str(small / 'checkpoints'))
+    (name,) = os.listdir(str(small / 'checkpoints'))
     header, epochs = log.read(str(small / 'logs' / (name + '.jsonl')))
-    assert header['script'] == 'train_imagenet.py' and header['train_images'] == 24 and header['options']['image_size'] == 32
-    assert [record['lr'] for record in epochs] == [0.02, 0.01] and all({'train_top5', 'test_top5'} <= set(record) for record in epochs)
+    assert (
+        header['script'] == 'train_imagenet.py'
+        and header['train_images'] == 24
+        and header['options']['image_size'] == 32
+    )
+    assert [record['lr'] for record in epochs] == [0.02, 0.01] and all(
+        {'train_top5', 'test_top5'} <= set(record) for record in epochs
+    )
     said = run_script('score.py', '--run', name, *folders)
-    assert 'top-1 error %.2f%%, top-5 error %.2f%%, loss %.4f on the 24 images' % (
-        epochs[-1]['test_error'], epochs[-1]['test_top5'], epochs[-1]['test_loss']) in said
-    assert 'cannot go on with' in user_error('train_imagenet.py', '--resume', name, '--schedule', '6.5', *folders)
-    run_script('plot_curves.py', small / 'logs' / (name + '.jsonl'), '--figure', '8', '--out', small / 'figure8.png')
+    assert (
+        'top-1 error %.2f%%, top-5 error %.2f%%, loss %.4f on the 24 images'
+        % (epochs[-1]['test_error'], epochs[-1]['test_top5'], epochs[-1]['test_loss'])
+        in said
+    )
+    assert 'cannot go on with' in user_error(
+        'train_imagenet.py', '--resume', name, '--schedule', '6.5', *folders
+    )
+    run_script(
+        'plot_curves.py',
+        small / 'logs' / (name + '.jsonl'),
+        '--figure',
+        '8',
+        '--out',
+        small / 'figure8.png',
+    )
     assert (small / 'figure8.png').stat().st_size > 10000
 
 
 @pytest.mark.slow
 def test_resumed_training_of_photographs(small, tmp_path):
     """It stops after an epoch, goes on, and ends with a log of all."""
-    folders = ['--data-dir', small / 'data', '--log-dir', tmp_path / 'logs', '--checkpoint-dir', tmp_path / 'checkpoints', '--cpus', '1']
-    command = [sys.executable, 'train_imagenet.py', '--network', 'dfn2', '--depth', '50', '--dataset', 'small', '--image-size', '32',
-               '--batch-size', '8', '--epochs', '3', '--lr', '0.01'] + [str(part) for part in folders]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    folders = [
+        '--data-dir',
+        small / 'data',
+        '--log-dir',
+        tmp_path / 'logs',
+        '--checkpoint-dir',
+        tmp_path / 'checkpoints',
+        '--cpus',
+        '1',
+    ]
+    command = [
+        sys.executable,
+        'train_imagenet.py',
+        '--network',
+        'dfn2',
+        '--depth',
+        '50',
+        '--dataset',
+        'small',
+        '--image-size',
+        '32',
+        '--batch-size',
+        '8',
+        '--epochs',
+        '3',
+        '--lr',
+        '0.01',
+    ] + [str(part) for part in folders]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
+    )
     for line in process.stdout:
         if line.startswith('epoch 1/3'):
             break
     process.terminate()
     assert '--resume' in process.communicate()[1] and process.returncode == 143
-    name, = os.listdir(str(tmp_path / 'checkpoints'))
+    (name,) = os.listdir(str(tmp_path / 'checkpoints'))
     run_script('train_imagenet.py', '--resume', name, *folders)
     assert len(log.read(str(tmp_path / 'logs' / (name + '.jsonl')))[1]) == 3
     said = run_script('score.py', '--run', name, '--fast', '--image', small / 'left.png', *folders)
@@ -390,10 +623,24 @@ def test_resumed_training_of_photographs(small, tmp_path):
 
 
 def test_depths_and_networks_of_imagenet(small):
-    said = user_error('train_imagenet.py', '--network', 'mr', '--depth', '101', '--dataset', 'small', '--data-dir', small / 'data', '--cpus', '1')
+    said = user_error(
+        'train_imagenet.py',
+        '--network',
+        'mr',
+        '--depth',
+        '101',
+        '--dataset',
+        'small',
+        '--data-dir',
+        small / 'data',
+        '--cpus',
+        '1',
+    )
     assert 'mr for ImageNet has the depths 44' in said
 
 
 def test_verify_takes_photographs_of_any_size(small):
     path = small / 'data' / 'small' / 'train.rec'
-    assert '24 images' in run_script('data/verify.py', path) and 'as its manifest says' in run_script('data/verify.py', path)
+    assert '24 images' in run_script(
+        'data/verify.py', path
+    ) and 'as its manifest says' in run_script('data/verify.py', path)

@@ -1,4 +1,5 @@
 """data/prepare.py converts archives in every official format, pixel for pixel, and refuses others."""
+
 import gzip
 import hashlib
 import http.server
@@ -31,7 +32,10 @@ def unpack(folder, split):
     records = mx.recordio.MXIndexedRecordIO(prefix + '.idx', prefix + '.rec', 'r')
     pairs = [mx.recordio.unpack(records.read_idx(key)) for key in records.keys]
     records.close()
-    images = [cv2.imdecode(numpy.frombuffer(content, 'uint8'), cv2.IMREAD_COLOR)[..., ::-1] for _, content in pairs]
+    images = [
+        cv2.imdecode(numpy.frombuffer(content, 'uint8'), cv2.IMREAD_COLOR)[..., ::-1]
+        for _, content in pairs
+    ]
     return numpy.array(images), numpy.array([header.label for header, _ in pairs])
 
 
@@ -47,7 +51,9 @@ def nothing_written(out, dataset):
 
 
 @pytest.mark.parametrize('dataset', ('cifar10', 'cifar100'))
-@pytest.mark.parametrize('write,name', [(written.cifar_binary, 'binary'), (written.cifar_python, 'python')])
+@pytest.mark.parametrize(
+    'write,name', [(written.cifar_binary, 'binary'), (written.cifar_python, 'python')]
+)
 def test_cifar(tmp_path, fashion, dataset, write, name):
     archive = tmp_path / ('%s-%s.tar.gz' % (dataset.replace('r1', 'r-1'), name))
     train = 200 if dataset == 'cifar100' else 100
@@ -64,24 +70,44 @@ def test_cifar_from_its_folder_and_unpacked(tmp_path, fashion):
     assert_converted(tmp_path / 'a' / 'cifar10', truth)
     with tarfile.open(str(archive)) as file:
         file.extractall(str(tmp_path))
-    run_script(HERE, 'cifar10', '--source', tmp_path / 'cifar-10-batches-py', '--out', tmp_path / 'b', '--no-checksum')
+    run_script(
+        HERE,
+        'cifar10',
+        '--source',
+        tmp_path / 'cifar-10-batches-py',
+        '--out',
+        tmp_path / 'b',
+        '--no-checksum',
+    )
     assert_converted(tmp_path / 'b' / 'cifar10', truth)
-    assert '50000' in user_error(HERE, 'cifar10', '--source', tmp_path / 'cifar-10-batches-py', '--out', tmp_path / 'c')
+    assert '50000' in user_error(
+        HERE, 'cifar10', '--source', tmp_path / 'cifar-10-batches-py', '--out', tmp_path / 'c'
+    )
 
 
 def test_svhn_split(tmp_path, fashion, monkeypatch):
     truth = written.svhn(tmp_path, fashion)
     source = svhn.find(str(tmp_path), None, checksum=False)
-    splits = {s.name: (s.labels, numpy.array(list(s.images)))
-              for s in svhn.splits(source, held_out={'train': 2, 'extra': 1})}
+    splits = {
+        s.name: (s.labels, numpy.array(list(s.images)))
+        for s in svhn.splits(source, held_out={'train': 2, 'extra': 1})
+    }
     assert numpy.bincount(splits['val'][0]).tolist() == [3] * 10
     assert len(splits['train'][0]) == 60 + 40 - 30
     numpy.testing.assert_array_equal(splits['test'][1], truth['test'][0])
     numpy.testing.assert_array_equal(splits['test'][0], truth['test'][1])
+
     # Every image of train and extra is in exactly one of the two splits, with its own label.
     def keyed(pairs):
-        return sorted((image.tobytes(), int(label)) for labels, images in pairs for label, image in zip(labels, images))
-    assert keyed([splits['train'], splits['val']]) == keyed([(l, i) for i, l in (truth['train'], truth['extra'])])
+        return sorted(
+            (image.tobytes(), int(label))
+            for labels, images in pairs
+            for label, image in zip(labels, images)
+        )
+
+    assert keyed([splits['train'], splits['val']]) == keyed(
+        [(l, i) for i, l in (truth['train'], truth['extra'])]
+    )
     again = svhn.splits(source, held_out={'train': 2, 'extra': 1})
     numpy.testing.assert_array_equal(again[1].labels, splits['val'][0])
     numpy.testing.assert_array_equal(numpy.array(list(again[1].images)), splits['val'][1])
@@ -96,7 +122,9 @@ def test_svhn_of_the_paper():
 def test_svhn_script(tmp_path, fashion):
     """4,000 + 2,000 images held out need that many, so the script's own split is made of real size."""
     images = numpy.tile(fashion[0].images[:500], (13, 1, 1, 1))
-    truth = written.svhn(tmp_path, [fashion[0]._replace(images=images), fashion[1]], train=4200, extra=2100, test=30)
+    truth = written.svhn(
+        tmp_path, [fashion[0]._replace(images=images), fashion[1]], train=4200, extra=2100, test=30
+    )
     said = run_script(HERE, 'svhn', '--source', tmp_path, '--out', tmp_path, '--no-checksum')
     assert '300 images' in said and '6000 images; of each class: 0:600 1:600' in said
     found, labels = unpack(tmp_path / 'svhn', 'test')
@@ -112,13 +140,21 @@ def test_svhn_of_official_size(tmp_path, fashion):
         images[...] = fashion[0].images[0][..., None]
         labels = (numpy.arange(count) % 10 + 1).reshape(-1, 1)
         scipy.io.savemat(str(tmp_path / (name + '_32x32.mat')), {'X': images, 'y': labels})
-    said = run_script(HERE, 'svhn', '--source', tmp_path, '--out', tmp_path, '--no-checksum', timeout=1500)
-    assert 'train  598388 images' in said and 'val      6000 images' in said and 'test    26032 images' in said
+    said = run_script(
+        HERE, 'svhn', '--source', tmp_path, '--out', tmp_path, '--no-checksum', timeout=1500
+    )
+    assert (
+        'train  598388 images' in said
+        and 'val      6000 images' in said
+        and 'test    26032 images' in said
+    )
     assert '0:600 1:600 2:600 3:600 4:600 5:600 6:600 7:600 8:600 9:600' in said
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.path.isdir(fashion_mnist.DEBIAN), reason='dataset-fashion-mnist is not installed')
+@pytest.mark.skipif(
+    not os.path.isdir(fashion_mnist.DEBIAN), reason='dataset-fashion-mnist is not installed'
+)
 def test_the_whole_of_fashion_mnist(tmp_path):
     """Debian's package is found without --source and has a known checksum."""
     said = run_script(HERE, 'fashion-mnist', '--out', tmp_path)
@@ -132,16 +168,22 @@ def test_sample_is_balanced_and_padded(sample):
     for split, each in (('train', 500), ('test', 100)):
         images, labels = unpack(sample / 'sample', split)
         assert numpy.bincount(labels.astype(int)).tolist() == [each] * 10
-        assert not images[:, :2].any() and not images[:, :, -2:].any() and images[:, 2:-2, 2:-2].any()
+        assert (
+            not images[:, :2].any() and not images[:, :, -2:].any() and images[:, 2:-2, 2:-2].any()
+        )
         assert (images[..., 0] == images[..., 2]).all()
     assert datasets.identity(str(sample / 'sample'))['official']
 
 
-@pytest.mark.skipif(not os.path.isdir(fashion_mnist.DEBIAN), reason='dataset-fashion-mnist is not installed')
+@pytest.mark.skipif(
+    not os.path.isdir(fashion_mnist.DEBIAN), reason='dataset-fashion-mnist is not installed'
+)
 def test_sample_is_the_first_of_each_class(fashion):
     wholes = fashion_mnist.splits(fashion_mnist.find(None, None))
     for split, whole, each in zip(fashion, wholes, (500, 100)):
-        first = numpy.sort(numpy.concatenate([numpy.flatnonzero(whole.labels == c)[:each] for c in range(10)]))
+        first = numpy.sort(
+            numpy.concatenate([numpy.flatnonzero(whole.labels == c)[:each] for c in range(10)])
+        )
         numpy.testing.assert_array_equal(split.images, whole.images[first])
 
 
@@ -151,8 +193,10 @@ def test_repository_stays_small():
 
 
 def digests(folder):
-    return {name: hashlib.sha256(open(os.path.join(str(folder), name), 'rb').read()).hexdigest()
-            for name in sorted(os.listdir(str(folder)))}
+    return {
+        name: hashlib.sha256(open(os.path.join(str(folder), name), 'rb').read()).hexdigest()
+        for name in sorted(os.listdir(str(folder)))
+    }
 
 
 @pytest.mark.slow
@@ -166,7 +210,10 @@ def test_second_run_skips_what_is_verified(tmp_path, fashion):
     written.cifar_binary(str(archive), fashion)
     command = (HERE, 'cifar10', '--source', archive, '--out', tmp_path, '--no-checksum')
     run_script(*command)
-    before, made = digests(tmp_path / 'cifar10'), os.stat(str(tmp_path / 'cifar10' / 'train.rec')).st_mtime_ns
+    before, made = (
+        digests(tmp_path / 'cifar10'),
+        os.stat(str(tmp_path / 'cifar10' / 'train.rec')).st_mtime_ns,
+    )
     assert 'verified' in run_script(*command)
     assert os.stat(str(tmp_path / 'cifar10' / 'train.rec')).st_mtime_ns == made
     with open(str(tmp_path / 'cifar10' / 'train.rec'), 'r+b') as file:
@@ -182,12 +229,22 @@ def test_user_can_pack_a_folder_by_hand(tmp_path, sample):
     for label in ('cat', 'dog'):
         (tmp_path / 'images' / label).mkdir(parents=True)
         for number in range(3):
-            cv2.imwrite(str(tmp_path / 'images' / label / ('%d.png' % number)), numpy.full((32, 32, 3), 40 * number, 'uint8'))
+            cv2.imwrite(
+                str(tmp_path / 'images' / label / ('%d.png' % number)),
+                numpy.full((32, 32, 3), 40 * number, 'uint8'),
+            )
     prefix = tmp_path / 'train'
     run_script('-m', 'mxnet.tools.im2rec', '--list', '--recursive', prefix, tmp_path / 'images')
     run_script('-m', 'mxnet.tools.im2rec', '--pass-through', prefix, tmp_path / 'images')
     images, labels = unpack(tmp_path, 'train')
-    assert sorted(labels) == [0, 0, 0, 1, 1, 1] and sorted(images[:, 0, 0, 0]) == [0, 0, 40, 40, 80, 80]
+    assert sorted(labels) == [0, 0, 0, 1, 1, 1] and sorted(images[:, 0, 0, 0]) == [
+        0,
+        0,
+        40,
+        40,
+        80,
+        80,
+    ]
 
 
 @pytest.mark.parametrize('moment', (signal.SIGTERM, signal.SIGKILL))
@@ -208,6 +265,7 @@ def test_interrupted_run_leaves_no_half_file(tmp_path, moment):
 def test_second_run_at_the_same_time_is_refused(tmp_path):
     from system.errors import UserError
     from data import target
+
     with target.workplace(str(tmp_path / 'sample')):
         with pytest.raises(UserError, match='another run'):
             with target.workplace(str(tmp_path / 'sample')):
@@ -216,6 +274,7 @@ def test_second_run_at_the_same_time_is_refused(tmp_path):
 
 
 # ---- what is refused ----
+
 
 def refused(tmp_path, dataset, source, word, *options):
     out = tmp_path / 'out'
@@ -239,7 +298,9 @@ def test_missing_source(tmp_path):
     refused(tmp_path, 'sample', tmp_path, 'leave --source out')
 
 
-@pytest.mark.parametrize('dataset,source', [('cifar10', 'binary'), ('cifar100', 'python'), ('svhn', 'train_32x32.mat')])
+@pytest.mark.parametrize(
+    'dataset,source', [('cifar10', 'binary'), ('cifar100', 'python'), ('svhn', 'train_32x32.mat')]
+)
 @pytest.mark.parametrize('damage', ('truncated', 'foreign', 'empty'))
 def test_damaged_archives(tmp_path, fashion, dataset, source, damage):
     if dataset == 'svhn':
@@ -247,25 +308,47 @@ def test_damaged_archives(tmp_path, fashion, dataset, source, damage):
         path, argument = tmp_path / source, tmp_path
     else:
         path = argument = tmp_path / ('%s-%s.tar.gz' % (dataset, source))
-        (written.cifar_binary if source == 'binary' else written.cifar_python)(str(path), fashion, dataset)
+        (written.cifar_binary if source == 'binary' else written.cifar_python)(
+            str(path), fashion, dataset
+        )
     content = path.read_bytes()
-    path.write_bytes({'truncated': content[:len(content) // 2], 'foreign': b'\x89PNG' + bytes(2000), 'empty': b''}[damage])
+    path.write_bytes(
+        {
+            'truncated': content[: len(content) // 2],
+            'foreign': b'\x89PNG' + bytes(2000),
+            'empty': b'',
+        }[damage]
+    )
     refused(tmp_path, dataset, argument, str(path), '--no-checksum')
 
 
 def test_cifar_files_of_the_wrong_length_or_label(tmp_path, fashion):
     truth = written.cifar_binary(str(tmp_path / 'good.tar.gz'), fashion)
     names = ['data_batch_%d.bin' % i for i in range(1, 6)] + ['test_batch.bin']
-    short = written.tar(str(tmp_path / 'binary.tar.gz'), 'cifar-10-batches-bin', {name: bytes(3073 * 2 - 1) for name in names})
+    short = written.tar(
+        str(tmp_path / 'binary.tar.gz'),
+        'cifar-10-batches-bin',
+        {name: bytes(3073 * 2 - 1) for name in names},
+    )
     refused(tmp_path, 'cifar10', short, 'multiple', '--no-checksum')
-    wrong = written.tar(str(tmp_path / 'binary.tar.gz'), 'cifar-10-batches-bin', {name: b'\x0a' + bytes(3072) for name in names})
+    wrong = written.tar(
+        str(tmp_path / 'binary.tar.gz'),
+        'cifar-10-batches-bin',
+        {name: b'\x0a' + bytes(3072) for name in names},
+    )
     refused(tmp_path, 'cifar10', wrong, 'label 10', '--no-checksum')
-    lacking = written.tar(str(tmp_path / 'binary.tar.gz'), 'cifar-10-batches-bin', {name: bytes(3073) for name in names[1:]})
+    lacking = written.tar(
+        str(tmp_path / 'binary.tar.gz'),
+        'cifar-10-batches-bin',
+        {name: bytes(3073) for name in names[1:]},
+    )
     refused(tmp_path, 'cifar10', lacking, 'data_batch_1.bin', '--no-checksum')
     assert len(truth['train'][0]) == 100
 
 
-@pytest.mark.parametrize('name', ('../data_batch_1.bin', '/tmp/data_batch_1.bin', 'a/../../data_batch_1.bin'))
+@pytest.mark.parametrize(
+    'name', ('../data_batch_1.bin', '/tmp/data_batch_1.bin', 'a/../../data_batch_1.bin')
+)
 def test_names_that_lead_out_of_the_archive(tmp_path, name):
     names = ['data_batch_%d.bin' % i for i in range(2, 6)] + ['test_batch.bin', name]
     path = written.tar(str(tmp_path / 'binary.tar.gz'), '', {name: bytes(3073) for name in names})
@@ -291,29 +374,40 @@ def test_pickles_that_ask_for_more_are_not_obeyed(tmp_path, monkeypatch):
     monkeypatch.setenv('EVIL_TARGET', str(target))
     pickles = {
         'posix.mkdir': pickle.dumps({b'data': Evil(), b'labels': [0]}, protocol=3),
-        'codecs': pickle.dumps({b'data': numpy.zeros((1, 3072), 'uint8'), b'labels': [0]}, protocol=2),
+        'codecs': pickle.dumps(
+            {b'data': numpy.zeros((1, 3072), 'uint8'), b'labels': [0]}, protocol=2
+        ),
         'one row': written.batch_pickle(numpy.zeros((2, 32, 32, 3), 'uint8'), [1, 2, 3], b'labels'),
         'one row ': pickle.dumps({b'data': numpy.zeros((1, 3072)), b'labels': [0]}, protocol=3),
         'not a batch': pickle.dumps([1, 2]),
-        'not a batch ': b'\x80\x02garbage'}
+        'not a batch ': b'\x80\x02garbage',
+    }
     for word, content in pickles.items():
         names = ['data_batch_%d' % i for i in range(1, 6)] + ['test_batch']
-        path = written.tar(str(tmp_path / 'cifar-10-python.tar.gz'), 'cifar-10-batches-py', {name: content for name in names})
+        path = written.tar(
+            str(tmp_path / 'cifar-10-python.tar.gz'),
+            'cifar-10-batches-py',
+            {name: content for name in names},
+        )
         refused(tmp_path, 'cifar10', path, word.strip(), '--no-checksum')
         assert not target.exists()
 
 
 def test_damaged_idx_files(tmp_path, fashion):
     images, labels = fashion[0].images[:20, 2:-2, 2:-2, 0], fashion[0].labels[:20]
+
     def write(images=images, labels=labels):
         for name in ('train', 't10k'):
             written.idx(str(tmp_path / (name + '-images-idx3-ubyte.gz')), images)
             written.idx(str(tmp_path / (name + '-labels-idx1-ubyte.gz')), labels)
+
     train = tmp_path / 'train-images-idx3-ubyte.gz'
     command = ('fashion-mnist', tmp_path)
     write()
     refused(tmp_path, *command, 'MD5')
-    run_script(HERE, 'fashion-mnist', '--source', tmp_path, '--out', tmp_path / 'good', '--no-checksum')
+    run_script(
+        HERE, 'fashion-mnist', '--source', tmp_path, '--out', tmp_path / 'good', '--no-checksum'
+    )
     train.write_bytes(train.read_bytes()[:-100])
     refused(tmp_path, *command, 'damaged', '--no-checksum')
     with gzip.open(str(train), 'wb') as file:
@@ -331,16 +425,21 @@ def test_svhn_with_wrong_content(tmp_path, fashion):
     written.svhn(tmp_path, fashion)
     refused(tmp_path, 'svhn', tmp_path, 'held out', '--no-checksum')
     path = str(tmp_path / 'train_32x32.mat')
-    for content, word in (({'X': numpy.zeros((32, 32, 3, 4), 'uint8')}, 'X and y'),
-                          ({'X': numpy.zeros((32, 32, 3, 4), 'uint8'), 'y': numpy.full((4, 1), 11)}, '1 to 10'),
-                          ({'X': numpy.zeros((32, 32, 3, 4)), 'y': numpy.ones((4, 1))}, '32x32x3')):
+    for content, word in (
+        ({'X': numpy.zeros((32, 32, 3, 4), 'uint8')}, 'X and y'),
+        ({'X': numpy.zeros((32, 32, 3, 4), 'uint8'), 'y': numpy.full((4, 1), 11)}, '1 to 10'),
+        ({'X': numpy.zeros((32, 32, 3, 4)), 'y': numpy.ones((4, 1))}, '32x32x3'),
+    ):
         scipy.io.savemat(path, content)
         refused(tmp_path, 'svhn', tmp_path, word, '--no-checksum')
 
 
 def test_too_little_disk(tmp_path, monkeypatch):
     from system.errors import UserError
-    monkeypatch.setattr(archives.shutil, 'disk_usage', lambda path: type('usage', (), {'free': 10e6}))
+
+    monkeypatch.setattr(
+        archives.shutil, 'disk_usage', lambda path: type('usage', (), {'free': 10e6})
+    )
     with pytest.raises(UserError, match='10 MB free and 700 MB are needed'):
         archives.need_space(str(tmp_path), 700)
 
@@ -360,13 +459,21 @@ def test_too_little_disk_for_real(tmp_path):
 
 # ---- downloads, from a server on this machine ----
 
+
 @pytest.fixture
 def server(tmp_path):
     folder = tmp_path / 'served'
     folder.mkdir()
-    handler = type('Handler', (http.server.SimpleHTTPRequestHandler,), {
-        '__init__': lambda self, *a, **k: http.server.SimpleHTTPRequestHandler.__init__(self, *a, directory=str(folder), **k),
-        'log_message': lambda *a: None})
+    handler = type(
+        'Handler',
+        (http.server.SimpleHTTPRequestHandler,),
+        {
+            '__init__': lambda self, *a, **k: http.server.SimpleHTTPRequestHandler.__init__(
+                self, *a, directory=str(folder), **k
+            ),
+            'log_message': lambda *a: None,
+        },
+    )
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield folder, 'http://127.0.0.1:%d/' % running.server_port
@@ -375,9 +482,12 @@ def server(tmp_path):
 
 def test_download(tmp_path, server, fashion):
     from system.errors import UserError
+
     folder, address = server
     written.cifar_binary(str(folder / 'cifar.tar.gz'), fashion)
-    archive = archives.Archive('cifar.tar.gz', address + 'cifar.tar.gz', (archives.md5(str(folder / 'cifar.tar.gz')),), 1)
+    archive = archives.Archive(
+        'cifar.tar.gz', address + 'cifar.tar.gz', (archives.md5(str(folder / 'cifar.tar.gz')),), 1
+    )
     cache = tmp_path / 'cache'
     path = archives.download(archive, str(cache))
     assert open(path, 'rb').read() == (folder / 'cifar.tar.gz').read_bytes()
@@ -392,6 +502,11 @@ def test_download(tmp_path, server, fashion):
 
 
 def test_official_addresses():
-    for archive in [v.archive for versions in cifar.VERSIONS.values() for v in versions] \
-            + list(svhn.ARCHIVES.values()) + list(fashion_mnist.ARCHIVES.values()):
-        assert archive.url.endswith('/' + archive.name) and all(len(md5) == 32 for md5 in archive.md5)
+    for archive in (
+        [v.archive for versions in cifar.VERSIONS.values() for v in versions]
+        + list(svhn.ARCHIVES.values())
+        + list(fashion_mnist.ARCHIVES.values())
+    ):
+        assert archive.url.endswith('/' + archive.name) and all(
+            len(md5) == 32 for md5 in archive.md5
+        )

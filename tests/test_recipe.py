@@ -1,4 +1,5 @@
 """Section 6.2's recipe: initial weights, learning rate, and the update, number by number."""
+
 import math
 
 import numpy
@@ -33,16 +34,18 @@ def test_initial_weights():
             assert (values == 0).all()
     every = numpy.concatenate(spreads)
     assert abs(every.mean()) < 0.01 and abs(every.var() - 1) < 0.01
-    assert abs((every ** 4).mean() - 3) < 0.1  # normal, not uniform
+    assert abs((every**4).mean() - 3) < 0.1  # normal, not uniform
     assert all(abs(spread.var() - 1) < 6 * math.sqrt(2 / len(spread)) for spread in spreads)
     limit = math.sqrt(1 / 64)
     fc = arguments['fc_weight'].asnumpy()
-    assert 0.95 * limit < abs(fc).max() <= limit and abs(fc.var() / (limit ** 2 / 3) - 1) < 0.2
+    assert 0.95 * limit < abs(fc).max() <= limit and abs(fc.var() / (limit**2 / 3) - 1) < 0.2
     assert all((array.asnumpy() == name.endswith('var')).all() for name, array in auxiliary.items())
 
 
 def test_initial_weights_follow_the_seed():
-    first, again, other = (initialised(seed=seed)[0]['stem_conv_weight'].asnumpy() for seed in (3, 3, 4))
+    first, again, other = (
+        initialised(seed=seed)[0]['stem_conv_weight'].asnumpy() for seed in (3, 3, 4)
+    )
     assert (first == again).all() and not (first == other).any()
 
 
@@ -55,7 +58,11 @@ def test_learning_rate_at_every_epoch_boundary(epochs, per_epoch):
         first, last = (epoch - 1) * per_epoch + 1, epoch * per_epoch
         assert schedule(first) == pytest.approx(expected, rel=1e-12)
         assert schedule(last) == pytest.approx(expected, rel=1e-12)
-    assert recipe.drop_epochs(recipe.cifar_decay(epochs)) == [epochs // 2, epochs * 3 // 4, epochs * 7 // 8]
+    assert recipe.drop_epochs(recipe.cifar_decay(epochs)) == [
+        epochs // 2,
+        epochs * 3 // 4,
+        epochs * 7 // 8,
+    ]
 
 
 def test_learning_rate_of_a_length_that_eight_does_not_divide():
@@ -76,7 +83,9 @@ class NumpyNesterov:
         for name, gradient in gradients.items():
             step = gradient.astype('float64') / batch + self.decay * self.weights[name]
             self.velocity[name] = self.momentum * self.velocity[name] + step
-            self.weights[name] = self.weights[name] - lr * (step + self.momentum * self.velocity[name])
+            self.weights[name] = self.weights[name] - lr * (
+                step + self.momentum * self.velocity[name]
+            )
 
 
 @pytest.mark.parametrize('operators', ('native', 'mxnet'))
@@ -90,7 +99,9 @@ def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
     if operators == 'mxnet':
         monkeypatch.setattr(engine, 'native_operators', lambda: False)
     random, batch, decay = numpy.random.RandomState(0), 4, 0.05
-    module = mx.mod.Module(symbols.get_symbol('resnet', 8), context=[mx.cpu(i) for i in range(devices)])
+    module = mx.mod.Module(
+        symbols.get_symbol('resnet', 8), context=[mx.cpu(i) for i in range(devices)]
+    )
     module.bind([('data', (batch, 3, 32, 32))], [('softmax_label', (batch,))])
     mx.random.seed(0)
     module.init_params(recipe.initializer())
@@ -99,27 +110,45 @@ def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
         arguments[name] = array + mx.nd.array(0.1 * random.randn(*array.shape))
     module.set_params(arguments, auxiliary)
     schedule = recipe.Schedule(0.1, recipe.cifar_decay(8), 1)
-    module.init_optimizer('device', recipe.Nesterov(learning_rate=0.1, lr_scheduler=schedule, wd=decay,
-                                                    rescale_grad=1 / batch))
+    module.init_optimizer(
+        'device',
+        recipe.Nesterov(learning_rate=0.1, lr_scheduler=schedule, wd=decay, rescale_grad=1 / batch),
+    )
     twin = NumpyNesterov({name: array.asnumpy() for name, array in arguments.items()}, decay=decay)
     for update in range(1, 9):
         images = mx.nd.array(random.randn(batch, 3, 32, 32))
         module.forward(mx.io.DataBatch([images], [mx.nd.array([1, 2, 3, 4])]), is_train=True)
         module.backward()
         group = module._exec_group
-        gradients = {name: sum(array.asnumpy() for array in arrays)
-                     for name, arrays in zip(group.param_names, group.grad_arrays)}
+        gradients = {
+            name: sum(array.asnumpy() for array in arrays)
+            for name, arrays in zip(group.param_names, group.grad_arrays)
+        }
         module.update()
         twin.update(gradients, schedule(update), batch)
         for name, array in module.get_params()[0].items():
-            numpy.testing.assert_allclose(array.asnumpy(), twin.weights[name], rtol=2e-4, atol=2e-5, err_msg=name)
+            numpy.testing.assert_allclose(
+                array.asnumpy(), twin.weights[name], rtol=2e-4, atol=2e-5, err_msg=name
+            )
 
 
 def test_the_defaults_are_the_papers():
     assert (recipe.MOMENTUM, recipe.WEIGHT_DECAY) == (0.9, 1e-4)
     from train_cifar import parser
+
     options = parser().parse_args([])
-    assert (options.lr, options.batch_size, options.network, options.depth, options.dataset) == (0.1, 64, 'mr', 56, 'cifar10')
+    assert (options.lr, options.batch_size, options.network, options.depth, options.dataset) == (
+        0.1,
+        64,
+        'mr',
+        56,
+        'cifar10',
+    )
     from recordio.datasets import DATASETS
+
     assert [DATASETS[name].epochs for name in ('cifar10', 'cifar100', 'svhn')] == [400, 400, 40]
-    assert [DATASETS[name].augment for name in ('cifar10', 'cifar100', 'svhn')] == [True, True, False]
+    assert [DATASETS[name].augment for name in ('cifar10', 'cifar100', 'svhn')] == [
+        True,
+        True,
+        False,
+    ]

@@ -1,4 +1,5 @@
 """What a run and a script write and remove: their own files, and nothing of a user's."""
+
 import ast
 import hashlib
 import json
@@ -56,26 +57,62 @@ def copy(place, tmp_path):
 
 def resume(place, folder, run, *more):
     """Return the command that goes on with a run whose files are in ``folder``."""
-    return options(place, '--log-dir', folder / 'logs', '--checkpoint-dir', folder / 'checkpoints',
-                   '--resume', run, *more)
+    return options(
+        place,
+        '--log-dir',
+        folder / 'logs',
+        '--checkpoint-dir',
+        folder / 'checkpoints',
+        '--resume',
+        run,
+        *more,
+    )
 
 
 def said_by(command):
     """Run a script that succeeds; return what it says on stderr."""
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 # ---- one function writes, one removes ----
 
-WRITING = {'os.remove', 'os.unlink', 'os.rename', 'os.replace', 'os.rmdir', 'os.truncate', 'os.open',
-           'os.removedirs', 'os.renames', 'os.link', 'os.symlink', 'numpy.save', 'numpy.savez',
-           'mx.nd.save', 'cv2.imwrite'}
-METHODS = {'unlink', 'rename', 'rmdir', 'write_text', 'write_bytes', 'savefig', 'render',
-           'save_checkpoint', 'save_params', 'tofile', 'NamedTemporaryFile', 'TemporaryDirectory',
-           'mkdtemp', 'mkstemp'}
+WRITING = {
+    'os.remove',
+    'os.unlink',
+    'os.rename',
+    'os.replace',
+    'os.rmdir',
+    'os.truncate',
+    'os.open',
+    'os.removedirs',
+    'os.renames',
+    'os.link',
+    'os.symlink',
+    'numpy.save',
+    'numpy.savez',
+    'mx.nd.save',
+    'cv2.imwrite',
+}
+METHODS = {
+    'unlink',
+    'rename',
+    'rmdir',
+    'write_text',
+    'write_bytes',
+    'savefig',
+    'render',
+    'save_checkpoint',
+    'save_params',
+    'tofile',
+    'NamedTemporaryFile',
+    'TemporaryDirectory',
+    'mkdtemp',
+    'mkstemp',
+}
 OTHER = 'files of its own in a temporary folder of the system'
 ALLOWED = {
     ('engine/params.py', 'open'): 'it is given a temporary name by files.write_atomically',
@@ -121,40 +158,86 @@ def writing_calls(text):
         if name.startswith('files.'):
             continue
         modes = call.args[1:2] + [each.value for each in call.keywords if each.arg == 'mode']
-        reads = all(isinstance(mode, ast.Constant) and not set(str(mode.value)) & set('wax+')
-                    for mode in modes)
+        reads = all(
+            isinstance(mode, ast.Constant) and not set(str(mode.value)) & set('wax+')
+            for mode in modes
+        )
         library, last = name.startswith('shutil.'), name.rsplit('.', 1)[-1]
-        if name == 'open' and not reads or name in WRITING or '.' in name and last in METHODS \
-                or library and last in ('rmtree', 'move', 'copy', 'copyfile', 'copy2', 'copytree'):
+        if (
+            name == 'open'
+            and not reads
+            or name in WRITING
+            or '.' in name
+            and last in METHODS
+            or library
+            and last in ('rmtree', 'move', 'copy', 'copyfile', 'copy2', 'copytree')
+        ):
             found.append(name)
     return found
 
 
 def test_the_walk_sees_what_writes():
-    text = ('open(a)\nopen(a, "rb")\nopen(a, "w")\nopen(a, mode="ab")\nos.remove(a)\n'
-            'shutil.rmtree(a)\npath.unlink()\nos.path.join(a)\nopen(a, mode)\n')
-    assert writing_calls(text) == ['open', 'open', 'os.remove', 'shutil.rmtree', 'path.unlink',
-                                   'open']
+    text = (
+        'open(a)\nopen(a, "rb")\nopen(a, "w")\nopen(a, mode="ab")\nos.remove(a)\n'
+        'shutil.rmtree(a)\npath.unlink()\nos.path.join(a)\nopen(a, mode)\n'
+    )
+    assert writing_calls(text) == [
+        'open',
+        'open',
+        'os.remove',
+        'shutil.rmtree',
+        'path.unlink',
+        'open',
+    ]
 
 
 def test_one_module_writes_renames_and_removes():
     found = dict(sources())
-    assert {'system/files.py', 'report/draw.py', 'engine/native/__init__.py', 'score.py'} <= set(found)
-    odd = [(path, name) for path, text in found.items() if path != 'system/files.py'
-           for name in writing_calls(text) if (path, name) not in ALLOWED]
+    assert {'system/files.py', 'report/draw.py', 'engine/native/__init__.py', 'score.py'} <= set(
+        found
+    )
+    odd = [
+        (path, name)
+        for path, text in found.items()
+        if path != 'system/files.py'
+        for name in writing_calls(text)
+        if (path, name) not in ALLOWED
+    ]
     assert odd == []
 
 
 # ---- files that a user names ----
 
+
 def finished_log(folder):
     """Write the log of a finished run of four epochs, by the functions that runs write theirs with."""
-    path, _ = log.create(str(folder), 'mr14', {'options': {
-        'network': 'mr', 'depth': 14, 'dataset': 'cifar10', 'widen': 1, 'epochs': 4, 'seed': 1},
-        'data': {'official': True, 'train_images': 50000, 'test_images': 10000, 'classes': 10}})
+    path, _ = log.create(
+        str(folder),
+        'mr14',
+        {
+            'options': {
+                'network': 'mr',
+                'depth': 14,
+                'dataset': 'cifar10',
+                'widen': 1,
+                'epochs': 4,
+                'seed': 1,
+            },
+            'data': {'official': True, 'train_images': 50000, 'test_images': 10000, 'classes': 10},
+        },
+    )
     for epoch in range(1, 5):
-        log.append(path, {'epoch': epoch, 'train_loss': 1 / epoch, 'train_error': 50 / epoch,
-                          'test_loss': 2 / epoch, 'test_error': 60 / epoch, 'lr': 0.1})
+        log.append(
+            path,
+            {
+                'epoch': epoch,
+                'train_loss': 1 / epoch,
+                'train_error': 50 / epoch,
+                'test_loss': 2 / epoch,
+                'test_error': 60 / epoch,
+                'lr': 0.1,
+            },
+        )
     return path
 
 
@@ -176,12 +259,19 @@ def test_a_figure_that_somebody_changed_is_not_replaced(tmp_path, ending):
 
     def draw():
         figures.save(figures.figure12(curves.group([logged])[0]), str(out))
+
     logged = finished_log(tmp_path)
     draw()
     draw()
     whole = out.read_bytes()
-    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:99] + b'x' + whole[100:], b'',
-                    b'mine', whole + b'a note', whole[:-20]):
+    for content in (
+        whole[:-1] + bytes([whole[-1] ^ 1]),
+        whole[:99] + b'x' + whole[100:],
+        b'',
+        b'mine',
+        whole + b'a note',
+        whole[:-20],
+    ):
         out.write_bytes(content)
         with pytest.raises(UserError, match='choose another name, or add --overwrite'):
             draw()
@@ -191,19 +281,29 @@ def test_a_figure_that_somebody_changed_is_not_replaced(tmp_path, ending):
 def test_marks_keep_files_readable(tmp_path):
     """A PNG with a mark decodes to the same image, and its chunks have the right checksums."""
     import cv2
+
     image = numpy.arange(48, dtype=numpy.uint8).reshape(4, 4, 3)
     files.write_output(str(tmp_path / 'a.png'), cv2.imencode('.png', image)[1].tobytes())
     assert (cv2.imread(str(tmp_path / 'a.png')) == image).all()
     from recordio import images
+
     assert images.shape_of((tmp_path / 'a.png').read_bytes()) == (4, 4, 3)
     files.write_output(str(tmp_path / 'a.svg'), b'<svg xmlns="http://www.w3.org/2000/svg"/>\n')
     from xml.etree import ElementTree
+
     assert ElementTree.parse(tmp_path / 'a.svg').getroot().tag.endswith('svg')
 
 
 def test_tables_replace_no_other_file(tmp_path):
     """Where one of the files is a user's, none is written."""
-    command = ('study/make_tables.py', finished_log(tmp_path), '--table', '4', '--out', tmp_path / 'out')
+    command = (
+        'study/make_tables.py',
+        finished_log(tmp_path),
+        '--table',
+        '4',
+        '--out',
+        tmp_path / 'out',
+    )
     (tmp_path / 'out').mkdir()
     for ending in ('md', 'csv', 'tex'):
         mine = tmp_path / 'out' / f'table4.{ending}'
@@ -245,11 +345,14 @@ def test_a_drawing_writes_one_file(tmp_path):
 
 def test_two_processes_write_one_file(tmp_path):
     """Each result is whole, and nothing else is left."""
-    code = ('import sys, time\nfrom system import files\nfor _ in range(40):\n'
-            '    files.write_text(sys.argv[1], sys.argv[2] * 50000)\n')
+    code = (
+        'import sys, time\nfrom system import files\nfor _ in range(40):\n'
+        '    files.write_text(sys.argv[1], sys.argv[2] * 50000)\n'
+    )
     path = tmp_path / 'file'
-    writers = [subprocess.Popen([sys.executable, '-c', code, path, letter], cwd=ROOT)
-               for letter in 'ab']
+    writers = [
+        subprocess.Popen([sys.executable, '-c', code, path, letter], cwd=ROOT) for letter in 'ab'
+    ]
     seen = set()
     while any(writer.poll() is None for writer in writers):
         text = path.read_text() if path.exists() else 'a' * 50000
@@ -268,11 +371,24 @@ SYMBOL = mx.sym.FullyConnected(mx.sym.Variable('data'), num_hidden=2, no_bias=Tr
 
 def state_of(epoch, **header):
     """Return the state that a run saves after an epoch."""
-    records = [{'epoch': number, 'train_loss': 1.0, 'train_error': 1.0, 'test_loss': 1.0,
-                'test_error': 1 / number} for number in range(1, epoch + 1)]
+    records = [
+        {
+            'epoch': number,
+            'train_loss': 1.0,
+            'train_error': 1.0,
+            'test_loss': 1.0,
+            'test_error': 1 / number,
+        }
+        for number in range(1, epoch + 1)
+    ]
     header = {'run': 'r', 'options': {'dataset': 'cifar10'}, 'versions': {}, 'threads': 1, **header}
-    return {'header': header, 'epoch': epoch, 'best': epoch, 'records': records,
-            'kept': sorted({epoch, epoch - 1} - {0})}
+    return {
+        'header': header,
+        'epoch': epoch,
+        'best': epoch,
+        'records': records,
+        'kept': sorted({epoch, epoch - 1} - {0}),
+    }
 
 
 def save(folder, epoch, value=None):
@@ -292,8 +408,13 @@ def test_only_the_runs_own_checkpoints_are_removed(tmp_path):
     checkpoint.Lock(str(tmp_path)).release()
     assert all((tmp_path / name).read_text() == name for name in foreign)
     assert (tmp_path / 'model-0001.params').read_text() == 'changed by a user'
-    own = {'model-0003.params', 'model-0004.params', 'model-symbol.json', 'state.json',
-           'state-before.json'}
+    own = {
+        'model-0003.params',
+        'model-0004.params',
+        'model-symbol.json',
+        'state.json',
+        'state-before.json',
+    }
     assert set(os.listdir(tmp_path)) == own | set(foreign) | {'model-0001.params'}
 
 
@@ -368,12 +489,14 @@ def rewritten(path, change):
 
 def with_field(*keys, value):
     """Return a change of a state: the value at a path of keys."""
+
     def change(state):
         inner = state
         for key in keys[:-1]:
             inner = inner[key]
         inner[keys[-1]] = value
         return state
+
     return change
 
 
@@ -382,23 +505,27 @@ def whole(value):
     return lambda state: value
 
 
-@pytest.mark.parametrize('change', [
-    lambda state: '[' * 100000,
-    lambda state: '{"header": ' + '[' * 100000 + ']' * 100000 + '}',
-    lambda state: None,
-    lambda state: {},
-    with_field('header', 'options', value=None),
-    with_field('header', 'options', 'lr', value='much'),
-    with_field('header', 'run', value='../elsewhere'),
-    with_field('records', value=[]),
-    with_field('records', 0, 'test_error', value='low'),
-    with_field('records', 0, 'epoch', value=7),
-    with_field('kept', value=[10 ** 400]),
-    with_field('kept', value=[3]),
-    with_field('epoch', value=True),
-    with_field('files', value={'../../notes.params': '0' * 64}),
-    with_field('files', value=[1]),
-], ids=[str(number) for number in range(15)])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda state: '[' * 100000,
+        lambda state: '{"header": ' + '[' * 100000 + ']' * 100000 + '}',
+        lambda state: None,
+        lambda state: {},
+        with_field('header', 'options', value=None),
+        with_field('header', 'options', 'lr', value='much'),
+        with_field('header', 'run', value='../elsewhere'),
+        with_field('records', value=[]),
+        with_field('records', 0, 'test_error', value='low'),
+        with_field('records', 0, 'epoch', value=7),
+        with_field('kept', value=[10**400]),
+        with_field('kept', value=[3]),
+        with_field('epoch', value=True),
+        with_field('files', value={'../../notes.params': '0' * 64}),
+        with_field('files', value=[1]),
+    ],
+    ids=[str(number) for number in range(15)],
+)
 def test_a_state_that_does_not_fit_is_damaged(tmp_path, capsys, change):
     save(tmp_path, 1)
     save(tmp_path, 2)
@@ -432,8 +559,12 @@ def test_a_state_that_may_not_be_read_is_not_damaged(copy):
     if os.geteuid() == 0:
         if not shutil.which('setpriv'):
             pytest.skip('setpriv is not installed')
-        command = ['setpriv', '--bounding-set=-dac_override,-dac_read_search',
-                   '--inh-caps=-dac_override,-dac_read_search', *command]
+        command = [
+            'setpriv',
+            '--bounding-set=-dac_override,-dac_read_search',
+            '--inh-caps=-dac_override,-dac_read_search',
+            *command,
+        ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and 'state.json cannot be read (Permission denied)' in done.stderr
     assert 'damaged' not in done.stderr
@@ -441,10 +572,11 @@ def test_a_state_that_may_not_be_read_is_not_damaged(copy):
 
 # ---- runs that go on ----
 
+
 def test_other_data_are_refused(place, copy):
     folder, name, run = copy
     command = resume(place, folder, name)
-    other = command[:command.index('--data-dir')] + command[command.index('--data-dir') + 2:]
+    other = command[: command.index('--data-dir')] + command[command.index('--data-dir') + 2 :]
     said = user_error(*other, '--data-dir', place / 'other' / 'data')
     assert name in said and 'train_images is 60 instead of 95' in said and '--data-dir' in said
     # The same number of other images.
@@ -455,7 +587,10 @@ def test_other_data_are_refused(place, copy):
     header = log.read(str(folder / 'logs' / (name + '.jsonl')))[0]
     found = datasets.identity(str(place / 'data' / 'cifar10'))
     assert header['data'] == found
-    assert checkpoint.load_state(str(run))['header']['data']['manifest_sha256'] == found['manifest_sha256']
+    assert (
+        checkpoint.load_state(str(run))['header']['data']['manifest_sha256']
+        == found['manifest_sha256']
+    )
 
 
 def test_a_run_from_before_goes_on_with_as_many_images(place, copy):
@@ -464,6 +599,7 @@ def test_a_run_from_before_goes_on_with_as_many_images(place, copy):
     def older(state):
         del state['header']['data']
         return state
+
     for path in run.glob('state*.json'):
         rewritten(path, older)
     said_by(resume(place, folder, name))
@@ -509,7 +645,7 @@ def test_another_file_under_the_name_of_the_log_is_kept(place, copy):
     records = records_of(path)
     path.write_text('[' * 100000)
     assert 'is not the log of this run' in said_by(resume(place, folder, name))
-    kept, = path.parent.glob('*.kept-1')
+    (kept,) = path.parent.glob('*.kept-1')
     assert kept.read_text() == '[' * 100000 and records_of(path) == records
     path.write_text(json.dumps(log.read(str(path))[0])[:40])  # torn: its own
     assert said_by(resume(place, folder, name)) == ''
@@ -522,15 +658,18 @@ def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):
 
     def full(self, number, stop):
         if number == 2:
-            path, = tmp_path.glob('*.jsonl')
+            (path,) = tmp_path.glob('*.jsonl')
             path.unlink()
             path.symlink_to('/dev/full')
         return train(self, number, stop)
+
     monkeypatch.setattr(fit.Trainer, 'train', full)
     with pytest.raises(UserError) as error:
         fitted(place, tmp_path)
     said = str(error.value)
-    assert said.startswith('the checkpoint of epoch 2 is saved, but not its line in the log: No space')
+    assert said.startswith(
+        'the checkpoint of epoch 2 is saved, but not its line in the log: No space'
+    )
     assert '--resume nan-' in said and 'goes on from epoch 3' in said
     name = name_of(tmp_path)
     assert checkpoint.load_state(str(tmp_path / name))['epoch'] == 2
@@ -552,10 +691,19 @@ def test_hints_can_be_pasted(tmp_path, monkeypatch):
     run.release()
     run.records = state_of(1)['records']
     words = shlex.split(run.resume_command)
-    assert words[1:] == [os.path.join(ROOT, 'train_cifar.py'), '--resume', 'r', '--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"]
+    assert words[1:] == [
+        os.path.join(ROOT, 'train_cifar.py'),
+        '--resume',
+        'r',
+        '--log-dir',
+        'my logs; rm *',
+        '--checkpoint-dir',
+        "it's",
+    ]
 
 
 # ---- the operator library ----
+
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
@@ -564,8 +712,10 @@ def compiler(tmp_path, monkeypatch):
     if not built:
         pytest.skip('there is no compiler')
     script = tmp_path / 'compiler'
-    script.write_text('#!/bin/sh\necho once >> %s\nwhile [ "$1" != -o ]; do shift; done\ncp %s "$2"\n' % (
-        tmp_path / 'calls', built))
+    script.write_text(
+        '#!/bin/sh\necho once >> %s\nwhile [ "$1" != -o ]; do shift; done\ncp %s "$2"\n'
+        % (tmp_path / 'calls', built)
+    )
     script.chmod(0o755)
     monkeypatch.setenv('CXX', str(script))
     return lambda: len((tmp_path / 'calls').read_text().splitlines())
@@ -588,7 +738,7 @@ def test_a_damaged_library_is_built_again(tmp_path, compiler):
 
 
 def test_a_library_is_built_by_one_process(tmp_path, compiler):
-    code = ('import sys\nfrom engine import native\nprint(native.library(*sys.argv[1:]))')
+    code = 'import sys\nfrom engine import native\nprint(native.library(*sys.argv[1:]))'
     command = [sys.executable, '-c', code, os.path.dirname(mx.__file__), str(tmp_path / 'build')]
     each = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait() for process in each] == [0, 0, 0] and compiler() == 1
@@ -597,9 +747,11 @@ def test_a_library_is_built_by_one_process(tmp_path, compiler):
 def test_without_mxnets_header_its_operators_do_the_work(tmp_path):
     with pytest.raises(native.BuildError, match='lib_api.h'):
         native.library(str(tmp_path), str(tmp_path / 'build'))
-    code = ('from engine import native\nfiles = native._mxnet_files\n'
-            'native._mxnet_files = lambda folder: files("/nowhere")\n'
-            'import engine\nprint(engine.versions()["operators"])')
+    code = (
+        'from engine import native\nfiles = native._mxnet_files\n'
+        'native._mxnet_files = lambda folder: files("/nowhere")\n'
+        'import engine\nprint(engine.versions()["operators"])'
+    )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, 'mxnet\n'), done.stderr
     assert "MXNet's own operators" in done.stderr and len(done.stderr.splitlines()) == 1

@@ -3,6 +3,7 @@
 Each test has real files. Where a script is not run as a user runs it, its own functions are called in
 this process, which saves MXNet's import.
 """
+
 import io
 import json
 import os
@@ -31,8 +32,16 @@ from graphs import check
 from symbols import ensemble, imagenet
 
 CIFAR = datasets.get('cifar10')
-RECORD = {'epoch': 1, 'train_loss': 1.0, 'train_error': 50.0, 'test_loss': 1.0, 'test_error': 50.0,
-          'lr': 0.1, 'seconds': 1.0, 'images_per_second': 100.0}
+RECORD = {
+    'epoch': 1,
+    'train_loss': 1.0,
+    'train_error': 50.0,
+    'test_loss': 1.0,
+    'test_error': 50.0,
+    'lr': 0.1,
+    'seconds': 1.0,
+    'images_per_second': 100.0,
+}
 
 
 def write_run(folder, name, symbol, script='train_cifar.py', **options):
@@ -40,18 +49,39 @@ def write_run(folder, name, symbol, script='train_cifar.py', **options):
     size = options.get('image_size', 32)
     arguments, _, auxiliary = symbol.infer_shape(data=(1, 3, size, size))
     random = numpy.random.RandomState(0)
-    arrays = {'arg': {name: mx.nd.array(random.randn(*shape) * 0.1)
-                      for name, shape in zip(symbol.list_arguments(), arguments)
-                      if name not in scorer.INPUTS},
-              'aux': {name: mx.nd.ones(shape)
-                      for name, shape in zip(symbol.list_auxiliary_states(), auxiliary)},
-              'momentum': {}}
-    header = {'type': 'header', 'format': 2, 'run': name, 'script': script, 'threads': 1,
-              'versions': {}, 'parameters': 1, 'devices': ['cpu(0)'], 'workers': 1,
-              'train_images': 1, 'test_images': 1, 'started': '2026-01-01T00:00:00+00:00',
-              'options': dict({'network': 'mr', 'depth': 8, 'widen': 1}, **options)}
-    checkpoint.save(str(folder / name), symbol, arrays,
-                    {'header': header, 'epoch': 1, 'best': 1, 'records': [RECORD], 'kept': [1]})
+    arrays = {
+        'arg': {
+            name: mx.nd.array(random.randn(*shape) * 0.1)
+            for name, shape in zip(symbol.list_arguments(), arguments)
+            if name not in scorer.INPUTS
+        },
+        'aux': {
+            name: mx.nd.ones(shape)
+            for name, shape in zip(symbol.list_auxiliary_states(), auxiliary)
+        },
+        'momentum': {},
+    }
+    header = {
+        'type': 'header',
+        'format': 2,
+        'run': name,
+        'script': script,
+        'threads': 1,
+        'versions': {},
+        'parameters': 1,
+        'devices': ['cpu(0)'],
+        'workers': 1,
+        'train_images': 1,
+        'test_images': 1,
+        'started': '2026-01-01T00:00:00+00:00',
+        'options': dict({'network': 'mr', 'depth': 8, 'widen': 1}, **options),
+    }
+    checkpoint.save(
+        str(folder / name),
+        symbol,
+        arrays,
+        {'header': header, 'epoch': 1, 'best': 1, 'records': [RECORD], 'kept': [1]},
+    )
     return folder / name
 
 
@@ -73,8 +103,10 @@ def arguments_of(monkeypatch, *words):
 
 
 def png_of(chunks):
-    parts = [struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
-             for kind, body in chunks]
+    parts = [
+        struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
+        for kind, body in chunks
+    ]
     return images.SIGNATURE + b''.join(parts)
 
 
@@ -96,16 +128,22 @@ def photo():
 
 # ---- classes ----
 
+
 @pytest.mark.parametrize('more', [['--rec', 'x.rec'], ['--image', 'x.png'], ['--fast', 'int8'], []])
 def test_classes_are_compared_before_anything_runs(runs, monkeypatch, more):
     """Neither the .rec file nor the image is there: they are not even looked for."""
-    for run, dataset, word in (('ten', 'cifar100', '10 classes'), ('hundred', 'sample', '100 classes'),
-                               ('ten', 'svhn', 'has other ones')):
+    for run, dataset, word in (
+        ('ten', 'cifar100', '10 classes'),
+        ('hundred', 'sample', '100 classes'),
+        ('ten', 'svhn', 'has other ones'),
+    ):
         args = arguments_of(monkeypatch, '--run', runs / run, '--dataset', dataset, *more)
         with pytest.raises(UserError, match=word):
             score.load(args)
     files = [runs / 'hundred' / name for name in ('model-symbol.json', 'model-0001.params')]
-    args = arguments_of(monkeypatch, '--symbol', files[0], '--params', files[1], '--dataset', 'cifar10', *more)
+    args = arguments_of(
+        monkeypatch, '--symbol', files[0], '--params', files[1], '--dataset', 'cifar10', *more
+    )
     with pytest.raises(UserError, match='tells 100 classes apart, and cifar10 has 10'):
         score.load(args)
 
@@ -138,13 +176,25 @@ def test_a_record_file_of_another_data_set(runs, sample, tmp_path, capsys):
 
 BOMBS = {
     'png': png_of([header_of(32000, 32000), (b'IDAT', zlib.compress(bytes(1000))), (b'IEND', b'')]),
-    'jpg': b'\xff\xd8\xff\xc0' + struct.pack('>HBHHB', 17, 8, 60000, 60000, 3) + bytes(9) + b'\xff\xd9',
-    'bmp': b'BM' + struct.pack('<IIIIiiHHIIiiII', 1054, 0, 54, 40, 60000, 60000, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(1000),
+    'jpg': b'\xff\xd8\xff\xc0'
+    + struct.pack('>HBHHB', 17, 8, 60000, 60000, 3)
+    + bytes(9)
+    + b'\xff\xd9',
+    'bmp': b'BM'
+    + struct.pack('<IIIIiiHHIIiiII', 1054, 0, 54, 40, 60000, 60000, 1, 24, 0, 0, 0, 0, 0, 0)
+    + bytes(1000),
     'ppm': b'P6 60000 60000 255\n' + bytes(1000),
-    'gif': b'GIF89a' + struct.pack('<HHBBB', 65535, 65535, 0, 0, 0) + b',' + struct.pack('<HHHHB', 0, 0, 65535, 65535, 0)
-           + b'\x02\x02\x4c\x01\x00;',
-    'small-screen.gif': b'GIF89a' + struct.pack('<HHBBB', 1, 1, 0, 0, 0) + b',' + struct.pack('<HHHHB', 0, 0, 30000, 30000, 0)
-                        + b'\x02\x02\x4c\x01\x00;'}
+    'gif': b'GIF89a'
+    + struct.pack('<HHBBB', 65535, 65535, 0, 0, 0)
+    + b','
+    + struct.pack('<HHHHB', 0, 0, 65535, 65535, 0)
+    + b'\x02\x02\x4c\x01\x00;',
+    'small-screen.gif': b'GIF89a'
+    + struct.pack('<HHBBB', 1, 1, 0, 0, 0)
+    + b','
+    + struct.pack('<HHHHB', 0, 0, 30000, 30000, 0)
+    + b'\x02\x02\x4c\x01\x00;',
+}
 
 
 def webp_bomb():
@@ -152,8 +202,18 @@ def webp_bomb():
     frame = encoded(numpy.zeros((8, 8, 3), 'uint8'), 'WEBP', lossless=True)[12:]
     wide = [struct.pack('<I', number)[:3] for number in (16383, 0, 7)]
     frame = wide[1] * 2 + wide[2] * 2 + b'\x01\0\0\0' + frame
-    body = (b'WEBPVP8X' + struct.pack('<I', 10) + b'\x02\0\0\0' + wide[0] * 2 + b'ANIM' + struct.pack('<I', 6) + bytes(6)
-            + b'ANMF' + struct.pack('<I', len(frame)) + frame)
+    body = (
+        b'WEBPVP8X'
+        + struct.pack('<I', 10)
+        + b'\x02\0\0\0'
+        + wide[0] * 2
+        + b'ANIM'
+        + struct.pack('<I', 6)
+        + bytes(6)
+        + b'ANMF'
+        + struct.pack('<I', len(frame))
+        + frame
+    )
     return b'RIFF' + struct.pack('<I', len(body)) + body
 
 
@@ -164,7 +224,7 @@ def test_image_bombs_of_every_format(tmp_path):
         assert len(content) < 1200
         paths.append(tmp_path / f'bomb.{name}')
         paths[-1].write_bytes(content)
-    code = '''
+    code = """
 import resource, sys
 import cv2
 from engine import mx
@@ -177,9 +237,11 @@ for path in sys.argv[1:]:
     except UserError as error:
         print(error)
 print(int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]) >> 10)
-'''
+"""
     *said, megabytes = run_script('-c', code, *paths, OMP_NUM_THREADS='1').splitlines()
-    assert len(said) == len(paths) and all('too large' in line and '64 megapixels' in line for line in said)
+    assert len(said) == len(paths) and all(
+        'too large' in line and '64 megapixels' in line for line in said
+    )
     assert int(megabytes) < 700
 
 
@@ -190,27 +252,44 @@ def test_formats_that_are_not_known_are_refused(tmp_path, photo):
             images.decode(encoded(photo, kind))
 
 
-@pytest.mark.parametrize('kind,options,tolerance', [
-    ('PNG', {}, 0), ('BMP', {}, 0), ('PPM', {}, 0), ('WEBP', {'lossless': True}, 0), ('JPEG', {'quality': 95}, 3),
-    ('JPEG', {'quality': 95, 'progressive': True}, 3), ('GIF', {}, 12)])
+@pytest.mark.parametrize(
+    'kind,options,tolerance',
+    [
+        ('PNG', {}, 0),
+        ('BMP', {}, 0),
+        ('PPM', {}, 0),
+        ('WEBP', {'lossless': True}, 0),
+        ('JPEG', {'quality': 95}, 3),
+        ('JPEG', {'quality': 95, 'progressive': True}, 3),
+        ('GIF', {}, 12),
+    ],
+)
 def test_every_format_is_decoded_or_known_to_be_cut(photo, kind, options, tolerance):
     whole = encoded(photo, kind, **options)
     difference = numpy.abs(images.decode(whole).astype(int) - photo)
     assert difference.mean() <= tolerance
     for part in (3, 2, 1.1):
         with pytest.raises(ValueError, match='early|damaged|no PNG'):
-            images.decode(whole[:int(len(whole) / part)])
+            images.decode(whole[: int(len(whole) / part)])
 
 
 def test_a_jpeg_with_a_thumbnail(photo):
     """The thumbnail's own end is not the end of the photograph around it, wherever it stands."""
     whole, thumbnail = encoded(photo), encoded(photo[:20, :20])
     segment = b'\xff\xe1' + struct.pack('>H', len(thumbnail) + 2) + thumbnail
-    for at in (2, whole.index(b'\xff\xda')):  # before everything, and right before the compressed data
+    for at in (
+        2,
+        whole.index(b'\xff\xda'),
+    ):  # before everything, and right before the compressed data
         both = whole[:at] + segment + whole[at:]
         assert images.shape_of(both) == (120, 160, 3)
         numpy.testing.assert_array_equal(images.decode(both), images.decode(whole))
-        for cut in (len(both) - 1, len(both) - 2, len(both) // 2 + len(segment) // 2, at + len(segment)):
+        for cut in (
+            len(both) - 1,
+            len(both) - 2,
+            len(both) // 2 + len(segment) // 2,
+            at + len(segment),
+        ):
             with pytest.raises(ValueError, match='ends too early'):
                 images.decode(both[:cut])
     assert images.shape_of(whole + b'what phones append') == (120, 160, 3)
@@ -238,8 +317,12 @@ def test_a_png_of_very_many_chunks():
     more = png_of([header_of(32, 32), *[(b'tEXt', b'a\0b')] * 200_000, pixels, (b'IEND', b'')])
     with pytest.raises(ValueError, match='more than 100000 parts'):
         images.shape_of(more)
-    with pytest.raises(ValueError, match='begin with its size'):  # a second size, behind the one that was read
-        images.shape_of(png_of([header_of(32, 32), header_of(60000, 60000), pixels, (b'IEND', b'')]))
+    with pytest.raises(
+        ValueError, match='begin with its size'
+    ):  # a second size, behind the one that was read
+        images.shape_of(
+            png_of([header_of(32, 32), header_of(60000, 60000), pixels, (b'IEND', b'')])
+        )
 
 
 def test_what_is_no_image_file(tmp_path, photo):
@@ -248,8 +331,14 @@ def test_what_is_no_image_file(tmp_path, photo):
     (tmp_path / 'empty.png').write_bytes(b'')
     with open(str(tmp_path / 'large.png'), 'wb') as file:
         file.truncate(images.MOST_BYTES + 1)
-    for name, word in (('', 'is a folder'), ('fifo', 'is a pipe or a device'), ('none.png', 'not there'),
-                       ('empty.png', 'no PNG'), ('large.png', 'more than 256 MB'), ('empty.png/a.png', 'not there')):
+    for name, word in (
+        ('', 'is a folder'),
+        ('fifo', 'is a pipe or a device'),
+        ('none.png', 'not there'),
+        ('empty.png', 'no PNG'),
+        ('large.png', 'more than 256 MB'),
+        ('empty.png/a.png', 'not there'),
+    ):
         with pytest.raises(UserError, match=word):
             scorer.read_image(str(tmp_path / name), CIFAR)
     with pytest.raises(UserError, match='is a pipe or a device'):
@@ -286,7 +375,9 @@ def test_several_images(runs, tmp_path, photo):
     for name, kind in zip(names, ('PNG', 'WEBP', 'JPEG')):
         (tmp_path / name).write_bytes(encoded(photo, kind))
     paths = [tmp_path / name for name in names]
-    said = run_script('score.py', '--run', runs / 'ten', '--image', *paths, PYTHONIOENCODING='utf-8')
+    said = run_script(
+        'score.py', '--run', runs / 'ten', '--image', *paths, PYTHONIOENCODING='utf-8'
+    )
     assert '\x1b' not in said and 'a\\x1b[2Jb.jpg' in said
     for name in names[:2]:
         assert str(tmp_path / name) in said.splitlines()
@@ -302,19 +393,37 @@ def test_names_of_classes_cannot_steer_the_terminal(tmp_path, photo):
     symbol = symbols.get_symbol('plain', 5, 2)
     write_run(tmp_path, 'odd-run', symbol, dataset='odd', image_size=32)
     file = {'bytes': 1, 'sha256': '0' * 64}
-    manifest = {'format': 1, 'short_side': 48, 'classes': ['\x1b]0;title\x07\x1b[2J', 'Frühling'],
-                'splits': {split: {'0': 1, '1': 1} for split in ('train', 'test')},
-                'files': {f'{split}.{ending}': file for split in ('train', 'test') for ending in ('rec', 'idx', 'lst')}}
+    manifest = {
+        'format': 1,
+        'short_side': 48,
+        'classes': ['\x1b]0;title\x07\x1b[2J', 'Frühling'],
+        'splits': {split: {'0': 1, '1': 1} for split in ('train', 'test')},
+        'files': {
+            f'{split}.{ending}': file
+            for split in ('train', 'test')
+            for ending in ('rec', 'idx', 'lst')
+        },
+    }
     (tmp_path / 'data' / 'odd').mkdir(parents=True)
     (tmp_path / 'data' / 'odd' / 'manifest.json').write_text(json.dumps(manifest))
     (tmp_path / 'a.png').write_bytes(encoded(photo, 'PNG'))
-    said = run_script('score.py', '--run', tmp_path / 'odd-run', '--data-dir', tmp_path / 'data', '--image', tmp_path / 'a.png',
-                      PYTHONIOENCODING='utf-8')
+    said = run_script(
+        'score.py',
+        '--run',
+        tmp_path / 'odd-run',
+        '--data-dir',
+        tmp_path / 'data',
+        '--image',
+        tmp_path / 'a.png',
+        PYTHONIOENCODING='utf-8',
+    )
     assert '\x1b' not in said and '\x07' not in said and '\\x1b[2J' in said and 'Frühling' in said
 
 
-@pytest.mark.parametrize('locale', [
-    {'PYTHONIOENCODING': 'ascii'}, {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}])
+@pytest.mark.parametrize(
+    'locale',
+    [{'PYTHONIOENCODING': 'ascii'}, {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}],
+)
 def test_umlauts_where_the_terminal_has_none(runs, sample, tmp_path, photo, locale):
     """Names of runs, folders, images and record files go through MXNet and OpenCV, and are printed."""
     place = tmp_path / 'Größe'
@@ -322,9 +431,17 @@ def test_umlauts_where_the_terminal_has_none(runs, sample, tmp_path, photo, loca
     shutil.copytree(str(sample / 'sample'), str(place / 'daten' / 'sample'))
     (place / 'bïld.webp').write_bytes(encoded(photo, 'WEBP'))
     words = ['--run', place / 'läuf', '--data-dir', place / 'daten']
-    for more, printed in ((['--fast', 'int8'], 'Größe/daten'), (['--image', place / 'bïld.webp'], 'Größe/bïld.webp')):
-        done = subprocess.run([sys.executable, 'score.py', *map(str, words + more)], cwd=ROOT, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT, **locale))
+    for more, printed in (
+        (['--fast', 'int8'], 'Größe/daten'),
+        (['--image', place / 'bïld.webp'], 'Größe/bïld.webp'),
+    ):
+        done = subprocess.run(
+            [sys.executable, 'score.py', *map(str, words + more)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(os.environ, PYTHONPATH=ROOT, **locale),
+        )
         assert done.returncode == 0 and not done.stderr, done.stderr
         encoding = locale.get('PYTHONIOENCODING', 'utf-8')
         assert printed.encode(encoding, 'backslashreplace') in done.stdout
@@ -332,25 +449,32 @@ def test_umlauts_where_the_terminal_has_none(runs, sample, tmp_path, photo, loca
 
 # ---- symbols ----
 
+
 def changed(symbol, change):
     graph = json.loads(symbol.tojson())
     change({node['name']: node for node in graph['nodes']})
     return json.dumps(graph)
 
 
-@pytest.mark.parametrize('node,attribute,values', [
-    ('stem_conv', 'num_filter', ('60000', '4097', '0', '-16', '1e3', '016777216')),
-    ('stem_conv', 'kernel', ('(99, 99)', '(9, 9)', '(0, 0)', '(3,)', '(3, 3, 3)')),
-    ('stem_conv', 'pad', ('(99, 99)', '(4, 4)', '(-1, -1)')),
-    ('stem_conv', 'stride', ('(0, 0)', '(9, 9)')),
-    ('stem_bn', 'eps', ('-9e99', '9e99', '-2e-05', '0', '1e-99', '1.2.3', 'nan', '2')),
-    ('stem_bn', 'momentum', ('-0.1', '1.1', 'inf', '9e99')),
-    ('fc', 'num_hidden', ('100001', '0', '-1'))])
+@pytest.mark.parametrize(
+    'node,attribute,values',
+    [
+        ('stem_conv', 'num_filter', ('60000', '4097', '0', '-16', '1e3', '016777216')),
+        ('stem_conv', 'kernel', ('(99, 99)', '(9, 9)', '(0, 0)', '(3,)', '(3, 3, 3)')),
+        ('stem_conv', 'pad', ('(99, 99)', '(4, 4)', '(-1, -1)')),
+        ('stem_conv', 'stride', ('(0, 0)', '(9, 9)')),
+        ('stem_bn', 'eps', ('-9e99', '9e99', '-2e-05', '0', '1e-99', '1.2.3', 'nan', '2')),
+        ('stem_bn', 'momentum', ('-0.1', '1.1', 'inf', '9e99')),
+        ('fc', 'num_hidden', ('100001', '0', '-1')),
+    ],
+)
 def test_attributes_out_of_reason(node, attribute, values):
     symbol = symbols.get_symbol('mr', 8)
     for value in values:
         with pytest.raises(ValueError, match=f'has {attribute}'):
-            check.load(changed(symbol, lambda nodes: nodes[node]['attrs'].update({attribute: value})))
+            check.load(
+                changed(symbol, lambda nodes: nodes[node]['attrs'].update({attribute: value}))
+            )
 
 
 def chain(count):
@@ -358,10 +482,19 @@ def chain(count):
     graph = json.loads(symbols.get_symbol('plain', 5).tojson())
     place = next(number for number, node in enumerate(graph['nodes']) if node['op'] == 'mean')
     before, after = graph['nodes'][:place], graph['nodes'][place:]
-    relu = [{'op': 'Activation', 'name': f'more{number}', 'attrs': {'act_type': 'relu'}, 'inputs': [[place - 1 + number, 0, 0]]}
-            for number in range(count)]
+    relu = [
+        {
+            'op': 'Activation',
+            'name': f'more{number}',
+            'attrs': {'act_type': 'relu'},
+            'inputs': [[place - 1 + number, 0, 0]],
+        }
+        for number in range(count)
+    ]
     for node in after:
-        node['inputs'] = [[source + count * (source >= place - 1), 0, 0] for source, _, _ in node['inputs']]
+        node['inputs'] = [
+            [source + count * (source >= place - 1), 0, 0] for source, _, _ in node['inputs']
+        ]
     graph['heads'] = [[source + count, 0, 0] for source, _, _ in graph['heads']]
     return json.dumps(dict(graph, nodes=before + relu + after))
 
@@ -389,17 +522,33 @@ def test_a_long_row_without_a_relu_is_refused():
 
 def test_the_projects_deepest_and_widest_networks_pass():
     """Those of the paper's tables, ten times deeper ones, and ImageNet's at 224, in batches of 100."""
-    small = [symbols.get_symbol(*args) for args in (
-        ('resnet', 1202), ('mr', 602), ('il', 602), ('mr', 50, 100, 4), ('resnet', 110, 10, 10))]
-    large = [imagenet.get_symbol(network, depth)
-             for network, depths in imagenet.NETWORKS.items() for depth in depths]
-    for symbol, image in [(symbol, (3, 32, 32)) for symbol in small] + [(symbol, (3, 224, 224)) for symbol in large]:
+    small = [
+        symbols.get_symbol(*args)
+        for args in (
+            ('resnet', 1202),
+            ('mr', 602),
+            ('il', 602),
+            ('mr', 50, 100, 4),
+            ('resnet', 110, 10, 10),
+        )
+    ]
+    large = [
+        imagenet.get_symbol(network, depth)
+        for network, depths in imagenet.NETWORKS.items()
+        for depth in depths
+    ]
+    for symbol, image in [(symbol, (3, 32, 32)) for symbol in small] + [
+        (symbol, (3, 224, 224)) for symbol in large
+    ]:
         began = time.process_time()
         loaded = check.load(symbol.tojson())
         needs = check.needs(loaded, image)
         assert time.process_time() - began < 4
         assert loaded.list_arguments() == symbol.list_arguments()
-        assert needs.memory(100) < scorer.MOST_MEMORY / 2 and needs.operations < scorer.MOST_OPERATIONS / 10
+        assert (
+            needs.memory(100) < scorer.MOST_MEMORY / 2
+            and needs.operations < scorer.MOST_OPERATIONS / 10
+        )
 
 
 def test_what_a_forward_pass_needs():
@@ -408,17 +557,25 @@ def test_what_a_forward_pass_needs():
     assert needs.maps == (3 + 2 * 16) * 32 * 32
     weights = 16 * 27 * 1024 + 16 * 144 * 1024 + 32 * 144 * 256 + 64 * 288 * 64 + 640
     assert weights < needs.operations < 1.1 * weights
-    four, one = (check.needs(symbols.get_symbol('mr', 50, 10, widen), (3, 32, 32)) for widen in (4, 1))
+    four, one = (
+        check.needs(symbols.get_symbol('mr', 50, 10, widen), (3, 32, 32)) for widen in (4, 1)
+    )
     assert 3.5 < four.maps / one.maps < 4 and 15 < four.operations / one.operations < 16.5
 
 
 def test_a_forward_pass_that_needs_too_much(monkeypatch):
     """4096 filters pass the check of attributes; what a batch takes is summed up before anything is bound."""
-    wide = check.load(changed(symbols.get_symbol('plain', 5),
-                              lambda nodes: nodes['stem_conv']['attrs'].update(num_filter='4096')))
+    wide = check.load(
+        changed(
+            symbols.get_symbol('plain', 5),
+            lambda nodes: nodes['stem_conv']['attrs'].update(num_filter='4096'),
+        )
+    )
     monkeypatch.setattr(scorer, 'free_memory', lambda: 64 << 30)
     scorer.check_needs(wide, 30, (3, 32, 32))
-    with pytest.raises(UserError, match=r'134\.[0-9] GB of memory for 1000 images .* add --batch-size 127'):
+    with pytest.raises(
+        UserError, match=r'134\.[0-9] GB of memory for 1000 images .* add --batch-size 127'
+    ):
         scorer.check_needs(wide, 1000, (3, 32, 32))
     with pytest.raises(UserError, match='operations for one image'):
         scorer.check_needs(wide, 1, (3, 8192, 8192))
@@ -431,11 +588,15 @@ def test_a_forward_pass_that_needs_too_much(monkeypatch):
 
 # ---- runs ----
 
+
 def test_a_symbol_that_is_gone(runs, tmp_path):
     """Every epoch needs it, so another epoch would not help."""
     shutil.copytree(str(runs / 'ten'), str(tmp_path / 'ten'))
     (tmp_path / 'ten' / 'model-symbol.json').unlink()
-    with pytest.raises(UserError, match=r'model-symbol.json is gone: "python train_cifar.py --resume .*ten" writes it again'):
+    with pytest.raises(
+        UserError,
+        match=r'model-symbol.json is gone: "python train_cifar.py --resume .*ten" writes it again',
+    ):
         scorer.load_run(str(tmp_path / 'ten'), 'last')
 
 
@@ -445,10 +606,17 @@ def test_ensembles_have_their_own_script(runs, sample):
     assert command == f' --run {runs / "eight"} --data-dir {sample}'
     error = said.split('error ')[1].split('%')[0]
     assert f'overall {float(error):6.2f}' in run_script('study/score_ensemble.py', *command.split())
-    assert f'score.py --run {runs / "ten"}" scores it' in user_error('study/score_ensemble.py', '--run', runs / 'ten')
+    assert f'score.py --run {runs / "ten"}" scores it' in user_error(
+        'study/score_ensemble.py', '--run', runs / 'ten'
+    )
 
 
 def test_which_network_is_said_once(runs, monkeypatch):
-    for words in ([], ['--symbol', 'a'], ['--run', runs / 'ten', '--symbol', 'a'], ['--symbol', 'a', '--params', 'b']):
+    for words in (
+        [],
+        ['--symbol', 'a'],
+        ['--run', runs / 'ten', '--symbol', 'a'],
+        ['--symbol', 'a', '--params', 'b'],
+    ):
         with pytest.raises(UserError, match='say which network'):
             score.load(arguments_of(monkeypatch, *words))

@@ -1,4 +1,5 @@
 """The networks are the paper's: sizes, depths, ensembles, and the merge-and-run equations."""
+
 from math import comb
 
 import numpy
@@ -58,9 +59,18 @@ def test_parameters_of_table_5():
     assert wide == by_hand('mr', 98, w=4) and round(wide / 1e6, 2) == 24.15
 
 
-@pytest.mark.parametrize('network,valid', [
-    ('plain', (5, 26, 194)), ('resnet', (8, 26, 110)), ('il', (8, 14, 56)), ('mr', (8, 14, 98)),
-    ('side', (8, 14)), ('fuse3', (5, 14, 110)), ('fuse6', (8, 20, 110))])
+@pytest.mark.parametrize(
+    'network,valid',
+    [
+        ('plain', (5, 26, 194)),
+        ('resnet', (8, 26, 110)),
+        ('il', (8, 14, 56)),
+        ('mr', (8, 14, 98)),
+        ('side', (8, 14)),
+        ('fuse3', (5, 14, 110)),
+        ('fuse6', (8, 20, 110)),
+    ],
+)
 def test_depth_is_that_of_the_longest_path(network, valid):
     for depth in valid:
         assert paths.depth(symbols.get_symbol(network, depth)) == depth
@@ -71,7 +81,7 @@ def test_resnet_has_two_paths_for_each_unit(depth):
     """A path takes or leaves each unit's two layers, so depths are binomial; a projection is a layer."""
     units = (depth - 2) // 2
     counts = paths.histogram(symbols.get_symbol('resnet', depth))
-    assert sum(counts.values()) == 2 ** units
+    assert sum(counts.values()) == 2**units
     # Two of the lines are projections of one layer, the others have none.
     expected = {}
     for line_layers in range(3):
@@ -82,12 +92,25 @@ def test_resnet_has_two_paths_for_each_unit(depth):
 
 
 # Table 1: depths of LLL; RLL, LRL, LLR; RRL, RLR, LRR; RRR.
-@pytest.mark.parametrize('depth,components', [
-    (14, (5, 8, 11, 14)), (20, (5, 10, 15, 20)), (26, (5, 12, 19, 26)), (38, (5, 16, 27, 38)),
-    (50, (5, 20, 35, 50)), (56, (5, 22, 39, 56)), (62, (5, 24, 43, 62)), (74, (5, 28, 51, 74)),
-    (98, (5, 36, 67, 98)), (110, (5, 40, 75, 110))])
+@pytest.mark.parametrize(
+    'depth,components',
+    [
+        (14, (5, 8, 11, 14)),
+        (20, (5, 10, 15, 20)),
+        (26, (5, 12, 19, 26)),
+        (38, (5, 16, 27, 38)),
+        (50, (5, 20, 35, 50)),
+        (56, (5, 22, 39, 56)),
+        (62, (5, 24, 43, 62)),
+        (74, (5, 28, 51, 74)),
+        (98, (5, 36, 67, 98)),
+        (110, (5, 40, 75, 110)),
+    ],
+)
 def test_components_of_fuse3_are_those_of_table_1(depth, components):
-    assert paths.histogram(symbols.get_symbol('fuse3', depth)) == dict(zip(components, (1, 3, 3, 1)))
+    assert paths.histogram(symbols.get_symbol('fuse3', depth)) == dict(
+        zip(components, (1, 3, 3, 1))
+    )
 
 
 def test_fuse6_contains_fuse3():
@@ -101,16 +124,19 @@ def test_fuse6_contains_fuse3():
 def test_ensembles_of_il_and_mr():
     for depth, units in ((8, 3), (14, 6), (56, 27)):
         il = symbols.get_symbol('il', depth)
-        assert paths.ensemble_size(il) == 3 ** units
-        assert paths.ensemble_size(symbols.get_symbol('side', depth)) == 2 ** units
+        assert paths.ensemble_size(il) == 3**units
+        assert paths.ensemble_size(symbols.get_symbol('side', depth)) == 2**units
         # Each state passes on its own line and branch, and the other's line; both go to the head.
         mr = paths.histogram(symbols.get_symbol('mr', depth))
-        assert sum(mr.values()) == 2 * 3 ** units
+        assert sum(mr.values()) == 2 * 3**units
         # Here the last unit has both lines and both branches once.
         assert paths.ensemble_size(symbols.get_symbol('mr-late', depth)) == 3 ** (units - 1) * 4
         resnet = paths.histogram(symbols.get_symbol('resnet', 2 * (depth - 1)))
-        assert paths.mean_and_deviation(mr)[0] < paths.mean_and_deviation(paths.histogram(il))[0] \
+        assert (
+            paths.mean_and_deviation(mr)[0]
+            < paths.mean_and_deviation(paths.histogram(il))[0]
             < paths.mean_and_deviation(resnet)[0]
+        )
 
 
 def test_plain_is_one_path():
@@ -126,8 +152,10 @@ def test_mr_computes_the_merge_and_run_equations(network, depth):
     images = random.randn(2, 3, 32, 32).astype('float32')
     executor = symbol.simple_bind(mx.cpu(), grad_req='null', data=images.shape)
     values = set_values(executor, images, random)
-    expected, other = (NumpyNetwork(values).cifar_mr(images, (depth - 2) // 6, late) for late in
-                       (network == 'mr-late', network == 'mr'))
+    expected, other = (
+        NumpyNetwork(values).cifar_mr(images, (depth - 2) // 6, late)
+        for late in (network == 'mr-late', network == 'mr')
+    )
     assert expected.std() > 0.01 and abs(expected - other).max() > 0.01
     numpy.testing.assert_allclose(executor.forward()[0].asnumpy(), expected, atol=1e-5)
 
@@ -140,17 +168,32 @@ def test_shapes_of_the_groups():
     assert shapes['softmax_output'] == (1, 100)
 
 
-@pytest.mark.parametrize('network,depth,near', [
-    ('mr', 57, '56 and 62'), ('resnet', 27, '26 and 32'), ('plain', 25, '23 and 26'), ('fuse3', 13, '11 and 14'),
-    ('fuse6', 10, '8 and 14'), ('il', 3, 'nearest 8'), ('plain', -1, 'nearest 5')])
+@pytest.mark.parametrize(
+    'network,depth,near',
+    [
+        ('mr', 57, '56 and 62'),
+        ('resnet', 27, '26 and 32'),
+        ('plain', 25, '23 and 26'),
+        ('fuse3', 13, '11 and 14'),
+        ('fuse6', 10, '8 and 14'),
+        ('il', 3, 'nearest 8'),
+        ('plain', -1, 'nearest 5'),
+    ],
+)
 def test_invalid_depth_names_the_nearest(network, depth, near):
     with pytest.raises(UserError, match=near):
         symbols.get_symbol(network, depth)
 
 
-@pytest.mark.parametrize('options,word', [
-    (dict(network='mrx', depth=56), 'fuse3'), (dict(network='mr', depth=56, widen=0), 'widening'),
-    (dict(network='mr', depth=56, num_classes=1), 'classes'), (dict(network='mr', depth=56, widen=1.5), 'whole')])
+@pytest.mark.parametrize(
+    'options,word',
+    [
+        (dict(network='mrx', depth=56), 'fuse3'),
+        (dict(network='mr', depth=56, widen=0), 'widening'),
+        (dict(network='mr', depth=56, num_classes=1), 'classes'),
+        (dict(network='mr', depth=56, widen=1.5), 'whole'),
+    ],
+)
 def test_other_invalid_arguments(options, word):
     with pytest.raises(UserError, match=word):
         symbols.get_symbol(**options)
@@ -158,7 +201,11 @@ def test_other_invalid_arguments(options, word):
 
 def test_the_printed_summary(tmp_path):
     said = run_script('-m', 'symbols', '--network', 'mr', '--depth', '56')
-    assert '56 weighted layers' in said and '1,710,426 (1.7M)' in said and '15,251,194,969,974 paths' in said
+    assert (
+        '56 weighted layers' in said
+        and '1,710,426 (1.7M)' in said
+        and '15,251,194,969,974 paths' in said
+    )
     # 3x3 from 3 to 16 channels at 32x32 positions.
     assert 'stem_conv' in said and format(27 * 16 * 1024, ',') in said
     assert 'nearest 56 and 62' in user_error('-m', 'symbols', '--depth', '60')
@@ -167,16 +214,22 @@ def test_the_printed_summary(tmp_path):
 def test_drawing(tmp_path):
     from shutil import which
     from report import draw
+
     drawing = draw.graph(symbols.get_symbol('mr', 8)).source
     # C, three units of four layers, FC; the projections are arrows; each unit merges and has a sum in each state, the
     # head adds the states.
     assert drawing.count('conv, ') == 13 and drawing.count('invtrapezium') == 4
-    assert drawing.count('dashed') == 4 and drawing.count('label="+"') + drawing.count('[label=+') == 3 + 7
+    assert (
+        drawing.count('dashed') == 4
+        and drawing.count('label="+"') + drawing.count('[label=+') == 3 + 7
+    )
     if which('dot'):
         said = run_script('-m', 'symbols', '--depth', '8', '--plot', tmp_path / 'mr.svg')
         assert 'mr.svg' in said and (tmp_path / 'mr.svg').read_text().count('3x3 conv') == 13
 
 
 def test_drawing_without_graphviz(tmp_path):
-    assert 'dot' in user_error('-m', 'symbols', '--depth', '8', '--plot', tmp_path / 'mr.svg', PATH='/nowhere')
+    assert 'dot' in user_error(
+        '-m', 'symbols', '--depth', '8', '--plot', tmp_path / 'mr.svg', PATH='/nowhere'
+    )
     assert '.pdf' in user_error('-m', 'symbols', '--depth', '8', '--plot', tmp_path / 'mr.jpg')

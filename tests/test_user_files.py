@@ -293,7 +293,9 @@ def test_what_a_killed_run_left_is_removed_by_its_name(tmp_path, subset):
     assert (place / '.part' / 'letter.txt').exists() and (pictures / 'kitten.png').exists()
 
 
-@pytest.mark.parametrize('name', ('train.rec', 'lock', 'images', 'images/train', 'images/train/003'))
+@pytest.mark.parametrize(
+    'name', ('train.rec', 'lock', 'images', 'images/train', 'images/train/003')
+)
 def test_a_conversion_is_not_led_out_of_its_folder(mine, tree, tmp_path, name):
     """By a link of one of its names: what it leads to would be overwritten, or emptied."""
     (tmp_path / 'letters' / 'train' / '003').mkdir(parents=True)

@@ -7,6 +7,7 @@ global average, ``update.h`` the optimiser's step, ``peak.h`` measures the machi
 (requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's own
 operators do the work.
 """
+
 import ctypes
 import functools
 import hashlib
@@ -20,8 +21,26 @@ from system import files
 from system.errors import command, describe
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCES = ('ops.cc', 'combine.h', 'direct.h', 'pool.h', 'winograd.h', 'update.h', 'vec.h', 'threads.h', 'peak.h')
-FLAGS = ('-std=c++17', '-O3', '-march=native', '-fno-math-errno', '-ffp-contract=fast', '-shared', '-fPIC')
+SOURCES = (
+    'ops.cc',
+    'combine.h',
+    'direct.h',
+    'pool.h',
+    'winograd.h',
+    'update.h',
+    'vec.h',
+    'threads.h',
+    'peak.h',
+)
+FLAGS = (
+    '-std=c++17',
+    '-O3',
+    '-march=native',
+    '-fno-math-errno',
+    '-ffp-contract=fast',
+    '-shared',
+    '-fPIC',
+)
 OFF = 'DFN_NATIVE'  # set to 0: use MXNet's own operators
 
 
@@ -101,18 +120,35 @@ def _fingerprint(command, mxnet_folder):
 def _processor():
     """Return what -march=native depends on."""
     with open('/proc/cpuinfo') as file:
-        return sorted({line for line in file if line.startswith(('flags', 'model name', 'cpu family', 'model\t'))})
+        return sorted(
+            {
+                line
+                for line in file
+                if line.startswith(('flags', 'model name', 'cpu family', 'model\t'))
+            }
+        )
 
 
 def _mxnet_files(folder):
     """Return the two files of MXNet that make an operator library: header and glue."""
-    return [os.path.join(folder, 'include', 'mxnet', 'lib_api.h'), os.path.join(folder, 'src', 'lib_api.cc')]
+    return [
+        os.path.join(folder, 'include', 'mxnet', 'lib_api.h'),
+        os.path.join(folder, 'src', 'lib_api.cc'),
+    ]
 
 
 def _compile(command, mxnet_folder, out):
     header, glue = _mxnet_files(mxnet_folder)
-    command = [*command, '-I', os.path.dirname(os.path.dirname(header)),
-               os.path.join(HERE, 'ops.cc'), glue, '-o', out, '-lpthread']
+    command = [
+        *command,
+        '-I',
+        os.path.dirname(os.path.dirname(header)),
+        os.path.join(HERE, 'ops.cc'),
+        glue,
+        '-o',
+        out,
+        '-lpthread',
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if 'error' in line]
@@ -144,13 +180,18 @@ def prepare():
 
 
 def _tell(error):
-    print("training and scoring use MXNet's own operators, which are slower: %s" % str(error).splitlines()[0], file=sys.stderr)
+    print(
+        "training and scoring use MXNet's own operators, which are slower: %s"
+        % str(error).splitlines()[0],
+        file=sys.stderr,
+    )
 
 
 @functools.lru_cache(maxsize=None)
 def load():
     """Make the operators known to MXNet; return whether they are."""
     from engine import mx
+
     path = prepare()
     if path:
         try:
@@ -171,6 +212,7 @@ def function(name):
     """Return the function on NDArrays of an operator of the library."""
     from engine import mx
     from mxnet.ndarray.register import _make_ndarray_function
+
     handle = ctypes.c_void_p()
     mx.base.check_call(mx.base._LIB.NNGetOpHandle(name.encode(), ctypes.byref(handle)))
     return _make_ndarray_function(handle, name, name)
