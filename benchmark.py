@@ -82,8 +82,10 @@ def parse_args():
     parse.add_argument(
         '--compare',
         choices=sorted(COMPARE),
-        help="in turn with the textbook graph on MXNet's default settings, with PyTorch at the better of its "
-        'two memory formats, or of the project itself: with one fixed batch where --data gives files, or '
+        help="in turn with the textbook graph on MXNet's default settings, with PyTorch at "
+        'the better of its '
+        'two memory formats, or of the project itself: with one fixed batch where --data '
+        'gives files, or '
         'with gradients below 1e-38',
     )
     parse.add_argument(
@@ -139,7 +141,7 @@ class Side:
 
     def ask(self, task, steps):
         """Run some steps of a task; return the worker's answer."""
-        self.process.stdin.write('%s %d\n' % (task, steps))
+        self.process.stdin.write(f'{task} {steps}\n')
         self.process.stdin.flush()
         return self._answer()
 
@@ -210,42 +212,39 @@ def print_results(sides, args):
     image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
     limit = statistics.median(sides[0].limits) if sides[0].limits else None
     print(
-        '%s-%d w%d, batch %d, median of %d turns'
-        % (args.network, args.depth, args.widen, args.batch_size, args.rounds)
+        f'{args.network}-{args.depth} w{args.widen}, batch {args.batch_size}, median of '
+        f'{args.rounds} turns'
     )
-    print('start-up in s: ' + ', '.join('%s %.2f' % pair for pair in sides[0].startup.items()))
+    print(
+        'start-up in s: '
+        + ', '.join(f'{name} {seconds:.2f}' for name, seconds in sides[0].startup.items())
+    )
     if limit:
         print(
-            'independent multiply-adds on every thread reach %.0f GFLOP/s; a direct convolution would need the share "of it"'
-            % (limit / 1e9)
+            f'independent multiply-adds on every thread reach {limit / 1e9:.0f} '
+            'GFLOP/s; a direct convolution would need the share "of it"'
         )
     print(
-        '%-10s %-12s %10s %20s %9s %8s %8s'
-        % ('task', 'side', 'images/s', 'lowest - highest', 'GFLOP/s', 'of it', 'peak MB')
+        f'{"task":10} {"side":12} {"images/s":>10} {"lowest - highest":>20} {"GFLOP/s":>9} '
+        f'{"of it":>8} {"peak MB":>8}'
     )
     for task in args.task:
         for side in sides:
             rates = side.rates[task]
             speed = statistics.median(rates) * image * PASSES[task]
+            spread = f'{min(rates):.1f} - {max(rates):.1f}'
+            share = f'{speed / limit:.0%}' if limit else '-'
             print(
-                '%-10s %-12s %10.1f %20s %9.0f %8s %8.0f'
-                % (
-                    task,
-                    side.name,
-                    statistics.median(rates),
-                    '%.1f - %.1f' % (min(rates), max(rates)),
-                    speed / 1e9,
-                    '%.0f%%' % (100 * speed / limit) if limit else '-',
-                    side.peak,
-                )
+                f'{task:10} {side.name:12} {statistics.median(rates):10.1f} {spread:>20} '
+                f'{speed / 1e9:9.0f} {share:>8} {side.peak:8.0f}'
             )
         if len(sides) > 1:
             # The rival's better setting, and the ratio turn by turn: the machine's speed drifts.
             best = max(sides[1:], key=lambda side: statistics.median(side.rates[task]))
             ratios = [a / b for a, b in zip(sides[0].rates[task], best.rates[task])]
             print(
-                '%-10s ours / %s: %.2f (%.2f - %.2f)'
-                % (task, best.name, statistics.median(ratios), min(ratios), max(ratios))
+                f'{task:10} ours / {best.name}: {statistics.median(ratios):.2f} '
+                f'({min(ratios):.2f} - {max(ratios):.2f})'
             )
 
 
@@ -260,13 +259,11 @@ def print_operators(args):
         kind = next((kind for kind, starts in CLASSES.items() if name.startswith(starts)), 'other')
         totals[kind] = totals.get(kind, 0) + milliseconds
     print(
-        '%s-%d w%d, batch %d, a training step, mean of %d'
-        % (args.network, args.depth, args.widen, args.batch_size, args.rounds)
+        f'{args.network}-{args.depth} w{args.widen}, batch {args.batch_size}, a training '
+        f'step, mean of {args.rounds}'
     )
     for kind, milliseconds in sorted(totals.items(), key=lambda item: -item[1]):
-        print(
-            '%9.2f ms %5.1f%%  %s' % (milliseconds, 100 * milliseconds / sum(totals.values()), kind)
-        )
+        print(f'{milliseconds:9.2f} ms {100 * milliseconds / sum(totals.values()):5.1f}%  {kind}')
 
 
 def main():

@@ -4,9 +4,9 @@
 python launch.py --workers 2 train_cifar.py --network mr --depth 56 --kv-store dist_sync
 python launch.py --workers 4 --hosts hosts.txt train_imagenet.py --network mr --depth 44 --gpus 0,1,2,3,4,5,6,7 --kv-store dist_device_sync
 
-Each worker is one process with all the devices that it is given, so one for each machine. The others need this repository,
-its environment and the data under the same paths, or those of --directory and --python. When one part of the job fails, all
-are ended.
+Each worker is one process with all the devices that it is given, so one for each machine. The
+others need this repository, its environment and the data under the same paths, or those of
+--directory and --python. When one part of the job fails, all are ended.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import sys
 
 import engine
 from common import options
-from system.errors import UserError, run
 from distributed.job import Job, Part
+from system.errors import UserError, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORT = 9091  # of the scheduler on the first host; the next one joins the workers
@@ -48,13 +48,14 @@ def parse_args(arguments=None):
     parse.add_argument(
         '--port',
         type=options.number(int, 1024, 65534),
-        help='this and the next one are used on the first host '
-        '(default: %d, and on this machine alone any that are free)' % PORT,
+        help=f'this and the next one are used on the first host (default: {PORT}, and on this '
+        'machine alone any that are free)',
     )
     parse.add_argument(
         '--address',
         metavar='IP',
-        help='by which the other hosts reach this machine, if it is one of the hosts (default: what its '
+        help='by which the other hosts reach this machine, if it is one of the hosts '
+        '(default: what its '
         'name leads to; where that is 127.x.x.x, the address that it sends to them from)',
     )
     parse.add_argument(
@@ -85,19 +86,19 @@ def hosts(path):
     if path is None:
         return [None]
     if not os.path.isfile(path):
-        raise UserError('--hosts %s: there is no such file' % path)
+        raise UserError(f'--hosts {path}: there is no such file')
     with open(path) as file:
         names = [line.split('#')[0].strip() for line in file]
     if not any(names):
-        raise UserError('--hosts %s names no machine: write one into each line' % path)
+        raise UserError(f'--hosts {path} names no machine: write one into each line')
     return [name for name in names if name]
 
 
 def addresses(machines, own=None):
     """Return the address of each machine by which the other parts reach it.
 
-    On Debian a machine's own name leads to 127.0.1.1, where others would reach themselves. So where there are other
-    machines too, this one gets the address that it sends to them from.
+    On Debian a machine's own name leads to 127.0.1.1, where others would reach themselves. So where
+    there are other machines too, this one gets the address that it sends to them from.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def addresses(machines, own=None):
         here, address = list(filter(_is_here, found.values())), _resolved(own)
         if not here:
             raise UserError(
-                f'--address {own} is that of this machine, and this machine is not among the hosts: leave it out'
+                f'--address {own} is that of this machine, and this machine is not among '
+                'the hosts: leave it out'
             )
     else:
         here, address = set(found.values()) - set(others), others and _toward(others[0])
@@ -152,7 +154,8 @@ def _toward(other):
             probe.connect((other, PORT))
         except OSError as error:
             raise UserError(
-                f'there is no way from here to {other} ({error.strerror}): name the address by which it reaches '
+                f'there is no way from here to {other} ({error.strerror}): name the '
+                'address by which it reaches '
                 'this machine with --address'
             )
         return probe.getsockname()[0]
@@ -187,7 +190,7 @@ def parts(args):
         'DMLC_PS_ROOT_PORT': port,
         'DMLC_NUM_WORKER': args.workers,
         'DMLC_NUM_SERVER': servers,
-        cluster.LINK: '%s:%d' % (root, link),
+        cluster.LINK: f'{root}:{link}',
         cluster.KEY: secrets.token_hex(16),
     }
     if local:  # they share the cores

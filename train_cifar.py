@@ -51,7 +51,7 @@ def add_small(parse):
     )
     training.add_recipe(
         parse,
-        ', '.join('%d for %s' % (d.epochs, name) for name, d in DATASETS.items()),
+        ', '.join(f'{d.epochs} for {name}' for name, d in DATASETS.items()),
         'x0.1 at 1/2, 3/4 and 7/8 of the epochs',
         batch=64,
     )
@@ -63,7 +63,7 @@ def small_plan(args, symbol, title):
 
     return training.Plan(
         symbol,
-        title + ('-w%d' % args.widen if args.widen > 1 else ''),
+        title + (f'-w{args.widen}' if args.widen > 1 else ''),
         recipe.cifar_decay(args.epochs),
     )
 

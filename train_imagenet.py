@@ -8,9 +8,9 @@ python train_imagenet.py --network resnet --depth 50 --schedule a1 --gpus 0,1,2,
 import argparse
 
 from common import options, training
-from system.errors import run
 from recordio.photographs import AUGMENTATIONS
 from symbols import imagenet
+from system.errors import run
 
 SCHEDULES = {
     '6.5': (30, 10),
@@ -28,18 +28,17 @@ def parser():
         '--network',
         choices=sorted(imagenet.NETWORKS),
         default='mr',
-        help='dfn1 and dfn2 are reconstructions from a drawing, and dfn1 has 40.1M parameters, see symbols/imagenet.py '
+        help='dfn1 and dfn2 are reconstructions from a drawing, and dfn1 has 40.1M '
+        'parameters, see symbols/imagenet.py '
         '(default: %(default)s)',
     )
     parse.add_argument(
         '--depth',
         type=int,
         help='; '.join(
-            '%s: %s' % (name, ', '.join(map(str, depths)))
-            for name, depths in imagenet.NETWORKS.items()
+            f'{name}: {", ".join(map(str, depths))}' for name, depths in imagenet.NETWORKS.items()
         )
-        + ' (default: %s)'
-        % ', '.join('%d for %s' % (depth, name) for name, depth in DEPTHS.items()),
+        + f' (default: {", ".join(f"{depth} for {name}" for name, depth in DEPTHS.items())})',
     )
     parse.add_argument(
         '--dataset',
@@ -52,7 +51,8 @@ def parser():
         type=options.number(int, 32, 1024),
         default=224,
         metavar='PIXELS',
-        help='height and width of the crops; the scales of section 6.5 are in proportion (default: %(default)s)',
+        help='height and width of the crops; the scales of section 6.5 are in proportion '
+        '(default: %(default)s)',
     )
     parse.add_argument(
         '--schedule',
@@ -70,8 +70,10 @@ def parser():
         '--augment',
         choices=sorted(AUGMENTATIONS),
         default='paper',
-        help="paper: section 6.5's, shorter side in [256, 480], crop, mirror, PCA colour noise; authors-2016: "
-        'crops of 196 to 480 pixels of 480, contrast, illumination; authors-2018: as paper with aspect ratio '
+        help="paper: section 6.5's, shorter side in [256, 480], crop, mirror, PCA colour "
+        'noise; authors-2016: '
+        'crops of 196 to 480 pixels of 480, contrast, illumination; authors-2018: as '
+        'paper with aspect ratio '
         'and HSL instead of PCA noise (default: %(default)s)',
     )
     training.add_recipe(parse, '100', 'see --schedule', batch=256)

@@ -1,6 +1,7 @@
 """How near packing and reading photographs come to what JPEG costs: python -m benchmarks.photographs packing|reading.
 
-Both sides take turns; the ratio is the median over them. The images are parts of the photograph that SciPy brings.
+Both sides take turns; the ratio is the median over them. The images are parts of the photograph
+that SciPy brings.
 """
 
 import argparse
@@ -13,13 +14,13 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy
 
-from recordio import datasets, records
 import engine
-from system.errors import run
-from recordio.images import cv2
 from common.options import number
 from data import pack_photographs
 from data.split import Entry, Photographs
+from recordio import datasets, records
+from recordio.images import cv2
+from system.errors import run
 
 SOURCE, SHORT = (375, 500), 480  # ImageNet's usual size; what is packed
 
@@ -93,7 +94,7 @@ def reading(args):
         path = os.path.join(folder, 'train.rec')
         with open(path, 'wb') as file, open(path[:-3] + 'idx', 'w') as index:
             for place, data in enumerate(files):
-                index.write('%d\t%d\n' % (place, file.tell()))
+                index.write(f'{place}\t{int(file.tell())}\n')
                 records.write(file, place, 0, data)
         reader = Records(
             path, datasets.PHOTOGRAPHS._replace(classes=2), 32, args.processes, shuffle_seed=1
@@ -131,20 +132,13 @@ def main():
     for ours, limit in {'packing': packing, 'reading': reading}[args.what](args):
         turns.append((ours, limit, ours / limit))
         print(
-            '%s %.0f images/s, %s alone %.0f: ratio %.3f'
-            % (
-                args.what,
-                ours,
-                'OpenCV' if args.what == 'packing' else 'decoding',
-                limit,
-                ours / limit,
-            ),
+            f'{args.what} {ours:.0f} images/s, '
+            f'{"OpenCV" if args.what == "packing" else "decoding"} alone {limit:.0f}: '
+            f'ratio {ours / limit:.3f}',
             flush=True,
         )
-    print(
-        'median of %d turns: %.0f and %.0f images/s, ratio %.3f'
-        % (len(turns), *map(statistics.median, zip(*turns)))
-    )
+    ours, limit, ratio = map(statistics.median, zip(*turns))
+    print(f'median of {len(turns)} turns: {ours:.0f} and {limit:.0f} images/s, ratio {ratio:.3f}')
 
 
 if __name__ == '__main__':

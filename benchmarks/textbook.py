@@ -1,14 +1,14 @@
 """The networks as textbooks draw them, the measure for what the project's own graph gains.
 
-Sums have two terms and the head is global average ``Pooling``. Parameters have the same names, so the
-weights of one graph fit the other.
+Sums have two terms and the head is global average ``Pooling``. Parameters have the same names, so
+the weights of one graph fit the other.
 """
 
 from functools import reduce
 from unittest import mock
 
-import symbols
 import engine
+import symbols
 from symbols import layers
 
 

@@ -1,7 +1,7 @@
 """The CIFAR networks as a user of PyTorch would write them: what benchmark.py compares with.
 
-Not used by the project itself; PyTorch is no requirement. ``load`` gives a network the parameters of
-the MXNet symbol of the same name and depth, with which it computes the same function.
+Not used by the project itself; PyTorch is no requirement. ``load`` gives a network the parameters
+of the MXNet symbol of the same name and depth, with which it computes the same function.
 """
 
 from functools import partial
@@ -29,8 +29,7 @@ class Chain(nn.Module):
         strides = [place.stride] + [1] * (layers - 1)
         for number in range(layers):
             self.add_module(
-                'layer%d' % (number + 1),
-                ConvBN(widths[number], widths[number + 1], 3, strides[number]),
+                f'layer{number + 1}', ConvBN(widths[number], widths[number + 1], 3, strides[number])
             )
 
     def forward(self, x):
@@ -60,7 +59,7 @@ class Residual(nn.Module):
         super().__init__()
         self.projection = line(narrow, place)
         for number in range(branches):
-            self.add_module('branch%d' % (number + 1), Chain(narrow, place))
+            self.add_module(f'branch{number + 1}', Chain(narrow, place))
 
     def forward(self, x):
         first, *branches = self.children()

@@ -1,7 +1,8 @@
 """One side of a benchmark, in a process of its own: python -m benchmarks.worker SPEC.
 
-It prints a JSON line when it is ready and then answers each line ``TASK STEPS`` with one. A process for
-each side, because each has its own OpenMP threads and settings; benchmark.py lets them take turns.
+It prints a JSON line when it is ready and then answers each line ``TASK STEPS`` with one. A process
+for each side, because each has its own OpenMP threads and settings; benchmark.py lets them take
+turns.
 """
 
 import ctypes
@@ -78,8 +79,8 @@ class Ours:
     def _batches(self, spec):
         if not spec['data']:
             return iter(lambda: self.fixed, None)
-        from recordio import data, datasets
         import engine
+        from recordio import data, datasets
 
         name = os.path.basename(os.path.normpath(spec['data']))
         source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=engine.cores())
@@ -128,7 +129,8 @@ class Ours:
     def profile(self, steps):
         """Return milliseconds of a training step by operator; of little meaning where operators run in bulk."""
         profiler = self.mx.profiler
-        # MXNet replaces the file it is given by a new one: of /dev/null it would make an ordinary file, where it may.
+        # MXNet replaces the file it is given by a new one: of /dev/null it would make an ordinary
+        # file, where it may.
         with tempfile.TemporaryDirectory() as folder:
             profiler.set_config(
                 profile_imperative=True,
@@ -150,6 +152,7 @@ class Textbook(Ours):
         os.environ.pop('OMP_NUM_THREADS', None)
         numpy.bool = bool
         import mxnet
+
         import engine
 
         engine.mx = self.mx = mxnet  # before the engine module would prepare it
@@ -182,6 +185,7 @@ class Torch:
 
     def __init__(self, spec):
         import torch
+
         from benchmarks.torch_networks import Network
         from engine import cores
 

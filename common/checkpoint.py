@@ -1,9 +1,9 @@
 """Checkpoints of a run: MXNet's own files, and a state.json that says what they are.
 
-CHECKPOINTS/RUN/ holds model-symbol.json, model-NNNN.params for the epochs that are kept, state.json,
-and state-before.json, the one of the checkpoint before. A .params file is MXNet's format with the
-keys ``arg:NAME`` and ``aux:NAME``, which ``mx.model.load_checkpoint`` reads, and ``momentum:NAME``,
-which it passes over. Nothing is pickled.
+CHECKPOINTS/RUN/ holds model-symbol.json, model-NNNN.params for the epochs that are kept,
+state.json, and state-before.json, the one of the checkpoint before. A .params file is MXNet's
+format with the keys ``arg:NAME`` and ``aux:NAME``, which ``mx.model.load_checkpoint`` reads, and
+``momentum:NAME``, which it passes over. Nothing is pickled.
 
 A state has the SHA-256 of itself and of every file that it names. A new checkpoint is read back and
 compared before its state is written, and only then may an older one go; the one before is always
@@ -18,13 +18,12 @@ import json
 import os
 import sys
 
-from system import files, schema
 from common import log
-from engine import params
-from engine import mx
-from system.errors import UserError, command
 from common.options import FOLDERS
+from engine import mx, params
 from graphs import check
+from system import files, schema
+from system.errors import UserError, command
 
 FORMAT = 2
 SYMBOL, STATE, BEFORE = 'model-symbol.json', 'state.json', 'state-before.json'
@@ -109,7 +108,7 @@ _parse_state = schema.checker(
 
 def params_path(folder, epoch):
     """Return the path of an epoch's .params file."""
-    return os.path.join(folder, 'model-%04d.params' % epoch)
+    return os.path.join(folder, f'model-{epoch:04}.params')
 
 
 def find(run, folder):
@@ -211,7 +210,7 @@ def _write_state(folder, name, state):
     if os.path.exists(path) and _read_state(path) is None:
         _tell_kept(path, files.set_aside(path))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    files.write_text(path, '{"sha256": "%s", "state": %s}\n' % (digest, text))
+    files.write_text(path, f'{{"sha256": "{digest}", "state": {text}}}\n')
 
 
 def _read_state(path):
@@ -330,20 +329,18 @@ def load_arrays(path):
     try:
         return by_kind(params.read(path))
     except FileNotFoundError:
-        raise UserError('%s is not there: name a .params file that a run has written' % path)
+        raise UserError(f'{path} is not there: name a .params file that a run has written')
     except (ValueError, KeyError) as error:
         raise UserError(
-            '%s is not a checkpoint of a network, or is damaged (%s): use another epoch of the '
-            'run' % (path, error)
+            f'{path} is not a checkpoint of a network, or is damaged ({error}): use '
+            'another epoch of the run'
         )
 
 
 def flat(arrays):
     """Return {'arg:NAME': NumPy array, ...} of {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...}."""
     return {
-        '%s:%s' % (kind, name): array.asnumpy()
-        for kind in KINDS
-        for name, array in arrays[kind].items()
+        f'{kind}:{name}': array.asnumpy() for kind in KINDS for name, array in arrays[kind].items()
     }
 
 
@@ -362,11 +359,11 @@ def load_symbol(path):
         with open(path) as file:
             return check.load(file.read(check.MOST_BYTES + 1))
     except FileNotFoundError:
-        raise UserError('%s is not there: name the model-symbol.json of a run' % path)
+        raise UserError(f'{path} is not there: name the model-symbol.json of a run')
     except ValueError as error:
         raise UserError(
-            '%s is not a network of this project (%s): name the model-symbol.json of a run'
-            % (path, error)
+            f'{path} is not a network of this project ({error}): name the '
+            'model-symbol.json of a run'
         )
 
 

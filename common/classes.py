@@ -2,9 +2,9 @@
 
 import os
 
+from common.scorer import infer
 from recordio import datasets, manifest, records
 from system.errors import UserError, printable, tell
-from common.scorer import infer
 
 
 def check_classes(model):

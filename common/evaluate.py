@@ -8,9 +8,9 @@ from distributed.cluster import ALONE
 from engine import mx
 from symbols import ensemble
 
-# loss: mean cross entropy in nats; error, top5: top-1 and top-5 error in %. Of an ensemble they are those of
-# the mean of its softmax outputs; components and without: {name: top-1 error} of each component alone, and
-# of the ensemble without it (Tables 2 and 3).
+# loss: mean cross entropy in nats; error, top5: top-1 and top-5 error in %. Of an ensemble they are
+# those of the mean of its softmax outputs; components and without: {name: top-1 error} of each
+# component alone, and of the ensemble without it (Tables 2 and 3).
 Result = namedtuple('Result', 'loss error top5 components without')
 
 LAG = 2  # batches the sums stay behind the computation, so that reading them waits for nothing
@@ -39,7 +39,8 @@ class Meter:
             (batch,)
         """
         count = len(label) - pad
-        # The label is a new batch's and ready; the output is copied, because the next batch overwrites it.
+        # The label is a new batch's and ready; the output is copied, because the next batch
+        # overwrites it.
         self.pending.append(
             ([output.copy() for output in outputs], label.asnumpy()[:count].astype(int))
         )
@@ -115,8 +116,8 @@ def evaluate(module, batches, cluster=ALONE):
 def barrier():
     """Wait for all queued work; called at every change between training and evaluation.
 
-    An executor keeps one is_train flag for each operator and sets it when the operator is queued, not
-    when it runs. Without this wait, training steps that are still queued run as evaluation: BatchNorm
-    uses its moving statistics, and the network does not learn.
+    An executor keeps one is_train flag for each operator and sets it when the operator is queued,
+    not when it runs. Without this wait, training steps that are still queued run as evaluation:
+    BatchNorm uses its moving statistics, and the network does not learn.
     """
     mx.nd.waitall()

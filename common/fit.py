@@ -5,14 +5,15 @@ import sys
 import time
 
 from common import recipe
-from distributed.cluster import ALONE
-from system.errors import UserError, command
 from common.run import MOST_ROLLBACKS, ROLLBACK_FACTOR, joined
-from system.signals import Stop, Stopped
 from common.trainer import Diverged, Trainer
+from distributed.cluster import ALONE
 from symbols import ensemble
+from system.errors import UserError, command
+from system.signals import Stop, Stopped
 
-# Devices that train, and images of a batch on each, by section of the paper: 6.2, 6.5 and appendix A.1.
+# Devices that train, and images of a batch on each, by section of the paper: 6.2, 6.5 and appendix
+# A.1.
 PAPER_DEVICES = {'6.2': (2, 32), '6.5': (8, 32), 'a1': (4, 64)}
 
 
@@ -36,10 +37,10 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, 
     cluster : cluster.Cluster
         The workers that train together. The first has the files and speaks.
 
-    SIGINT, SIGTERM and the other signals of ``Stop`` end the process after the current batch with status 128 + n;
-    the last checkpoint is that of the epoch before. Loss that is not finite ends it with ``UserError``, or with
-    ``--on-nan rollback`` sends it back to the last checkpoint, ``MOST_ROLLBACKS`` times, each with
-    ``ROLLBACK_FACTOR`` of the learning rate.
+    SIGINT, SIGTERM and the other signals of ``Stop`` end the process after the current batch with
+    status 128 + n; the last checkpoint is that of the epoch before. Loss that is not finite ends it
+    with ``UserError``, or with ``--on-nan rollback`` sends it back to the last checkpoint,
+    ``MOST_ROLLBACKS`` times, each with ``ROLLBACK_FACTOR`` of the learning rate.
     """
     check_devices(devices, batches.batch, options.kv_store, options.dtype)
     run = joined(options, name, facts, state, decay or recipe.cifar_decay(options.epochs), cluster)
@@ -48,14 +49,14 @@ def fit(options, symbol, batches, devices, name, facts, state=None, decay=None, 
             run.mend_symbol(symbol)
         with Stop() as stop:
             if not cluster.rank:
-                print('run %s, log %s' % (run.header['run'], run.log), flush=True)
+                print(f'run {run.header["run"]}, log {run.log}', flush=True)
             rollbacks = run.rollbacks
             while not _train(run, symbol, batches, devices, stop, rollbacks, cluster):
                 rollbacks += 1
             if not cluster.rank:
                 print(f'finished; score it with: {score_command(symbol, run)}')
     except Stopped as signal:
-        sys.stderr.write('stopped by %s after epoch %d; %s\n' % (signal, run.epoch, run.advice))
+        sys.stderr.write(f'stopped by {signal} after epoch {run.epoch}; {run.advice}\n')
         raise SystemExit(128 + signal.number)
     finally:
         run.release()
@@ -95,7 +96,7 @@ def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
                 print(line(run.records[-1], options.epochs), flush=True)
     except Diverged as error:
         if options.on_nan == 'stop':
-            raise UserError('%s: lower --lr or add --on-nan rollback; %s' % (error, run.advice))
+            raise UserError(f'{error}: lower --lr or add --on-nan rollback; {run.advice}')
         if rollbacks == MOST_ROLLBACKS:
             last = (
                 f'the last checkpoint is that of epoch {run.epoch}'
@@ -106,8 +107,7 @@ def _train(run, symbol, batches, devices, stop, rollbacks, cluster):
                 f'{error}, after {rollbacks} rollbacks: start a run with a lower --lr; {last}'
             )
         sys.stderr.write(
-            '%s: back to epoch %d with %g of the learning rate\n'
-            % (error, run.epoch, ROLLBACK_FACTOR)
+            f'{error}: back to epoch {run.epoch} with {ROLLBACK_FACTOR:g} of the learning rate\n'
         )
         if run.epoch:
             run.load()
@@ -126,14 +126,15 @@ def check_devices(devices, batch, kvstore, dtype='float32'):
     """Raise ``UserError`` for what the devices cannot do: share a batch, a kvstore, half precision."""
     if batch % len(devices):
         raise UserError(
-            '--batch-size %d cannot be split over %d devices evenly: choose a multiple of %d'
-            % (batch, len(devices), len(devices))
+            f'--batch-size {batch} cannot be split over {len(devices)} devices evenly: '
+            f'choose a multiple of {len(devices)}'
         )
     if kvstore == 'nccl' and devices[0].device_type == 'cpu':
         raise UserError('--kv-store nccl sums on GPUs only: use --kv-store device on CPUs')
     if dtype == 'float16' and devices[0].device_type == 'cpu':
         raise UserError(
-            '--dtype float16 is for GPUs (MXNet has no half-precision convolution for the CPU): leave it '
+            '--dtype float16 is for GPUs (MXNet has no half-precision convolution for '
+            'the CPU): leave it '
             'out, or name --gpus'
         )
 
@@ -160,7 +161,8 @@ def about_batchnorm(devices, images, section):
         else f', which makes them {"noisier" if images > each else "less noisy"} there'
     )
     return (
-        f"BatchNorm's mean and variance are over {images} images on {where}; the paper trains on {theirs} devices, over "
+        f"BatchNorm's mean and variance are over {images} images on {where}; the paper "
+        f'trains on {theirs} devices, over '
         f'{each} images on each{than}'
     )
 
@@ -172,8 +174,7 @@ def one_epoch(trainer, epoch, top5, stop):
     test = trainer.test()
     if not math.isfinite(test.loss):
         raise Diverged(
-            'the test loss after epoch %d, learning rate %g, is not finite'
-            % (epoch, trainer.lr(epoch))
+            f'the test loss after epoch {epoch}, learning rate {trainer.lr(epoch):g}, is not finite'
         )
     record = {
         'epoch': epoch,
@@ -200,6 +201,7 @@ def one_epoch(trainer, epoch, top5, stop):
 def line(record, epochs):
     """Return an epoch's record as a line for people."""
     return (
-        'epoch %(epoch)d/{}  lr %(lr)g  train loss %(train_loss).4f error %(train_error).2f%%  test '
+        f'epoch %(epoch)d/{epochs}  lr %(lr)g  train loss %(train_loss).4f error '
+        '%(train_error).2f%%  test '
         'loss %(test_loss).4f error %(test_error).2f%%  %(images_per_second).0f images/s'
-    ).format(epochs) % record
+    ) % record

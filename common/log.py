@@ -7,8 +7,9 @@ The header has every option, the versions, the number of parameters and the size
 A record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entropy, nats),
 ``train_error``, ``test_error`` (top-1, %), with photographs, and else with 100 classes and more,
 ``train_top5`` and ``test_top5`` (top-5 error, %), with an ensemble ``test_components`` and
-``test_without`` ({name: top-1 error} of each component alone and of the ensemble without it), ``lr``
-of the epoch's first update, ``seconds`` of the whole epoch and ``images_per_second`` of its training.
+``test_without`` ({name: top-1 error} of each component alone and of the ensemble without it),
+``lr`` of the epoch's first update, ``seconds`` of the whole epoch and ``images_per_second`` of its
+training.
 """
 
 import json
@@ -129,7 +130,7 @@ def create(folder, name, header):
     """
     os.makedirs(folder, exist_ok=True)
     for number in range(1, 1000):
-        run = name if number == 1 else '%s-%d' % (name, number)
+        run = name if number == 1 else f'{name}-{number}'
         path = os.path.join(folder, run + '.jsonl')
         try:
             files.create_text(
@@ -139,7 +140,7 @@ def create(folder, name, header):
         except FileExistsError:
             continue
     raise UserError(
-        '%s holds a thousand logs named %s already: choose another --log-dir' % (folder, name)
+        f'{folder} holds a thousand logs named {name} already: choose another --log-dir'
     )
 
 
@@ -187,9 +188,9 @@ def read(path):
 def upgraded(header):
     """Return a header of format 1 as one of format 2 that means the same run; others as they are.
 
-    What format 1 calls ``mr`` ends otherwise than today's (symbols/mr.py, symbols/imagenet.py), and it has no words for
-    what could not be chosen then: BatchNorm's momentum was 0.9, and photographs were augmented as in the authors' script
-    of 2018.
+    What format 1 calls ``mr`` ends otherwise than today's (symbols/mr.py, symbols/imagenet.py), and
+    it has no words for what could not be chosen then: BatchNorm's momentum was 0.9, and photographs
+    were augmented as in the authors' script of 2018.
     """
     if header.get('format') != 1 or not isinstance(header.get('options'), dict):
         return header

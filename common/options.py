@@ -5,7 +5,8 @@ import argparse
 from system.errors import UserError
 
 FOLDERS = {'data_dir': 'data', 'log_dir': 'logs', 'checkpoint_dir': 'checkpoints'}
-# What a run may change when it goes on: where and how it computes, where its files are, what it does about NaN.
+# What a run may change when it goes on: where and how it computes, where its files are, what it
+# does about NaN.
 FREE = (
     'gpus',
     'cpus',
@@ -28,11 +29,11 @@ def number(kind, least, most=float('inf')):
         try:
             value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError('%r is not a number' % text)
+            raise argparse.ArgumentTypeError(f'{text!r} is not a number')
         if not least <= value < float('inf'):
-            raise argparse.ArgumentTypeError('%s is less than %s or not finite' % (text, least))
+            raise argparse.ArgumentTypeError(f'{text} is less than {least} or not finite')
         if value > most:
-            raise argparse.ArgumentTypeError('%s is more than %s' % (text, most))
+            raise argparse.ArgumentTypeError(f'{text} is more than {most}')
         return value
 
     return parse
@@ -52,7 +53,7 @@ def gpu_list(text):
     """Return [0, 1] for ``0,1``."""
     numbers = [number(int, 0)(part) for part in text.split(',')]
     if len(set(numbers)) < len(numbers):
-        raise argparse.ArgumentTypeError('%s names a GPU twice' % text)
+        raise argparse.ArgumentTypeError(f'{text} names a GPU twice')
     return numbers
 
 
@@ -72,7 +73,8 @@ def add_devices(parser):
         '--threads',
         type=number(int, 1, 1024),
         metavar='N',
-        help='OpenMP threads; more than there are cores are slow (default: OMP_NUM_THREADS, else every core)',
+        help='OpenMP threads; more than there are cores are slow (default: OMP_NUM_THREADS, '
+        'else every core)',
     )
 
 
@@ -113,7 +115,8 @@ def resumed(parser, argv, stored):
     for key, value in kept.items():
         if getattr(options, key) != value:
             raise UserError(
-                'the run was started with --%s %s and cannot go on with %s: leave the option out, '
-                'or start a new run' % (key.replace('_', '-'), value, getattr(options, key))
+                f'the run was started with --{key.replace("_", "-")} {value} and cannot '
+                f'go on with {getattr(options, key)}: leave the option out, or start a '
+                'new run'
             )
     return options

@@ -4,9 +4,8 @@ from collections import namedtuple
 
 import numpy
 
-from engine import native
 import engine
-from engine import mx
+from engine import mx, native
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 # drops: after so many epochs, which may be broken numbers, the learning rate becomes a factor-th.
@@ -28,7 +27,8 @@ def initializer():
 class Schedule(mx.lr_scheduler.LRScheduler):
     """The learning rate of the n-th update, n from 1.
 
-    It depends on n alone, so that a resumed run, or a server of a distributed one, needs no history.
+    It depends on n alone, so that a resumed run, or a server of a distributed one, needs no
+    history.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def drop_epochs(decay):
 class Nesterov(mx.optimizer.Optimizer):
     """SGD with Nesterov momentum and weight decay on every parameter.
 
-    With d = gradient / batch + decay * w, an update is v = momentum * v - lr * d and
-    w = w + momentum * v - lr * d. It differs from MXNet's own ``NAG`` in three things, each of which
+    With d = gradient / batch + decay * w, an update is v = momentum * v - lr * d and w = w +
+    momentum * v - lr * d. It differs from MXNet's own ``NAG`` in three things, each of which
     changes the numbers:
 
     * MXNet leaves beta and biases without decay; the recipe decays them.

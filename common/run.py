@@ -6,11 +6,11 @@ import shlex
 import sys
 from datetime import datetime
 
-from common import checkpoint, log, recipe
 import engine
+from common import checkpoint, log, recipe
+from common.options import FOLDERS
 from system import files, schema
 from system.errors import UserError, command, describe
-from common.options import FOLDERS
 
 ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
 _parse_header = schema.checker(
@@ -21,8 +21,9 @@ _parse_header = schema.checker(
 class Run:
     """The files of one run: its log, its checkpoints, and what they say.
 
-    ``records`` are those of the log, and every checkpoint has them too, so that a log that was lost or
-    torn is restored when the run goes on. ``arrays`` are those to go on from, None at the beginning.
+    ``records`` are those of the log, and every checkpoint has them too, so that a log that was lost
+    or torn is restored when the run goes on. ``arrays`` are those to go on from, None at the
+    beginning.
     """
 
     def __init__(self, options, header, decay, folder=None):
@@ -141,7 +142,7 @@ class Run:
     def _make_again(self):
         """What was trained is in memory: a folder that somebody has removed costs only the older checkpoints."""
         sys.stderr.write(
-            '%s is gone: it is made again, with the checkpoints from now on\n' % self.folder
+            f'{self.folder} is gone: it is made again, with the checkpoints from now on\n'
         )
         self.release()
         self.lock = checkpoint.Lock(self.folder)
@@ -185,7 +186,7 @@ def start(options, name, facts, decay):
         threads=engine.threads(),
         started=datetime.now().astimezone().isoformat(timespec='seconds'),
     )
-    name = '%s-%s' % (name, datetime.now().strftime('%Y%m%d-%H%M%S'))
+    name = f'{name}-{datetime.now():%Y%m%d-%H%M%S}'
     path, _ = log.create(options.log_dir, _without_folder(name, options.checkpoint_dir), header)
     return Run(options, log.read(path)[0], decay)
 
@@ -209,14 +210,14 @@ def resume(options, header, decay, workers=1):
         run.header['versions'], threads=run.header['threads'], workers=run.header.get('workers', 1)
     )
     changed = [
-        '%s %s instead of %s' % (name, now[name], before[name])
+        f'{name} {now[name]} instead of {before[name]}'
         for name in now
         if now[name] != before.get(name)
     ]
     if changed:
         sys.stderr.write(
-            'the run goes on with %s: its results will differ from those of a run that was never stopped, '
-            'as those of another seed do\n' % ', '.join(changed)
+            f'the run goes on with {", ".join(changed)}: its results will differ from '
+            'those of a run that was never stopped, as those of another seed do\n'
         )
     return run
 

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import numpy
 
 from common import checkpoint
-from recordio import datasets, images, photographs
-from engine import mx
-from system.errors import UserError
 from common.evaluate import evaluate
-from recordio.images import cv2
-from graphs.quantize import int8
+from engine import mx
 from graphs import check
 from graphs.fast import for_inference
 from graphs.fold import fold
+from graphs.quantize import int8
+from recordio import datasets, images, photographs
+from recordio.images import cv2
+from system.errors import UserError
 
 INPUTS = ('data', 'softmax_label')
 # What one forward pass may take: bytes, and multiplications and additions for an image.
@@ -46,8 +46,8 @@ class Scorer:
     shape : tuple of int
         Of an image: channels, height, width.
     fast : str, optional
-        ``float32`` folds BatchNorm into the convolutions: outputs are equal up to rounding. ``int8`` also
-        computes in 8-bit integers, which changes them.
+        ``float32`` folds BatchNorm into the convolutions: outputs are equal up to rounding.
+        ``int8`` also computes in 8-bit integers, which changes them.
     calibration : iterator of mx.io.DataBatch, optional
         Training images, for ``int8``.
 
@@ -151,8 +151,8 @@ def check_parameters(symbol, arrays, shape):
         if found != shapes:
             odd = sorted(set(found.items()) ^ set(shapes.items()))[0][0]
             raise UserError(
-                'the parameters are not those of this network (they differ in %s): name '
-                'the model-symbol.json and a .params file of one run' % odd
+                f'the parameters are not those of this network (they differ in {odd}): '
+                'name the model-symbol.json and a .params file of one run'
             )
 
 
@@ -168,8 +168,8 @@ def epoch_of(state, which):
         epoch = int(which)
     if epoch is None:
         raise UserError(
-            '--checkpoint %s: the run keeps last, best and the epochs %s'
-            % (which, ', '.join(map(str, state['kept'])))
+            f'--checkpoint {which}: the run keeps last, best and the epochs '
+            f'{", ".join(map(str, state["kept"]))}'
         )
     return epoch
 

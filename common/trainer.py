@@ -8,12 +8,11 @@ import warnings
 import numpy
 
 from common import recipe
+from common.evaluate import Meter, barrier, evaluate
 from distributed.cluster import ALONE
 from engine import mx
-from common.evaluate import Meter, barrier, evaluate
-from system.progress import Pace, Progress
 from graphs import fast, half
-
+from system.progress import Pace, Progress
 
 TOGETHER = 100  # batches between two looks of several workers at their loss
 
@@ -120,8 +119,9 @@ class Trainer:
             velocity_lr=before,
         )
         if kvstore.startswith('dist'):
-            # The servers only sum, and every worker makes the same update: so momentum is here, where checkpoints are
-            # made. Without a common step (dist_async) the update is the servers'.
+            # The servers only sum, and every worker makes the same update: so momentum is here,
+            # where checkpoints are made. Without a common step (dist_async) the update is the
+            # servers'.
             os.environ['MXNET_UPDATE_ON_KVSTORE'] = str(int(self.asynchronous))
             kvstore = _distributed(kvstore)
         with warnings.catch_warnings():
@@ -135,7 +135,7 @@ class Trainer:
         meter, start = Meter(), time.time()
         self.pace.begin(epoch)
         with Progress(
-            'epoch %d' % epoch, self.batches.train_images, self.pace, quiet=self.cluster.rank > 0
+            f'epoch {epoch}', self.batches.train_images, self.pace, quiet=self.cluster.rank > 0
         ) as progress:
             for batch in self.batches.train(epoch):
                 stop.check()
@@ -152,8 +152,8 @@ class Trainer:
         return result, self.batches.train_images / (time.time() - start)
 
     def _check_finite(self, meter, epoch, loss=None):
-        # The sum of the losses stays what it is once it is not finite, and it is looked at after every batch; several
-        # workers look at it together, now and then, since they must agree.
+        # The sum of the losses stays what it is once it is not finite, and it is looked at after
+        # every batch; several workers look at it together, now and then, since they must agree.
         if loss is None:
             if self.cluster.size > 1 and (not meter.batches or meter.batches % TOGETHER):
                 return
@@ -161,16 +161,17 @@ class Trainer:
         if not math.isfinite(loss):
             update = (epoch - 1) * self.batches.per_epoch + meter.batches
             raise Diverged(
-                'the training loss is not finite in epoch %d, batch %d, learning rate %g'
-                % (epoch, meter.batches, self.schedule(update))
+                f'the training loss is not finite in epoch {epoch}, batch '
+                f'{meter.batches}, learning rate {self.schedule(update):g}'
             )
 
     def _share(self):
         """Give every device and worker the mean of their BatchNorm statistics, which a checkpoint has.
 
-        Each device moves its own. Without this the error in the log would be that of a network that no
-        checkpoint holds, and a resumed run would not be the one that was stopped. Workers also take over the
-        first one's parameters, which differ where updates are not in step, or processors round otherwise.
+        Each device moves its own. Without this the error in the log would be that of a network that
+        no checkpoint holds, and a resumed run would not be the one that was stopped. Workers also
+        take over the first one's parameters, which differ where updates are not in step, or
+        processors round otherwise.
         """
         if self.asynchronous:
             self._pull()
@@ -242,8 +243,8 @@ class Trainer:
     def _updater(self):
         """Return the object that holds the velocities, and its indices for each parameter.
 
-        MXNet keeps it in the kvstore or in the module, depending on the number of devices, and offers
-        only its pickle.
+        MXNet keeps it in the kvstore or in the module, depending on the number of devices, and
+        offers only its pickle.
         """
         names, devices = self.module._param_names, len(self.module._context)
         if self.module._update_on_kvstore:

@@ -6,12 +6,13 @@ from collections import namedtuple
 
 import engine
 from common import log, options
-from system.errors import UserError, outlive_readers
 from common.options import number
 from graphs.graph import with_bn_momentum
 from symbols.layers import BN_MOMENTUM
+from system.errors import UserError, outlive_readers
 
-# symbol: what is trained; title: of it, in the name of the run; decay: recipe.Decay of the learning rate.
+# symbol: what is trained; title: of it, in the name of the run; decay: recipe.Decay of the learning
+# rate.
 Plan = namedtuple('Plan', 'symbol title decay')
 MOST_EPOCHS = 100000  # beyond what anybody trains; a slip of the finger should not run for ever
 KVSTORES = ('device', 'local', 'nccl', 'dist_sync', 'dist_device_sync', 'dist_async')
@@ -42,7 +43,8 @@ def add_recipe(parse, epochs, lr, batch):
         '--seed',
         type=number(int, 0),
         default=1,
-        help='random seed for the initial weights, the order of the images and the crops; vary it to repeat '
+        help='random seed for the initial weights, the order of the images and the crops; '
+        'vary it to repeat '
         'an experiment (default: %(default)s)',
     )
     parse.add_argument(
@@ -57,19 +59,22 @@ def add_recipe(parse, epochs, lr, batch):
         '--dtype',
         choices=('float32', 'float16'),
         default='float32',
-        help='float16: half precision with loss scaling, on GPUs, not verified there (default: %(default)s)',
+        help='float16: half precision with loss scaling, on GPUs, not verified there '
+        '(default: %(default)s)',
     )
     parse.add_argument(
         '--kv-store',
         choices=KVSTORES,
         default='device',
-        help='how several devices sum their gradients; dist_...: and several workers, see launch.py (default: %(default)s)',
+        help='how several devices sum their gradients; dist_...: and several workers, see '
+        'launch.py (default: %(default)s)',
     )
     parse.add_argument(
         '--gradient-compression',
         choices=('none', '2bit'),
         default='none',
-        help='between workers and servers: 2bit sends -T, 0 or T for each number and keeps the rest for the next '
+        help='between workers and servers: 2bit sends -T, 0 or T for each number and keeps '
+        'the rest for the next '
         'update (default: %(default)s)',
     )
     parse.add_argument(
@@ -83,7 +88,8 @@ def add_recipe(parse, epochs, lr, batch):
         '--on-nan',
         choices=('stop', 'rollback'),
         default='stop',
-        help='when the loss is not finite: stop, or go back to the last checkpoint with a tenth of the learning '
+        help='when the loss is not finite: stop, or go back to the last checkpoint with a '
+        'tenth of the learning '
         'rate, three times at most (default: %(default)s)',
     )
     parse.add_argument(
@@ -102,16 +108,15 @@ def train(parse, plan):
 
     workers = cluster.join(args.kv_store)
     # MXNet is loaded from here on, when the options are known to be right.
-    from recordio import datasets
     from common import fit
+    from recordio import datasets
     from recordio.data import Batches
 
     if args.resume:
         state = _state(args, workers)
         if state['header'].get('script', script) != script:
             raise UserError(
-                '%s is a run of %s: go on with it there'
-                % (args.resume, log.script_of(state['header']))
+                f'{args.resume} is a run of {log.script_of(state["header"])}: go on with it there'
             )
         args = options.resumed(parse, sys.argv[1:], state['header']['options'])
     check_workers(args, workers)
@@ -147,17 +152,7 @@ def train(parse, plan):
         'data': identity,
         **{name: identity[name] for name in ('train_images', 'test_images')},
     }
-    fit.fit(
-        args,
-        symbol,
-        batches,
-        devices,
-        '%s-%s' % (args.dataset, title),
-        facts,
-        state,
-        decay,
-        workers,
-    )
+    fit.fit(args, symbol, batches, devices, f'{args.dataset}-{title}', facts, state, decay, workers)
 
 
 def _state(args, workers):
@@ -200,12 +195,13 @@ def check_workers(args, workers):
     """Raise ``UserError`` for what several workers cannot do, or one alone."""
     if args.batch_size % workers.size:
         raise UserError(
-            '--batch-size %d cannot be split over %d workers evenly: choose a multiple of %d'
-            % (args.batch_size, workers.size, workers.size)
+            f'--batch-size {args.batch_size} cannot be split over {workers.size} workers '
+            f'evenly: choose a multiple of {workers.size}'
         )
     if workers.size > 1 and args.on_nan == 'rollback':
         raise UserError('--on-nan rollback is for one process: leave it out')
     if args.gradient_compression != 'none' and not args.kv_store.startswith('dist'):
         raise UserError(
-            '--gradient-compression is for several workers: add --kv-store dist_sync, or leave it out'
+            '--gradient-compression is for several workers: add --kv-store dist_sync, or '
+            'leave it out'
         )

@@ -118,8 +118,8 @@ def _fetch(url, path):
                     bar.update(len(block))
     except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
         raise UserError(
-            '%s cannot be downloaded (%s): try again, or fetch it by other means and name '
-            'it with --source' % (url, getattr(error, 'reason', error))
+            f'{url} cannot be downloaded ({getattr(error, "reason", error)}): try again, '
+            'or fetch it by other means and name it with --source'
         )
 
 
@@ -128,8 +128,8 @@ def need_space(folder, megabytes):
     free = shutil.disk_usage(folder).free / 1e6
     if free < megabytes:
         raise UserError(
-            '%s has %.0f MB free and %.0f MB are needed: make room or choose another disk '
-            'with --out' % (folder, free, megabytes)
+            f'{folder} has {free:.0f} MB free and {megabytes:.0f} MB are needed: make '
+            'room or choose another disk with --out'
         )
 
 
@@ -205,21 +205,21 @@ def check_matlab(path):
         ).returncode
         < 0
     ):
-        raise UserError('%s cannot be read as a MATLAB file: it is damaged; fetch it again' % path)
+        raise UserError(f'{path} cannot be read as a MATLAB file: it is damaged; fetch it again')
 
 
 def _check_member(path, member):
     parts = member.name.split('/')
     if member.name.startswith('/') or '..' in parts or member.issym() or member.islnk():
         raise UserError(
-            '%s holds %r, which leads out of its folder: it is not the official archive, '
-            'and nothing was read from it' % (path, member.name)
+            f'{path} holds {member.name!r}, which leads out of its folder: it is not the '
+            'official archive, and nothing was read from it'
         )
 
 
 def _check_length(path, member, most):
     if member.size > most:
         raise UserError(
-            '%s holds a %s of %d bytes, more than the official %d: it is not the official '
-            'archive' % (path, member.name, member.size, most)
+            f'{path} holds a {member.name} of {member.size} bytes, more than the official '
+            f'{most}: it is not the official archive'
         )

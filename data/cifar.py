@@ -10,11 +10,11 @@ from collections import namedtuple
 
 import numpy
 
-from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source
 from data.split import Split
+from system.errors import UserError
 
 HOME = 'https://www.cs.toronto.edu/~kriz/'
 PIXELS = 3 * 32 * 32
@@ -34,7 +34,7 @@ VERSIONS = {
             'cifar-10-binary.tar.gz',
             'c32a1d4ab5d03f1284b67883e8d87530',
             'cifar-10-batches-bin',
-            {'train': ['data_batch_%d.bin' % i for i in range(1, 6)], 'test': ['test_batch.bin']},
+            {'train': [f'data_batch_{i}.bin' for i in range(1, 6)], 'test': ['test_batch.bin']},
             1,
             None,
         ),
@@ -42,7 +42,7 @@ VERSIONS = {
             'cifar-10-python.tar.gz',
             'c58f30108f718f92721af3b95e74349a',
             'cifar-10-batches-py',
-            {'train': ['data_batch_%d' % i for i in range(1, 6)], 'test': ['test_batch']},
+            {'train': [f'data_batch_{i}' for i in range(1, 6)], 'test': ['test_batch']},
             None,
             b'labels',
         ),
@@ -123,14 +123,9 @@ def splits(dataset, source, checksum=True):
         labels, images = (numpy.concatenate(part) for part in zip(*parts))
         if checksum and len(labels) != IMAGES[split]:
             raise UserError(
-                '%s has %d images for the %s split, and the official one has %d; %s'
-                % (
-                    os.path.dirname(source.paths[0]) or os.curdir,
-                    len(labels),
-                    split,
-                    IMAGES[split],
-                    archives.ANY_CONTENT,
-                )
+                f'{os.path.dirname(source.paths[0]) or os.curdir} has {len(labels)} '
+                f'images for the {split} split, and the official one has {IMAGES[split]}; '
+                f'{archives.ANY_CONTENT}'
             )
         result.append(Split(split, labels, images))
     return result
@@ -175,8 +170,9 @@ def _parse(version, name, content, classes):
         labels, pixels = _parse_python(name, content, version.key)
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise UserError(
-            '%s holds the label %d, outside 0 to %d: it is damaged or another data set'
-            % (name, labels.max() if labels.max() >= classes else labels.min(), classes - 1)
+            f'{name} holds the label '
+            f'{int(labels.max() if labels.max() >= classes else labels.min())}, outside 0 '
+            f'to {classes - 1}: it is damaged or another data set'
         )
     return labels, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
@@ -185,8 +181,8 @@ def _parse_binary(name, content, label_bytes):
     length = label_bytes + PIXELS
     if not content or len(content) % length:
         raise UserError(
-            '%s has %d bytes, not a multiple of the %d of a record: it is truncated or '
-            'another file' % (name, len(content), length)
+            f'{name} has {len(content)} bytes, not a multiple of the {length} of a '
+            'record: it is truncated or another file'
         )
     records = numpy.frombuffer(content, numpy.uint8).reshape(-1, length)
     return records[:, label_bytes - 1].astype(int), records[:, label_bytes:]
@@ -222,7 +218,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in self.STANDINS:
-            raise pickle.UnpicklingError('it asks for %s.%s' % (module, name))
+            raise pickle.UnpicklingError(f'it asks for {module}.{name}')
         return self.STANDINS[module, name]
 
     def persistent_load(self, pid):
@@ -244,12 +240,12 @@ def _parse_python(name, content, key):
         )
     except Exception as error:  # a damaged pickle can raise anything
         raise UserError(
-            "%s is not a batch of CIFAR's Python version (%s): it is damaged or another "
-            'file, and nothing in it was run' % (name, error)
+            f"{name} is not a batch of CIFAR's Python version ({error}): it is damaged or "
+            'another file, and nothing in it was run'
         )
     if not well_formed:
         raise UserError(
-            '%s does not hold one row of 3,072 bytes for each label: it is damaged or '
-            'another file' % name
+            f'{name} does not hold one row of 3,072 bytes for each label: it is damaged '
+            'or another file'
         )
     return labels, numpy.frombuffer(array.bytes, numpy.uint8).reshape(-1, PIXELS)

@@ -4,7 +4,8 @@
 python data/crops.py PHOTOGRAPH... --out TREE
 python data/prepare.py folder --source TREE --name photographs
 
-Training crops come from the left seven tenths of a photograph, validation from the rest, so they never overlap.
+Training crops come from the left seven tenths of a photograph, validation from the rest, so they
+never overlap.
 """
 
 import argparse
@@ -13,11 +14,11 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-import numpy  # noqa: E402
+import numpy
 
-from recordio import images  # noqa: E402
-from system.errors import UserError, run  # noqa: E402
-from common.options import number  # noqa: E402
+from common.options import number
+from recordio import images
+from system.errors import UserError, run
 
 LEFT, SEED = 0.7, 0
 COUNTS = {'train': 250, 'val': 50}  # crops of each photograph

@@ -7,11 +7,11 @@ import zlib
 
 import numpy
 
-from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source
 from data.split import Split
+from system.errors import UserError
 
 HOME = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/'
 DEBIAN = '/usr/share/datasets/fashion-mnist'  # where the package dataset-fashion-mnist puts them
@@ -134,13 +134,13 @@ def _split(split, *paths):
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if images.shape != (len(labels), 28, 28) or not len(labels):
         raise UserError(
-            '%s holds %s bytes for %d labels, not 28x28 for each: it is not Fashion-MNIST'
-            % (paths[0], 'x'.join(map(str, images.shape)), len(labels))
+            f'{paths[0]} holds {"x".join(map(str, images.shape))} bytes for {len(labels)} '
+            'labels, not 28x28 for each: it is not Fashion-MNIST'
         )
     if labels.max() >= CLASSES:
         raise UserError(
-            '%s holds the label %d, outside 0 to 9: it is damaged or another data set'
-            % (paths[1], labels.max())
+            f'{paths[1]} holds the label {int(labels.max())}, outside 0 to 9: it is '
+            'damaged or another data set'
         )
     padded = numpy.pad(images, ((0, 0), (2, 2), (2, 2)))
     return Split(split, labels.astype(int), numpy.repeat(padded[..., None], 3, axis=3))
@@ -163,19 +163,17 @@ def read_idx(path, axes):
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError) and error.filename:
             raise
-        raise UserError('%s cannot be unpacked (%s): it is damaged; fetch it again' % (path, error))
+        raise UserError(f'{path} cannot be unpacked ({error}): it is damaged; fetch it again')
     header = 4 + 4 * axes
     if len(content) > most or content[:4] != bytes([0, 0, 8, axes]) or len(content) < header:
-        raise UserError(
-            '%s is not an idx file of bytes with %d axes: it is another file' % (path, axes)
-        )
-    shape = struct.unpack('>%dI' % axes, content[4:header])
+        raise UserError(f'{path} is not an idx file of bytes with {axes} axes: it is another file')
+    shape = struct.unpack(f'>{axes}I', content[4:header])
     size = 1
     for length in shape:
         size *= length
     if len(content) - header != size:
         raise UserError(
-            '%s announces %d bytes and holds %d: it is truncated or damaged; fetch it again'
-            % (path, size, len(content) - header)
+            f'{path} announces {size} bytes and holds {int(len(content) - header)}: it is '
+            'truncated or damaged; fetch it again'
         )
     return numpy.frombuffer(content, numpy.uint8, offset=header).reshape(shape)

@@ -1,7 +1,7 @@
 """ImageNet's classification set of 2012: two tars and the labels of the second (section 6.5).
 
-Labels are the places of the WordNet ids in alphabetical order. Nothing is unpacked: the tars are not compressed,
-so an image is a stretch of bytes of the one that holds it.
+Labels are the places of the WordNet ids in alphabetical order. Nothing is unpacked: the tars are
+not compressed, so an image is a stretch of bytes of the one that holds it.
 """
 
 import io
@@ -11,11 +11,11 @@ import tempfile
 
 import scipy.io
 
-from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source
 from data.split import Entry, Photographs
+from system.errors import UserError
 
 HOME = 'https://image-net.org, which gives it after registration'
 TRAIN = Archive(
@@ -25,7 +25,8 @@ TEST = Archive('ILSVRC2012_img_val.tar', HOME, ('29b22e2961454d5413ddabcf34fc562
 DEVKIT = Archive(
     'ILSVRC2012_devkit_t12.tar.gz', HOME, ('fa75699e90414af021442c21a62c3abf',), 3, False
 )
-SYNSETS = 'imagenet_2012_validation_synset_labels.txt'  # one WordNet id a line, in the order of the images
+# One WordNet id a line, in the order of the images.
+SYNSETS = 'imagenet_2012_validation_synset_labels.txt'
 META, TRUTH = 'meta.mat', 'ILSVRC2012_validation_ground_truth.txt'
 IMAGES, CLASSES = {'train': 1281167, 'test': 50000}, 1000
 MOST_BYTES = 10 << 20  # of a file of the devkit
@@ -74,8 +75,8 @@ def splits(source, checksum=True):
     for name, entries in (('train', train), ('test', test)):
         if checksum and (len(entries), len(classes)) != (IMAGES[name], CLASSES):
             raise UserError(
-                '%s has %d images for the %s split, and the official one has %d; %s'
-                % (source.root, len(entries), name, IMAGES[name], archives.ANY_CONTENT)
+                f'{source.root} has {len(entries)} images for the {name} split, and the '
+                f'official one has {IMAGES[name]}; {archives.ANY_CONTENT}'
             )
     return classes, [Photographs('train', train), Photographs('test', test)]
 
@@ -91,14 +92,14 @@ def _training(path):
                     (
                         member.offset_data + image.offset_data,
                         image.size,
-                        '%s/%s' % (synset, os.path.basename(image.name)),
+                        f'{synset}/{os.path.basename(image.name)}',
                     )
                     for image in archives.files_of(path, inner)
                 ]
     classes = sorted(found)
     if not all(found.values()) or len(classes) < 2:
         raise UserError(
-            '%s does not hold a tar of images for each class: it is not the official archive' % path
+            f'{path} does not hold a tar of images for each class: it is not the official archive'
         )
     return classes, [
         Entry(path, offset, size, label, name)
@@ -115,15 +116,14 @@ def _validation(path, classes, truth):
         )
     if len(found) != len(truth):
         raise UserError(
-            '%s has %d images and there are %d labels: they do not belong together'
-            % (path, len(found), len(truth))
+            f'{path} has {len(found)} images and there are {len(truth)} labels: they do '
+            'not belong together'
         )
     labels = {synset: label for label, synset in enumerate(classes)}
     unknown = sorted(set(truth) - set(labels))
     if unknown:
         raise UserError(
-            '%s has images of class %s, and %s has none to train on'
-            % (path, unknown[0], TRAIN.name)
+            f'{path} has images of class {unknown[0]}, and {TRAIN.name} has none to train on'
         )
     return [
         Entry(path, offset, size, labels[synset], name)
@@ -144,8 +144,8 @@ def _truth(path, checksum):
         return [synsets[int(number)] for number in content[TRUTH].split()]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
-            '%s does not say the classes of the validation images (%s): it is damaged or another file'
-            % (path, error)
+            f'{path} does not say the classes of the validation images ({error}): it is '
+            'damaged or another file'
         )
 
 

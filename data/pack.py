@@ -6,12 +6,12 @@ import sys
 
 import numpy
 
+from data import target
 from recordio import records
-from system.errors import UserError
 from recordio.images import cv2
+from system.errors import UserError
 from system.processes import die_with_parent, signals_come, signals_wait
 from system.progress import Bar
-from data import target
 
 # 9 packs PNGs of this size no better than 6, and the bytes depend on it.
 PNG = [cv2.IMWRITE_PNG_COMPRESSION, 6]
@@ -53,7 +53,7 @@ def pack(splits, folder, classes, keep_images=False):
 def _write_images(split, root, list_path):
     """Write one PNG an image, SPLIT/CLASS/NUMBER.png, and the list that im2rec reads."""
     for label in numpy.unique(split.labels):
-        os.makedirs(os.path.join(root, split.name, '%03d' % label), exist_ok=True)
+        os.makedirs(os.path.join(root, split.name, f'{label:03}'), exist_ok=True)
     with open(list_path, 'w') as listing:
         pairs = Bar(
             zip(split.labels, split.images),
@@ -63,12 +63,12 @@ def _write_images(split, root, list_path):
             disable=None,
         )
         for number, (label, image) in enumerate(pairs):
-            name = '%s/%03d/%06d.png' % (split.name, label, number)
+            name = f'{split.name}/{label:03}/{number:06}.png'
             # OpenCV takes BGR and writes an RGB file.
             encoded = cv2.imencode('.png', numpy.ascontiguousarray(image[..., ::-1]), PNG)[1]
             with open(os.path.join(root, name), 'wb') as file:
                 file.write(encoded.tobytes())
-            listing.write('%d\t%f\t%s\n' % (number, label, name))
+            listing.write(f'{number}\t{label:f}\t{name}\n')
 
 
 def _begin_process():
@@ -110,7 +110,7 @@ def _run_im2rec(folder, root, total):
             process.kill()
             raise
     if process.returncode:
-        raise UserError('im2rec failed with status %d: %s' % (process.returncode, said[-1].strip()))
+        raise UserError(f'im2rec failed with status {process.returncode}: {said[-1].strip()}')
 
 
 def _check_records(split, folder):
@@ -118,6 +118,6 @@ def _check_records(split, folder):
     path = os.path.join(folder, split.name + '.rec')
     if records.check(path) != len(split.labels) or (records.labels(path) != split.labels).any():
         raise UserError(
-            '%s.rec does not hold the %d images it was made from: check the space left on '
-            'the disk and run this again' % (split.name, len(split.labels))
+            f'{split.name}.rec does not hold the {len(split.labels)} images it was made '
+            'from: check the space left on the disk and run this again'
         )

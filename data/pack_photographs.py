@@ -9,14 +9,14 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy
 
-from system import files, schema
-from recordio import images, records
-from system.errors import UserError, printable
-from recordio.images import cv2
-from system.processes import die_with_parent, signals_come, signals_wait
-from system.progress import Bar
 from data import target
 from data.target import PROGRESS
+from recordio import images, records
+from recordio.images import cv2
+from system import files, schema
+from system.errors import UserError, printable
+from system.processes import die_with_parent, signals_come, signals_wait
+from system.progress import Bar
 
 QUALITY = 95
 BYTES_PER_PIXEL = 0.45  # of a JPEG of this quality; SciPy's photograph at this size has 0.38
@@ -24,7 +24,9 @@ SHUFFLE_SEED = 0
 CHUNK, AHEAD = (
     8,
     4,
-)  # images that a process takes at a time; how many times that may wait to be written, for each process
+    # Images that a process takes at a time; how many times that may wait to be written, for each
+    # process.
+)
 EVERY = 2000  # images between two notes of how far the work is
 LONGEST = 65000  # pixels; a JPEG has at most 65,535
 ENDINGS = (*target.ENDINGS, target.REPORTED)
@@ -148,7 +150,7 @@ def _identity(entries, short_side, source):
     digest = hashlib.sha256(f'{short_side} {source}\n'.encode())
     for entry in entries:
         digest.update(
-            ('%d %d %d %s\n' % (entry.offset, entry.bytes, entry.label, entry.name)).encode(
+            f'{entry.offset} {entry.bytes} {entry.label} {entry.name}\n'.encode(
                 'utf-8', 'surrogateescape'
             )
         )
@@ -171,7 +173,8 @@ def _converted(entries, short_side, pool, processes):
             yield from zip(chunk, future.result())
     except BrokenProcessPool:
         raise UserError(
-            'a process that converts was killed, perhaps for want of memory: run this again with a smaller --processes'
+            'a process that converts was killed, perhaps for want of memory: run this '
+            'again with a smaller --processes'
         )
     finally:
         for _, future in waiting:
@@ -207,7 +210,8 @@ def scaled(data, short_side):
     except ValueError as error:
         return None, f'left out: {error}'
     if round(max(image.shape[:2]) * (short_side / min(image.shape[:2]))) > LONGEST:
-        return None, 'left out: its sides are %d and %d' % image.shape[1::-1]
+        height, width = image.shape[:2]
+        return None, f'left out: its sides are {width} and {height}'
     image = images.with_short_side(image, short_side)
     return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[
         1

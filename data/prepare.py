@@ -15,9 +15,9 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from engine import cores  # noqa: E402
-from system.errors import UserError, printable, run  # noqa: E402
-from common.options import number  # noqa: E402
+from common.options import number
+from engine import cores
+from system.errors import UserError, printable, run
 
 # Megabytes a conversion needs at its peak: the PNG files, each in blocks of 4 KB, and the .rec.
 SPACE = {'sample': 60, 'fashion-mnist': 600, 'cifar10': 700, 'cifar100': 700, 'svhn': 7000}
@@ -173,8 +173,8 @@ def report_prepared(args, folder, manifest):
 
 def convert(args, folder):
     """Convert into a folder; return the manifest."""
-    from recordio import manifest
     from data import source, target
+    from recordio import manifest
 
     large = args.dataset in PHOTOGRAPHS
     endings = target.ENDINGS + (target.REPORTED,) * large
@@ -214,8 +214,8 @@ def is_official(args, found, facts):
 
 def pack_small(args, found, known, work):
     """Pack the images of a built-in data set; return what the manifest says of them."""
-    from recordio.datasets import DATASETS
     from data import archives, cifar, fashion_mnist, pack, svhn
+    from recordio.datasets import DATASETS
 
     archives.need_space(work, SPACE[args.dataset])
     dataset = DATASETS[args.dataset]
@@ -248,28 +248,20 @@ def print_counts(manifest):
     for split, counts in manifest['splits'].items():
         if len(counts) > 100:
             print(
-                '%-5s %7d images in %d classes of %d to %d'
-                % (
-                    split,
-                    sum(counts.values()),
-                    len(counts),
-                    min(counts.values()),
-                    max(counts.values()),
-                )
+                f'{split:5} {int(sum(counts.values())):7} images in {len(counts)} classes '
+                f'of {int(min(counts.values()))} to {int(max(counts.values()))}'
             )
             continue
-        print(
-            '%-5s %7d images; of each class: %s'
-            % (split, sum(counts.values()), ' '.join('%s:%d' % item for item in counts.items()))
-        )
+        each = ' '.join(f'{name}:{count}' for name, count in counts.items())
+        print(f'{split:5} {sum(counts.values()):7} images; of each class: {each}')
 
 
 def print_left_out(manifest, target):
     for split, count in manifest.get('left_out', {}).items():
         if count:
             print(
-                '%d images of %s could not be read and were left out: %s names them'
-                % (count, split, printable(os.path.join(target, split + '.reported')))
+                f'{count} images of {split} could not be read and were left out: '
+                f'{printable(os.path.join(target, split + ".reported"))} names them'
             )
 
 

@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
-from system import files
 from data import archives
+from system import files
 
 
 class Source(NamedTuple):
@@ -14,7 +14,7 @@ class Source(NamedTuple):
     paths: list  # in the order in which the reader takes them
     checksums: tuple = ()  # for each file the published MD5s; empty where some file has none
     verified: bool = False  # every file was found to have one of its checksums
-    root: Optional[str] = None  # folder of files that are known by names, sizes and times
+    root: str | None = None  # folder of files that are known by names, sizes and times
 
 
 def identity(source):

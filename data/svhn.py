@@ -5,11 +5,11 @@ import os
 import numpy
 import scipy.io
 
-from system.errors import UserError
 from data import archives
 from data.archives import Archive
 from data.source import Source
 from data.split import Split
+from system.errors import UserError
 
 HOME = 'http://ufldl.stanford.edu/housenumbers/'
 ARCHIVES = {
@@ -106,8 +106,8 @@ def _choose(labels, count, random, path):
         own = numpy.flatnonzero(labels == label)
         if len(own) < count:
             raise UserError(
-                '%s has %d images of digit %d and %d are to be held out: it is not the '
-                'official file' % (path, len(own), label, count)
+                f'{path} has {len(own)} images of digit {label} and {count} are to be '
+                'held out: it is not the official file'
             )
         mask[random.permutation(own)[:count]] = True
     return mask
@@ -121,24 +121,25 @@ def _read(path):
             numpy.prod(announced['X'], dtype=float) > MOST_BYTES
             or numpy.prod(announced['y'], dtype=float) > MOST_BYTES
         ):
-            raise ValueError('it announces arrays of %s and %s' % (announced['X'], announced['y']))
+            raise ValueError(f'it announces arrays of {announced["X"]} and {announced["y"]}')
         content = scipy.io.loadmat(path, variable_names=('X', 'y'))
         images, labels = content['X'], content['y'].ravel()
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can raise anything
+        why = str(error).split('\n')[0] or type(error)
         raise UserError(
-            '%s cannot be read as a MATLAB file with X and y (%s): it is damaged or '
-            'another file; fetch it again' % (path, str(error).split('\n')[0] or type(error))
+            f'{path} cannot be read as a MATLAB file with X and y ({why}): it is damaged or '
+            'another file; fetch it again'
         )
     if images.dtype != numpy.uint8 or images.shape != (32, 32, 3, len(labels)) or not len(labels):
         raise UserError(
-            '%s holds X of shape %s for %d labels, not 32x32x3 bytes for each: it is not '
-            'an SVHN file of cropped digits' % (path, images.shape, len(labels))
+            f'{path} holds X of shape {images.shape} for {len(labels)} labels, not '
+            '32x32x3 bytes for each: it is not an SVHN file of cropped digits'
         )
     if not set(numpy.unique(labels)) <= set(range(1, CLASSES + 1)):
         raise UserError(
-            '%s holds labels outside 1 to 10: it is damaged or another data set'
-            % os.path.basename(path)
+            f'{os.path.basename(path)} holds labels outside 1 to 10: it is damaged or '
+            'another data set'
         )
     return labels.astype(int) % CLASSES, images

@@ -13,10 +13,10 @@ import hashlib
 import os
 import re
 
-from system import files
 from recordio import manifest
-from system.errors import UserError, printable
 from recordio.manifest import SPLITS, WORK
+from system import files
+from system.errors import UserError, printable
 
 LOCK, IMAGES, PROGRESS = 'lock', 'images', '.progress'
 ENDINGS = ('.rec', '.idx', '.lst')

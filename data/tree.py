@@ -2,9 +2,9 @@
 
 import os
 
-from system.errors import UserError
 from data.source import Source
 from data.split import Entry, Photographs
+from system.errors import UserError
 
 VALIDATION = ('val', 'validation', 'test')  # names that such a folder goes by
 
@@ -15,7 +15,8 @@ def find(root):
     Raises
     ------
     UserError
-        There is no such tree, a class has no image, or validation has a class that training has not.
+        There is no such tree, a class has no image, or validation has a class that training has
+        not.
     """
     validation = _validation(root)
     if not os.path.isdir(os.path.join(root, 'train')) or validation is None:
@@ -82,7 +83,7 @@ def _folders(root):
     empty = sorted(name for name, files in found.items() if not files)
     if empty:
         raise UserError(
-            '%s has no file in it: put images there, or remove it' % os.path.join(root, empty[0])
+            f'{os.path.join(root, empty[0])} has no file in it: put images there, or remove it'
         )
     return found
 

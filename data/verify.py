@@ -10,13 +10,13 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-import numpy  # noqa: E402
+import numpy
 
-from recordio import images, manifest, records  # noqa: E402
-from system.errors import UserError, printable, run  # noqa: E402
-from common.options import number  # noqa: E402
-from system.progress import Bar  # noqa: E402
-from data import target  # noqa: E402
+from common.options import number
+from data import target
+from recordio import images, manifest, records
+from system.errors import UserError, printable, run
+from system.progress import Bar
 
 
 def parse_args():
@@ -32,7 +32,8 @@ def parse_args():
     parse.add_argument(
         '--any-size',
         action='store_true',
-        help='images may have any size (default: 32x32 in RGB, but for photographs that data/prepare.py has packed)',
+        help='images may have any size (default: 32x32 in RGB, but for photographs that '
+        'data/prepare.py has packed)',
     )
     return parse.parse_args()
 
@@ -54,7 +55,7 @@ def verify(path, classes, shape):
                 f'{path}: image {len(labels) + 1} of {total} does not decode: {records.again(path)}'
             )
         labels.append(int(label))
-        sizes.add('%dx%d' % image.shape[1::-1])
+        sizes.add('x'.join(map(str, image.shape[1::-1])))
     return labels, sizes
 
 
@@ -80,16 +81,11 @@ def main():
         )
         counts = numpy.bincount(labels)
         print(
-            '%s: %d images of %s, %d classes of %d to %d images, no fault%s'
-            % (
-                printable(path),
-                len(labels),
-                sizes.pop() if len(sizes) == 1 else 'several sizes',
-                (counts > 0).sum(),
-                counts[counts > 0].min(),
-                counts.max(),
-                ', as its manifest says' if known else '',
-            )
+            f'{printable(path)}: {len(labels)} images of '
+            f'{sizes.pop() if len(sizes) == 1 else "several sizes"}, '
+            f'{int((counts > 0).sum())} classes of {int(counts[counts > 0].min())} to '
+            f'{int(counts.max())} images, no '
+            f'fault{", as its manifest says" if known else ""}'
         )
 
 

@@ -1,8 +1,9 @@
 """The workers of a job that ``launch.py`` has started, on one machine or on several.
 
-MXNet's parameter server sums gradients, and may change what is pushed to it on the way: it compresses it, or adds it to a
-weight. What has to arrive as it was sent (metrics, BatchNorm statistics, the arrays of a checkpoint) goes over a connection
-of its own from each worker to worker 0.
+MXNet's parameter server sums gradients, and may change what is pushed to it on the way: it
+compresses it, or adds it to a weight. What has to arrive as it was sent (metrics, BatchNorm
+statistics, the arrays of a checkpoint) goes over a connection of its own from each worker to worker
+0.
 """
 
 import io
@@ -88,7 +89,8 @@ class Cluster:
 
     def _lost(self, rank):
         raise Lost(
-            f'worker {rank} has gone: see what it said, and go on with --resume and the name of the run'
+            f'worker {rank} has gone: see what it said, and go on with --resume and the '
+            'name of the run'
         )
 
 
@@ -101,7 +103,8 @@ def join(kvstore):
     Raises
     ------
     UserError
-        The process was started by hand with a kvstore for several, or by ``launch.py`` with one for one.
+        The process was started by hand with a kvstore for several, or by ``launch.py`` with one for
+        one.
     """
     started = RANK in os.environ
     if kvstore.startswith('dist') and not started:
@@ -112,8 +115,8 @@ def join(kvstore):
         )
     if started and not kvstore.startswith('dist'):
         raise UserError(
-            '--kv-store %s is for one process, and launch.py starts several: add --kv-store dist_sync'
-            % kvstore
+            f'--kv-store {kvstore} is for one process, and launch.py starts several: add '
+            '--kv-store dist_sync'
         )
     if not started:
         return ALONE
@@ -149,9 +152,10 @@ def _call(rank, address, key):
             link = connection.Client(address, authkey=key)
         except (ConnectionError, EOFError) as error:
             if time.time() > end:
+                host, port = address
                 raise UserError(
-                    'worker 0 does not answer at %s:%d (%s): is the port open between the machines?'
-                    % (*address, error)
+                    f'worker 0 does not answer at {host}:{port} ({error}): is the port open '
+                    'between the machines?'
                 )
             time.sleep(0.2)
         else:

@@ -13,13 +13,16 @@ from collections import namedtuple
 
 from system.errors import ENDING, Lost, UserError, outlive_readers
 
-# role: scheduler, server or worker; number: among its like; host: None is this machine; command, environment: of its process.
+# role: scheduler, server or worker; number: among its like; host: None is this machine; command,
+# environment: of its process.
 Part = namedtuple('Part', 'role number host command environment')
 Part.name = property(
-    lambda self: self.role if self.role == 'scheduler' else '%s %d' % (self.role, self.number)
+    lambda self: self.role if self.role == 'scheduler' else f'{self.role} {self.number}'
 )
 
-GRACE = 15  # seconds for an end in good order: of the first worker after a signal, of servers after the last worker
+# Seconds for an end in good order: of the first worker after a signal, of servers after the last
+# worker.
+GRACE = 15
 SETTLE = (
     1  # second after the first failure in which others may fail of the same cause, or be the cause
 )
@@ -93,7 +96,7 @@ class Job:
                 start_new_session=True,
             )
         except OSError as error:
-            raise UserError('%s cannot be started (%s)' % (command[0], error.strerror))
+            raise UserError(f'{command[0]} cannot be started ({error.strerror})')
         self.processes[part.name] = process
         self._tell(
             part,
@@ -127,7 +130,7 @@ class Job:
             if first and self.run_name is None:
                 found = re.match(r'run (\S+), log ', line)
                 self.run_name = found and found.group(1)
-            target.write(line if first else '%s: %s' % (part.name, line))
+            target.write(line if first else f'{part.name}: {line}')
             target.flush()
 
     def _look(self):
@@ -193,8 +196,8 @@ class Job:
     def _cause(self):
         """Return the part whose failure made the others fail.
 
-        One that was killed, or else the first that did not just miss another (``Lost``); servers and the
-        scheduler fail where a worker does.
+        One that was killed, or else the first that did not just miss another (``Lost``); servers
+        and the scheduler fail where a worker does.
         """
 
         def innocence(part):

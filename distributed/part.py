@@ -1,7 +1,8 @@
 """One process of a job, kept by ``launch.py`` over this one's standard input, on this machine or through ssh.
 
-The first line is the job as JSON: command, directory, environment. A later line with a number sends that signal; the end
-of the input, which the end of launch.py or of the connection brings, kills the process.
+The first line is the job as JSON: command, directory, environment. A later line with a number sends
+that signal; the end of the input, which the end of launch.py or of the connection brings, kills the
+process.
 """
 
 import json
@@ -13,7 +14,7 @@ import threading
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from system.processes import die_with_parent  # noqa: E402
+from system.processes import die_with_parent
 
 
 def obey(process):
@@ -44,8 +45,7 @@ def main():
         )
     except OSError as error:
         sys.stderr.write(
-            '%s cannot be started in %s (%s)\n'
-            % (job['command'][0], job['directory'], error.strerror)
+            f'{job["command"][0]} cannot be started in {job["directory"]} ({error.strerror})\n'
         )
         return 127
     threading.Thread(target=obey, args=[process], daemon=True).start()

@@ -6,8 +6,8 @@ ROLE = 'DMLC_ROLE'
 
 
 def main():
-    # MXNet becomes a server in the middle of its own import, when it could not yet load the optimiser that dist_async
-    # sends it. So it is imported as if by a worker, and told afterwards.
+    # MXNet becomes a server in the middle of its own import, when it could not yet load the
+    # optimiser that dist_async sends it. So it is imported as if by a worker, and told afterwards.
     role = os.environ.pop(ROLE)
     from common.recipe import mx
 

@@ -52,8 +52,8 @@ def cores():
 def set_threads(threads):
     """Set the number of OpenMP threads; ``None`` keeps OMP_NUM_THREADS, or else every core.
 
-    More threads than cores are allowed, since the number decides the last bits of a result; a line on stderr
-    says that they are slow.
+    More threads than cores are allowed, since the number decides the last bits of a result; a line
+    on stderr says that they are slow.
 
     Raises
     ------
@@ -70,12 +70,13 @@ def set_threads(threads):
     os.environ['OMP_NUM_THREADS'] = str(threads)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _warn_of_too_many(threads):
     """Say once if there are more threads than cores."""
     if threads > cores():
         tell(
-            f'{threads} threads share {cores()} cores, which is slower than one thread for each core: leave out '
+            f'{threads} threads share {cores()} cores, which is slower than one thread '
+            'for each core: leave out '
             '--threads and OMP_NUM_THREADS'
         )
 
@@ -88,7 +89,8 @@ def threads_of_the_environment():
         return None
     if not (first.isascii() and first.isdigit() and 1 <= int(first) <= MOST_THREADS):
         raise UserError(
-            f'OMP_NUM_THREADS is {text!r}, which is no number of threads: set it to 1 or more, at most '
+            f'OMP_NUM_THREADS is {text!r}, which is no number of threads: set it to 1 or '
+            'more, at most '
             f'{MOST_THREADS}, or unset it'
         )
     return int(first)
@@ -101,7 +103,7 @@ def threads():
 
 def __getattr__(name):
     if name != 'mx':
-        raise AttributeError('module %r has no attribute %r' % (__name__, name))
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     try:
         globals()['mx'] = _import_mxnet()
     except UserError as error:
@@ -113,8 +115,9 @@ def _import_mxnet():
     set_threads(None)
     gpu = gpu_build()  # looks through all that is installed
     if not gpu and native.possible():
-        # What computes are threads of engine/native/threads.h; OpenMP's must not wait in a loop beside them. OpenMP reads
-        # this when MXNet is loaded, and the operators are compiled later, when something trains or scores.
+        # What computes are threads of engine/native/threads.h; OpenMP's must not wait in a loop
+        # beside them. OpenMP reads this when MXNet is loaded, and the operators are compiled later,
+        # when something trains or scores.
         os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
     _restore_numpy_names()
@@ -124,13 +127,14 @@ def _import_mxnet():
         import mxnet
     except OSError as error:
         raise UserError(
-            'MXNet needs a library of the system (%s): install it, on Debian with "apt-get install '
-            'libgomp1"' % error
+            f'MXNet needs a library of the system ({error}): install it, on Debian with '
+            '"apt-get install libgomp1"'
         )
     except ImportError as error:
         raise UserError(
-            'MXNet cannot be imported (%s): install it with "%s", on x86-64 Linux with Python 3.8 to 3.11'
-            % (error, command('-m pip', 'install', '-r', 'requirements.txt'))
+            f'MXNet cannot be imported ({error}): install it with '
+            f'"{command("-m pip", "install", "-r", "requirements.txt")}", on x86-64 Linux '
+            'with Python 3.8 to 3.11'
         )
     return mxnet
 
@@ -166,8 +170,8 @@ def preload_cuda():
             ctypes.CDLL(found[0] if found else name, mode=ctypes.RTLD_GLOBAL)
         except OSError as error:
             raise UserError(
-                'the GPU build of MXNet needs %s (%s): install it with "%s"'
-                % (name, error, command('-m pip', 'install', '-r', 'requirements-gpu.txt'))
+                f'the GPU build of MXNet needs {name} ({error}): install it with '
+                f'"{command("-m pip", "install", "-r", "requirements-gpu.txt")}"'
             )
 
 
@@ -241,20 +245,18 @@ def _check_gpu(gpu, found):
             if gpu_build()
             else 'this is the CPU build of MXNet; the GPU build comes from requirements-gpu.txt'
         )
-        raise UserError(
-            '--gpus %d: no GPU was found (%s); train on the CPU with --cpus 1' % (gpu, why)
-        )
+        raise UserError(f'--gpus {gpu}: no GPU was found ({why}); train on the CPU with --cpus 1')
     if gpu >= len(found):
         raise UserError(
-            '--gpus %d: there are %d GPUs, numbered from 0; choose among them, or train '
-            'on the CPU with --cpus 1' % (gpu, len(found))
+            f'--gpus {gpu}: there are {len(found)} GPUs, numbered from 0; choose among '
+            'them, or train on the CPU with --cpus 1'
         )
     if not OLDEST_GPU <= found[gpu] <= NEWEST_GPU:
         age = 'old' if found[gpu] < OLDEST_GPU else 'new'
+        capability = '.'.join(map(str, found[gpu]))
         raise UserError(
-            'GPU %d has compute capability %d.%d and is too %s for MXNet 1.9.1, whose '
+            f'GPU {gpu} has compute capability {capability} and is too {age} for MXNet 1.9.1, whose '
             'wheel runs on 5.0 to 8.9; use another GPU, or the CPU with --cpus 1'
-            % ((gpu,) + found[gpu] + (age,))
         )
 
 

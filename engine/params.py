@@ -1,13 +1,13 @@
 """MXNet's .params files of named arrays, read and written without MXNet.
 
-Its own reader believes what a file says of itself: one with a wrong length makes it ask for any amount of
-memory or end the process. This one looks first, and writes through Python's files, whose errors say what
-is wrong (a full disk, say). The bytes are those that ``mx.nd.save`` writes.
+Its own reader believes what a file says of itself: one with a wrong length makes it ask for any
+amount of memory or end the process. This one looks first, and writes through Python's files, whose
+errors say what is wrong (a full disk, say). The bytes are those that ``mx.nd.save`` writes.
 
-The layout, little-endian: uint64 0x112, uint64 0, uint64 number of arrays; for each array uint32 0xF993FAC9,
-int32 storage (0: dense), int32 axes, int64 for the length of each, int32 device type and int32 number (1 and 0:
-CPU), int32 type of the numbers, the numbers; then uint64 number of names, and for each uint64 length and the
-name.
+The layout, little-endian: uint64 0x112, uint64 0, uint64 number of arrays; for each array uint32
+0xF993FAC9, int32 storage (0: dense), int32 axes, int64 for the length of each, int32 device type
+and int32 number (1 and 0: CPU), int32 type of the numbers, the numbers; then uint64 number of
+names, and for each uint64 length and the name.
 """
 
 import struct
@@ -27,7 +27,7 @@ def write(path, arrays):
             kind = TYPES.index(array.dtype.str[1:])
             file.write(
                 struct.pack(
-                    '<I2i%dq3i' % array.ndim, ARRAY, DENSE, array.ndim, *array.shape, CPU, 0, kind
+                    f'<I2i{array.ndim}q3i', ARRAY, DENSE, array.ndim, *array.shape, CPU, 0, kind
                 )
             )
             file.write(numpy.ascontiguousarray(array).data)
@@ -77,7 +77,7 @@ class _Cursor:
         magic, storage, axes = self.take('I2i')
         if (magic, storage) != (ARRAY, DENSE) or not 0 < axes <= MOST_AXES:
             raise ValueError('it holds an array of another kind')
-        *shape, _, _, kind = self.take('%dq3i' % axes)
+        *shape, _, _, kind = self.take(f'{axes}q3i')
         if not 0 <= kind < len(TYPES) or min(shape) < 0:
             raise ValueError('it holds an array of another kind')
         dtype, size = numpy.dtype('<' + TYPES[kind]), 1

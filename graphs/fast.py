@@ -1,15 +1,16 @@
 """A network's graph rewritten for speed on the CPU: the same function of the same parameters.
 
-The builders draw the paper's graph, and checkpoints and logs hold that one. What is bound on a CPU is
-``for_training(symbol)`` or ``for_inference(symbol)``: names, shapes and numbers of parameters are the
-same, and so are outputs and gradients up to rounding. Each departure from the textbook graph, and what it
-gained in a training step of mr-14 on 2 cores, batch 64 (`benchmark.py --operators` shows the parts):
+The builders draw the paper's graph, and checkpoints and logs hold that one. What is bound on a CPU
+is ``for_training(symbol)`` or ``for_inference(symbol)``: names, shapes and numbers of parameters
+are the same, and so are outputs and gradients up to rounding. Each departure from the textbook
+graph, and what it gained in a training step of mr-14 on 2 cores, batch 64 (`benchmark.py
+--operators` shows the parts):
 
 * native.py: convolutions of 3x3 at stride 1 by Winograd's algorithm. Direct convolution took 110 of 154 ms
   at 180 GFLOP/s, where the processor's peak is 231; 110 ms became 82.
 * native.py: one pass over memory for the BatchNorms, sums and ReLU between two convolutions, and their
-  statistics where the convolution is made. 44 ms became 24; 19 with both outputs of a merge-and-run unit in
-  one pass.
+  statistics where the convolution is made. 44 ms became 24; 19 with both outputs of a merge-and-run
+  unit in one pass.
 * routes.py: convolutions add up the gradients of maps with several readers, where MXNet's add_n took 8 ms.
 * recipe.py: all parameters updated by one operator: 3% to 4% of a step.
 * Without the operators (no compiler, or a graph they do not know) a ReLU that only follows a BatchNorm is
@@ -17,8 +18,8 @@ gained in a training step of mr-14 on 2 cores, batch 64 (`benchmark.py --operato
 * layers.py: sums of several terms are one ``add_n``, and the pooling is a ``mean``, whose backward pass is
   not MXNet's slow one.
 
-IL's and MR's two branches stay two convolutions: the cost of a convolution is that of its arithmetic, not
-of the call, so one wider or grouped convolution has nothing to gain.
+IL's and MR's two branches stay two convolutions: the cost of a convolution is that of its
+arithmetic, not of the call, so one wider or grouped convolution has nothing to gain.
 """
 
 import engine

@@ -6,8 +6,8 @@ from graphs import graph
 def fold(symbol, arg, aux):
     """Return a symbol without BatchNorm, and its parameters: outputs are equal up to rounding.
 
-    gamma / sqrt(var + eps) goes into the weights of the convolution before, which gets a bias for the
-    rest. A BatchNorm after anything else stays.
+    gamma / sqrt(var + eps) goes into the weights of the convolution before, which gets a bias for
+    the rest. A BatchNorm after anything else stays.
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ class Folder(graph.Rewriter):
         bias = conv['name'] + '_bias'
         if len(conv['inputs']) > 2:
             mean = mean - self.arg[bias]
-        # By the convolution's own name: an ensemble's share their weights, and not their statistics.
+        # By the convolution's own name: an ensemble's share their weights, and not their
+        # statistics.
         self.arg[new] = self.folded_from.setdefault(weight, self.arg[weight]) * scale.reshape(
             (-1, 1, 1, 1)
         )

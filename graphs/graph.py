@@ -18,7 +18,8 @@ def with_bn_momentum(symbol, momentum):
 class Rewriter:
     """Copies a graph node by node; a subclass's ``make_OP(node)`` makes something else of an operator.
 
-    ``old`` holds the nodes of the symbol's JSON form, ``readers`` for each one the numbers of those it feeds.
+    ``old`` holds the nodes of the symbol's JSON form, ``readers`` for each one the numbers of those
+    it feeds.
     """
 
     def __init__(self, symbol):

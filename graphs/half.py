@@ -1,16 +1,16 @@
 """A network's graph in half precision for GPUs: ``--dtype float16``. It was never run on a GPU.
 
-Parameters, BatchNorm's statistics, the pooling, the fully connected layer and the loss stay in single
-precision, so checkpoints do not depend on it; feature maps and convolutions are float16, through casts in
-the graph. The loss is multiplied by ``LOSS_SCALE`` for the backward pass, since most gradients of a
-network lie below what float16 can hold; the optimiser divides by it (Micikevicius et al., arXiv
-1710.03740).
+Parameters, BatchNorm's statistics, the pooling, the fully connected layer and the loss stay in
+single precision, so checkpoints do not depend on it; feature maps and convolutions are float16,
+through casts in the graph. The loss is multiplied by ``LOSS_SCALE`` for the backward pass, since
+most gradients of a network lie below what float16 can hold; the optimiser divides by it
+(Micikevicius et al., arXiv 1710.03740).
 """
 
 from graphs import graph
 
-# SoftmaxOutput's gradients are those of the sum over the batch, not of the mean, so 128 here is 8192
-# where the batch is 64 and the loss a mean.
+# SoftmaxOutput's gradients are those of the sum over the batch, not of the mean, so 128 here is
+# 8192 where the batch is 64 and the loss a mean.
 LOSS_SCALE = 128
 
 
@@ -21,7 +21,7 @@ def half(symbol):
 
 class Rewriter(graph.Rewriter):
     def cast(self, entry, dtype, name):
-        return self.emit('Cast', '%s_%s' % (name, dtype), [entry], dtype=dtype)
+        return self.emit('Cast', f'{name}_{dtype}', [entry], dtype=dtype)
 
     def make_convolution(self, node):
         inputs = []

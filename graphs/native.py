@@ -23,9 +23,10 @@ class Unsupported(Exception):
 class Rewriter(graph.Rewriter):
     """Builds a graph whose feature maps are (batch, height, width, channels).
 
-    A convolution becomes one operator, with the mean and the variance of its output if ``train``; all
-    that follows it up to the next one (BatchNorm, sums, multiplication by constants, ReLU) another. In a
-    graph without BatchNorm, see ``fold.fold``, the convolution's operator does that too.
+    A convolution becomes one operator, with the mean and the variance of its output if ``train``;
+    all that follows it up to the next one (BatchNorm, sums, multiplication by constants, ReLU)
+    another. In a graph without BatchNorm, see ``fold.fold``, the convolution's operator does that
+    too.
 
     Raises
     ------
@@ -44,8 +45,8 @@ class Rewriter(graph.Rewriter):
     def make_null(self, node):
         attrs = dict(node.get('attrs', {}))
         if node['name'] not in INPUTS:
-            # An operator of a library may not be asked for the shapes of its own parameters: MXNet 1.9.1
-            # counts an unknown shape as -1 numbers and writes past its buffer.
+            # An operator of a library may not be asked for the shapes of its own parameters: MXNet
+            # 1.9.1 counts an unknown shape as -1 numbers and writes past its buffer.
             attrs['__shape__'] = self.shapes[node['name']]
         return self.emit('null', node['name'], [], **attrs)
 
@@ -77,9 +78,7 @@ class Rewriter(graph.Rewriter):
             return []
         data, (conv, _, _) = self.value(entry), self.value([before, 0, 0])
         return [
-            self.emit(
-                'BlockGrad', '%s_value%d' % (self.old[entry[0]]['name'], len(self.new)), [data]
-            ),
+            self.emit('BlockGrad', f'{self.old[entry[0]]["name"]}_value{len(self.new)}', [data]),
             [conv, 2, 0],
         ]
 
@@ -101,7 +100,8 @@ class Rewriter(graph.Rewriter):
     def make_fullyconnected(self, node):
         if self.source(node)['op'] != 'mean':
             raise Unsupported('a fully connected layer that does not follow the pooling')
-        # Not FullyConnected: MXNet's inference keeps a copy of its weights, which training then changes.
+        # Not FullyConnected: MXNet's inference keeps a copy of its weights, which training then
+        # changes.
         data, weight, bias = map(self.value, node['inputs'])
         product = self.emit('dot', node['name'] + '_product', [data, weight], transpose_b=True)
         return self.emit('broadcast_add', node['name'], [product, bias])
@@ -109,11 +109,11 @@ class Rewriter(graph.Rewriter):
     make_softmaxoutput = graph.Rewriter.make_other
 
     def make_other(self, node):
-        raise Unsupported('operator %s' % node['op'])
+        raise Unsupported(f'operator {node["op"]}')
 
     def make_activation(self, node):
         if node['attrs']['act_type'] != 'relu':
-            raise Unsupported('activation %s' % node['attrs']['act_type'])
+            raise Unsupported(f'activation {node["attrs"]["act_type"]}')
         pair = self.train and self._pair(node)
         if not pair:
             return self._sum(node, self._terms(node['inputs'][0], 1.0), relu=1)
@@ -172,7 +172,7 @@ class Rewriter(graph.Rewriter):
     def _sum(self, node, terms, relu):
         terms = self._inlined(_without_repeats(terms), terms)
         if len(terms) > MOST_TERMS:
-            raise Unsupported('a sum of %d terms' % len(terms))
+            raise Unsupported(f'a sum of {len(terms)} terms')
         convs = [term for term in terms if term[0] == 'conv']
         others = [term for term in terms if term[0] != 'conv']
         if convs and not any(kind == 'bn' for kind, _, _ in others):
@@ -184,7 +184,8 @@ class Rewriter(graph.Rewriter):
     def _inlined(self, terms, repeated):
         """Return terms in which a sum that nothing else reads is replaced by its own terms.
 
-        The last unit of DFN-MR reads its merge in both states, and both in one sum: 2 merge need be no map in memory.
+        The last unit of DFN-MR reads its merge in both states, and both in one sum: 2 merge need be
+        no map in memory.
         """
         inlined = []
         for kind, scale, what in terms:
@@ -206,7 +207,7 @@ class Rewriter(graph.Rewriter):
         for kind, scale, what in terms:
             route = self._route(what) if kind == 'map' and self.train else []
             inputs += self._normalised(what) if kind == 'bn' else route or [self.value(what)]
-            kinds.append('%s*%r' % ('routed' if route else kind, scale))
+            kinds.append(f'{"routed" if route else kind}*{scale!r}')
         options = {_batchnorm(what) for kind, _, what in terms if kind == 'bn'} or {(0.0, 0.0)}
         if len(options) > 1:
             raise Unsupported('a sum of BatchNorms with different options')
@@ -268,7 +269,7 @@ def _geometry(conv):
         or literal_eval(attrs['pad']) != (kernel[0] // 2,) * 2
         or int(attrs['num_filter']) % LANES
     ):
-        raise Unsupported('convolution %s' % conv['name'])
+        raise Unsupported(f'convolution {conv["name"]}')
     return {'kernel': kernel[0], 'stride': stride[0], 'outputs': attrs['num_filter']}
 
 
@@ -276,5 +277,5 @@ def _batchnorm(bn):
     """Return eps and momentum of a BatchNorm node."""
     attrs = bn['attrs']
     if not set(attrs) <= BATCHNORM or attrs.get('fix_gamma') != 'False':
-        raise Unsupported('BatchNorm %s' % bn['name'])
+        raise Unsupported(f'BatchNorm {bn["name"]}')
     return float(attrs['eps']), float(attrs['momentum'])

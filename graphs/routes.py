@@ -1,8 +1,9 @@
 """The ways of the gradients of maps that several operators read, see `_dfn_convolution` in engine/native/ops.cc.
 
-MXNet would add them up in operators of their own, for which each is written and read once more. Here the
-convolutions among the readers form a chain: each adds what the next reader has for it to its own gradient
-of the map, while it makes that; the readers that are no convolutions come after the last one.
+MXNet would add them up in operators of their own, for which each is written and read once more.
+Here the convolutions among the readers form a chain: each adds what the next reader has for it to
+its own gradient of the map, while it makes that; the readers that are no convolutions come after
+the last one.
 """
 
 

@@ -52,11 +52,7 @@ def _kind(node, weight):
     if node['op'] == 'FullyConnected':
         return 'fully connected'
     stride = node['attrs'].get('stride', '(1, 1)').strip('()').split(',')[0]
-    return '%dx%d convolution%s' % (
-        weight[2],
-        weight[3],
-        '' if stride == '1' else ', stride ' + stride,
-    )
+    return f'{weight[2]}x{weight[3]} convolution{"" if stride == "1" else ", stride " + stride}'
 
 
 def _size(shape):

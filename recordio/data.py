@@ -4,8 +4,8 @@ import os
 
 import numpy
 
-from recordio import photographs, records
 from engine import mx
+from recordio import photographs, records
 from system.errors import UserError, command
 
 PAD = 4  # pixels on each side before the random crop (section 6.1)
@@ -22,7 +22,8 @@ class Batches:
     batch : int
         Images in a batch.
     seed : int
-        Together with the epoch it decides the order of the images, and of small images the crops and the mirroring.
+        Together with the epoch it decides the order of the images, and of small images the crops
+        and the mirroring.
     threads : int
         Threads that decode; MXNet starts at most half of the processors less one.
     part : tuple of int
@@ -52,9 +53,9 @@ class Batches:
         """Yield the training batches of an epoch (from 1) as ``mx.io.DataBatch``.
 
         Images are normalised, and where the data set asks for it padded with zeros, cropped and
-        mirrored; photographs see photographs.py. The last ``batch.pad`` images of a batch are there a second time. The iterator fills
-        the arrays of a batch anew a few batches later: work that is queued on them is waited for, but
-        whoever keeps a batch must copy it.
+        mirrored; photographs see photographs.py. The last ``batch.pad`` images of a batch are there
+        a second time. The iterator fills the arrays of a batch anew a few batches later: work that
+        is queued on them is waited for, but whoever keeps a batch must copy it.
         """
         words = [self.seed, epoch] + [self.part[0]] * (self.part[0] > 0)
         random = numpy.random.RandomState(numpy.random.SeedSequence(words).generate_state(4))
@@ -71,9 +72,9 @@ class Batches:
 class Records:
     """The batches of one .rec file, normalised, RGB, through one ``ImageRecordIter``.
 
-    The iterator is kept and reset, because MXNet never gives back all the memory of one. It is told not
-    to fill up the last batch, because it would begin the next pass behind the images it filled with;
-    what it leaves in their place is replaced here.
+    The iterator is kept and reset, because MXNet never gives back all the memory of one. It is told
+    not to fill up the last batch, because it would begin the next pass behind the images it filled
+    with; what it leaves in their place is replaced here.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ class Records:
     shrink : bool
         Take a smaller batch, instead of raising ``UserError``, where there are fewer images.
     shuffle_seed : int, optional
-        Passes come in an order of their own each, a permutation of the whole file, decided by this seed
-        and the number of the pass. Without it, in the order of the file.
+        Passes come in an order of their own each, a permutation of the whole file, decided by this
+        seed and the number of the pass. Without it, in the order of the file.
     """
 
     def __init__(self, path, dataset, batch, threads, part=(0, 1), shuffle_seed=None, shrink=False):
@@ -97,14 +98,10 @@ class Records:
         )  # MXNet gives so many to each worker, and the last what remains
         self.images, self.passes = min(most, max(0, self.total - rank * most)), -(-most // batch)
         if batch > self.images:
+            share = '' if size == 1 else f', {self.images} for worker {rank} of {size}'
             raise UserError(
-                '--batch-size %d: %s has %d images%s; take a smaller batch'
-                % (
-                    batch * size,
-                    path,
-                    self.total,
-                    '' if size == 1 else ', %d for worker %d of %d' % (self.images, rank, size),
-                )
+                f'--batch-size {batch * size}: {path} has {self.total} images{share}; take a '
+                'smaller batch'
             )
         self.batch, self.number = batch, 0
         self.options = dict(
@@ -157,7 +154,8 @@ class Records:
         except mx.MXNetError:  # of JPEG files ``records.check`` sees the header only
             path = self.options['path_imgrec']
             raise UserError(
-                f'{path} holds an image that does not decode: "{command("data/verify.py", path)}" says which'
+                f'{path} holds an image that does not decode: '
+                f'"{command("data/verify.py", path)}" says which'
             )
 
     def _begin(self, number):
@@ -172,7 +170,8 @@ class Records:
     def _seeds(self, number):
         """Return what decides the order of a first pass, and how photographs are cropped from then on.
 
-        Their crops are ImageRecordIter's own, and it cannot be told to skip those of earlier passes.
+        Their crops are ImageRecordIter's own, and it cannot be told to skip those of earlier
+        passes.
         """
         if self.seed is None:
             return {}
@@ -190,7 +189,7 @@ def _int32(*words):
 
 def _statistics(dataset):
     return {
-        '%s_%s' % (kind, channel): value
+        f'{kind}_{channel}': value
         for kind, values in (('mean', dataset.mean), ('std', dataset.std))
         for channel, value in zip('rgb', values)
     }

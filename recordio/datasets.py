@@ -9,11 +9,11 @@ from system.errors import UserError, command, printable
 # manifest and records are imported where they are used: they need packages, and scripts read the
 # names of data sets before they know that the packages are there.
 
-# mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror; of photographs, the
-# name of one of photographs.AUGMENTATIONS.
-# epochs: the paper's. names: the classes in the order of their labels, empty where they are many.
-# size: height and width that a network sees, in pixels. short: of photographs, which have all sizes, the shorter
-# side of what is packed; None where the images are packed as the networks see them.
+# mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror; of
+# photographs, the name of one of photographs.AUGMENTATIONS. epochs: the paper's. names: the classes
+# in the order of their labels, empty where they are many. size: height and width that a network
+# sees, in pixels. short: of photographs, which have all sizes, the shorter side of what is packed;
+# None where the images are packed as the networks see them.
 Dataset = namedtuple(
     'Dataset', 'classes mean std augment epochs names size short', defaults=(32, None)
 )
@@ -43,7 +43,8 @@ DATASETS = {
     'svhn': Dataset(
         10, (111.609, 113.161, 120.565), (50.498, 51.259, 50.244), False, 40, list('0123456789')
     ),
-    # Not in the paper: length, augmentation and the measured statistics of the padded images are ours.
+    # Not in the paper: length, augmentation and the measured statistics of the padded images are
+    # ours.
     'fashion-mnist': Dataset(10, (55.845,) * 3, (84.612,) * 3, True, 40, _FASHION),
     'sample': Dataset(10, (56.100,) * 3, (84.945,) * 3, False, 8, _FASHION),
 }
@@ -79,9 +80,9 @@ def get(name, data_dir='data', size=None):
     known = manifest.read(os.path.join(data_dir, name)) if name == os.path.basename(name) else None
     if not known or 'short_side' not in known or 'classes' not in known:
         raise UserError(
-            'no data set is called %r: there are %s, and those of photographs that '
-            '"%s imagenet" or "folder" has written to %s'
-            % (name, ', '.join(sorted(DATASETS)), command('data/prepare.py'), data_dir)
+            f'no data set is called {name!r}: there are {", ".join(sorted(DATASETS))}, '
+            f'and those of photographs that "{command("data/prepare.py")} imagenet" or '
+            f'"folder" has written to {data_dir}'
         )
     names, short = [printable(each) for each in known['classes']], int(known['short_side'])
     return PHOTOGRAPHS._replace(
@@ -110,8 +111,8 @@ def identity(folder):
         The manifest is damaged or belongs to other files, or a conversion was stopped while it
         replaced them.
     """
-    from system import files
     from recordio import manifest
+    from system import files
 
     if os.path.lexists(os.path.join(folder, manifest.WORK, manifest.NAME)):
         raise UserError(

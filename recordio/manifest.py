@@ -61,7 +61,7 @@ _ALWAYS = {
             'type': 'object',
             'required': ['train', 'test'],
             'additionalProperties': False,
-            'properties': {split: _PER_CLASS for split in SPLITS},
+            'properties': dict.fromkeys(SPLITS, _PER_CLASS),
         },
         'files': {
             'type': 'object',
@@ -71,7 +71,7 @@ _ALWAYS = {
         },
         'classes': _CLASSES,
         'short_side': {'type': 'integer', 'minimum': 1, 'maximum': 65535},
-        'left_out': {'type': 'object', 'properties': {split: _COUNT for split in SPLITS}},
+        'left_out': {'type': 'object', 'properties': dict.fromkeys(SPLITS, _COUNT)},
     },
 }
 _NEW = {

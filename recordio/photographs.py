@@ -1,8 +1,8 @@
 """How ImageRecordIter augments photographs for training, and which centre crop it scores (section 6.5).
 
-``AUGMENTATIONS`` has the choices of ``train_imagenet.py --augment`` as functions that return the options of
-mx.io.ImageRecordIter. Sizes are in pixels; they are for 224x224 crops of images whose shorter side is 480, and are
-scaled in proportion for others.
+``AUGMENTATIONS`` has the choices of ``train_imagenet.py --augment`` as functions that return the
+options of mx.io.ImageRecordIter. Sizes are in pixels; they are for 224x224 crops of images whose
+shorter side is 480, and are scaled in proportion for others.
 """
 
 SIZE, SCORED, TRAINED = (
@@ -40,8 +40,9 @@ def _random_scale(dataset):
 def paper(dataset):
     """Section 6.5, "the same data augmentation as in [8]": shorter side in [256, 480], crop, mirror, PCA colour noise.
 
-    The noise is that of Krizhevsky et al. (the paper's [14]), which [8] names: the principal components of ImageNet's
-    colours, each times its eigenvalue and a normal random factor of deviation 0.1.
+    The noise is that of Krizhevsky et al. (the paper's [14]), which [8] names: the principal
+    components of ImageNet's colours, each times its eigenvalue and a normal random factor of
+    deviation 0.1.
     """
     return dict(_random_scale(dataset), pca_noise=PCA_DEVIATION)
 

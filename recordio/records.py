@@ -6,8 +6,8 @@ import struct
 
 import numpy
 
-from system import files
 from recordio import images, manifest
+from system import files
 from system.errors import UserError
 
 MAGIC = 0xCED7230A
@@ -28,9 +28,9 @@ def again(path):
 def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
     """Return the number of images of a .rec file that training can read.
 
-    Every record named by the .idx file is looked at: its magic number and length, that it ends where
-    the next begins, its label, and its image as far as ``images.shape_of`` sees it. ``data/verify.py`` also
-    decodes the images.
+    Every record named by the .idx file is looked at: its magic number and length, that it ends
+    where the next begins, its label, and its image as far as ``images.shape_of`` sees it.
+    ``data/verify.py`` also decodes the images.
 
     Parameters
     ----------
@@ -70,13 +70,13 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
             found = images.shape_of(image)
         except ValueError as error:
             raise UserError(
-                '%s: image %d of %d cannot be read (%s): %s'
-                % (path, number + 1, total, error, again(path))
+                f'{path}: image {number + 1} of {total} cannot be read ({error}): {again(path)}'
             )
         if shape and found != shape:
             raise UserError(
-                '%s: image %d of %d has height, width and channels %s and must have %s: convert the images first, '
-                'see data/README.md' % (path, number + 1, total, found, shape)
+                f'{path}: image {number + 1} of {total} has height, width and channels '
+                f'{found} and must have {shape}: convert the images first, see '
+                'data/README.md'
             )
     return total
 
@@ -149,8 +149,8 @@ def write(file, number, label, image):
 
 def _joined(content, offset):
     """Return a record that is stored in parts, since it has the magic number inside: there they are cut."""
-    parts = []
-    while not parts or part < 3:  # 1: the first, 2: one in the middle, 3: the last
+    parts, part = [], 0
+    while part < 3:  # 1: the first, 2: one in the middle, 3: the last
         magic, word = struct.unpack_from('<II', content, offset)
         part, length = word >> 29, word & (1 << 29) - 1
         if (
@@ -169,8 +169,9 @@ def _offsets(path):
     for name in (path, index):
         if not os.path.isfile(name):
             raise UserError(
-                '%s is not there: make it with "%s", or name its folder with --data-dir'
-                % (name, manifest.again(os.path.dirname(os.path.abspath(path))))
+                f'{name} is not there: make it with '
+                f'"{manifest.again(os.path.dirname(os.path.abspath(path)))}", or name its '
+                'folder with --data-dir'
             )
     offsets = numpy.empty((0, 2))
     if os.path.getsize(path) and os.path.getsize(index):
@@ -185,7 +186,7 @@ def _offsets(path):
         ):  # letters, lines of different lengths, numbers beyond 64 bits
             pass
     if offsets.shape[1:] != (2,) or not len(offsets):
-        raise UserError('%s or %s is empty or damaged: %s' % (path, index, again(path)))
+        raise UserError(f'{path} or {index} is empty or damaged: {again(path)}')
     return numpy.sort(offsets[:, 1])
 
 
@@ -215,8 +216,9 @@ def _check_labels(path, flags, labels, classes):
     ]
     if len(wrong):
         raise UserError(
-            '%s holds the label %g, and this data set has the classes 0 to %d: choose the '
-            'data set it was made from with --dataset' % (path, wrong[0], (classes or 1 << 24) - 1)
+            f'{path} holds the label {wrong[0]:g}, and this data set has the classes 0 to '
+            f'{int((classes or 1 << 24) - 1)}: choose the data set it was made from with '
+            '--dataset'
         )
 
 

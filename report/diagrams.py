@@ -1,7 +1,7 @@
 """The networks of the paper's diagrams, for draw.py: Figures 1, 3, 6, 7, 9 and 10."""
 
-import symbols
 import engine
+import symbols
 from symbols import ensemble, fuse, il, imagenet, layers, mr, resnet
 
 
@@ -18,8 +18,8 @@ def architecture_resemblance():
 def tandem(units, num_classes):
     """Return the tandem ensemble: the components side by side, and after each block sums across them (section 3.1).
 
-    A component adds to its block's output that of the one which chose the other block and is the same else. With
-    the weights of the fused net each output is the fused net's.
+    A component adds to its block's output that of the one which chose the other block and is the
+    same else. With the weights of the fused net each output is the fused net's.
     """
     image = engine.mx.sym.Variable('data')
     columns = {
@@ -28,7 +28,7 @@ def tandem(units, num_classes):
     for number, place in enumerate(layers.plan(1)):
         blocks = {}
         for name, data in columns.items():
-            own = place._replace(name='%s_%s' % (name, place.name))
+            own = place._replace(name=f'{name}_{place.name}')
             deep = name[number] == 'R'
             blocks[name] = (
                 layers.chain(data, own.name + '_deep', own.channels, own.stride, units)
@@ -38,10 +38,10 @@ def tandem(units, num_classes):
         columns = {
             name: layers.relu(
                 layers.add(
-                    '%s_%s' % (name, place.name),
+                    f'{name}_{place.name}',
                     *(blocks[name[:number] + letter + name[number + 1 :]] for letter in 'LR'),
                 ),
-                '%s_%s' % (name, place.name),
+                f'{name}_{place.name}',
             )
             for name in blocks
         }

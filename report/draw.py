@@ -6,9 +6,9 @@ A trapezoid is a layer with stride 2, a dashed arrow leads through a projection,
 import os
 import subprocess
 
+from graphs.paths import WEIGHTED, nodes
 from system import files
 from system.errors import UserError
-from graphs.paths import WEIGHTED, nodes
 
 INPUTS = {'data': 'image', 'data0': 'x', 'data1': 'x1', 'data2': 'x2'}
 SUMS = ('add_n', 'elemwise_add', '_plus', 'broadcast_add')
@@ -25,9 +25,9 @@ def side_by_side(panels):
     """Return the drawing of several, [(title, symbol)]."""
     drawing = _empty('')
     for number, (title, symbol) in enumerate(panels):
-        with drawing.subgraph(name='cluster_%d' % number) as part:
+        with drawing.subgraph(name=f'cluster_{number}') as part:
             part.attr(label=title, color='white', fontname='Helvetica')
-            _fill(part, symbol, 'panel%d_' % number)
+            _fill(part, symbol, f'panel{number}_')
     return drawing
 
 
@@ -84,10 +84,10 @@ def _shape(node):
 
 def _label(node):
     if node['op'] == 'FullyConnected':
-        return 'FC %s' % node['attrs']['num_hidden']
-    return '%s conv, %s' % (
-        node['attrs']['kernel'].strip('()').replace(', ', 'x'),
-        node['attrs']['num_filter'],
+        return f'FC {node["attrs"]["num_hidden"]}'
+    return (
+        f'{node["attrs"]["kernel"].strip("()").replace(", ", "x")} conv, '
+        f'{node["attrs"]["num_filter"]}'
     )
 
 
@@ -106,7 +106,7 @@ def save(drawing, path, overwrite=False):
 
     ending = os.path.splitext(path)[1]
     if ending not in ('.pdf', '.png', '.svg'):
-        raise UserError('%s: end the name of the drawing in .pdf, .png or .svg' % path)
+        raise UserError(f'{path}: end the name of the drawing in .pdf, .png or .svg')
     try:
         content = drawing.pipe(format=ending[1:])
     except graphviz.backend.ExecutableNotFound:

@@ -6,12 +6,12 @@ import os
 import matplotlib
 
 matplotlib.use('Agg')
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
+from report import repetition
+from report.curves import panels
 from system import files
-from report import repetition  # noqa: E402
-from report.curves import panels  # noqa: E402
-from system.errors import UserError  # noqa: E402
+from system.errors import UserError
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; the paper's pair of
 # ResNet and DFN-MR differ in lightness too, and so in grey print.
@@ -205,7 +205,7 @@ def save(figure, path, overwrite=False):
     """Write a figure; its ending (.png, .pdf, .svg) names the format. See ``files.write_outputs``."""
     ending = os.path.splitext(path)[1]
     if ending not in FORMATS:
-        raise UserError('--out %s: end the name in .png, .pdf or .svg' % path)
+        raise UserError(f'--out {path}: end the name in .png, .pdf or .svg')
     content = io.BytesIO()
     with pyplot.rc_context(STYLE):
         figure.savefig(content, format=ending[1:])

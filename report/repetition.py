@@ -12,10 +12,10 @@ Every option is part of the setting unless ``NO_PART`` names it, so a new option
 import os
 from typing import NamedTuple
 
-from recordio import datasets
 from common import log
-from system.errors import UserError
 from common.options import FREE
+from recordio import datasets
+from system.errors import UserError
 
 # What a run may change when it goes on does not shape it, but for the compression of gradients.
 # The network's name says what --component, --without and --no-sharing have made of it.

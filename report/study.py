@@ -6,11 +6,11 @@ import matplotlib
 import numpy
 
 import symbols
+from graphs import paths
 from report import repetition, tables
-from system.errors import UserError
 from report.figures import COLUMN, STYLE, pyplot
 from symbols import ensemble, imagenet
-from graphs import paths
+from system.errors import UserError
 
 
 class Series(NamedTuple):
@@ -209,10 +209,8 @@ def component_depths(networks):
                 [count * 10**6 // size / 10**4 for count in found.values()],
                 color='#0072B2',
             )
-            axis.set_title(
-                '%s (%.2f ± %.2f)\n%s networks'
-                % (title, *paths.mean_and_deviation(found), _short(size))
-            )
+            mean, deviation = paths.mean_and_deviation(found)
+            axis.set_title(f'{title} ({mean:.2f} ± {deviation:.2f})\n{_short(size)} networks')
             axis.set_xlabel('depth')
             axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
         axes[0, 0].set_ylabel('networks (%)')
@@ -220,7 +218,7 @@ def component_depths(networks):
 
 
 def _short(size):
-    return format(size, ',') if size < 10**7 else '%.2e' % size
+    return format(size, ',') if size < 10**7 else f'{size:.2e}'
 
 
 def imagenet_networks():
@@ -238,6 +236,4 @@ def cifar_networks(depth):
         ('DFN-IL', 'il', depth // 2 + 1),
         ('DFN-MR', 'mr', depth // 2 + 1),
     ]
-    return [
-        ('%s-%d' % (title, own), symbols.get_symbol(network, own)) for title, network, own in pairs
-    ]
+    return [(f'{title}-{own}', symbols.get_symbol(network, own)) for title, network, own in pairs]

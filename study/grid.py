@@ -1,8 +1,8 @@
 """A grid of training runs from a text file: which lines are finished, unfinished or new.
 
-A file has one training command a line, such as ``train_cifar.py --network mr --depth 14 --seed 1``, and
-comments after ``#``. A line's run is found by its setting and seed (report/repetition.py), whatever the
-run is called.
+A file has one training command a line, such as ``train_cifar.py --network mr --depth 14 --seed 1``,
+and comments after ``#``. A line's run is found by its setting and seed (report/repetition.py),
+whatever the run is called.
 """
 
 import fcntl
@@ -83,8 +83,8 @@ def _options(place, words, folders):
         raise UserError(
             f'{place} has {taken[0]}, which run_experiments.py sets itself: leave it out'
         )
-    # The scripts themselves know their options and defaults. They are imported here, and not above, because a file
-    # that names one script needs the others not at all.
+    # The scripts themselves know their options and defaults. They are imported here, and not above,
+    # because a file that names one script needs the others not at all.
     module = importlib.import_module(script[: -len('.py')].replace('/', '.'))
     try:
         args = module.parser().parse_args([*arguments, *folders])
@@ -99,8 +99,8 @@ def _options(place, words, folders):
 def alike(setting, seed, run):
     """Return whether a run has the setting and the seed of a line, as far as a command line tells.
 
-    It does not tell the images, which are compared by the data set's name, nor rollbacks, nor over how many devices
-    batches were split.
+    It does not tell the images, which are compared by the data set's name, nor rollbacks, nor over
+    how many devices batches were split.
     """
     return run.seed == seed and all(
         run.setting.get(name) == value
@@ -146,8 +146,8 @@ def state_of(line, runs, checkpoint_dir):
 class Claims:
     """Which lines of a file this process runs, so that two grids on one file never run the same line.
 
-    The claim is a lock on the line's byte in the file itself: it ends with the process, however that ends, and leaves
-    nothing behind.
+    The claim is a lock on the line's byte in the file itself: it ends with the process, however
+    that ends, and leaves nothing behind.
     """
 
     def __init__(self, path):

@@ -6,8 +6,8 @@ import statistics
 import subprocess
 import sys
 
-from system.errors import UserError
 from common.options import FOLDERS
+from system.errors import UserError
 from system.processes import die_with_parent
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

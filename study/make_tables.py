@@ -10,8 +10,8 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from common import options  # noqa: E402
-from system.errors import UserError, run  # noqa: E402
+from common import options
+from system.errors import UserError, run
 
 
 def parse_args():
@@ -68,8 +68,8 @@ def main():
 
 def save(chosen, folder, overwrite):
     """Print tables as Markdown, or write each in every format into ``folder``."""
-    from system import files
     from report import table_formats
+    from system import files
 
     if not folder:
         for table in chosen:

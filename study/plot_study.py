@@ -11,8 +11,8 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from common import options  # noqa: E402
-from system.errors import run  # noqa: E402
+from common import options
+from system.errors import run
 
 
 def parse_args():
@@ -25,12 +25,14 @@ def parse_args():
         type=int,
         choices=(2, 4, 5, 11),
         required=True,
-        help='2: plain, fused and ensemble; 4: ensemble sizes; 5: Ensemble-8 and Ensemble-7; 11: depths of the components',
+        help='2: plain, fused and ensemble; 4: ensemble sizes; 5: Ensemble-8 and Ensemble-7; '
+        '11: depths of the components',
     )
     parse.add_argument(
         '--depth',
         type=int,
-        help="Figure 11: a ResNet of this depth for CIFAR, DFN-IL and DFN-MR of its size, instead of the paper's "
+        help='Figure 11: a ResNet of this depth for CIFAR, DFN-IL and DFN-MR of its size, '
+        "instead of the paper's "
         'networks for ImageNet',
     )
     parse.add_argument(

@@ -2,10 +2,12 @@
 """Train a whole grid of runs, one command of a text file after another, several at a time.
 
 python study/run_experiments.py experiments/fashion-mnist.txt --jobs 2 --nice 19
-python study/run_experiments.py experiments/table4.txt --gpus 0,1 2,3      # two at a time, two GPUs each
+# Two at a time, two GPUs each.
+python study/run_experiments.py experiments/table4.txt --gpus 0,1 2,3
 
-Finished runs are skipped and unfinished ones go on from their last checkpoint, so the same command goes on after an
-interruption. A run that fails does not stop the others; failures are listed at the end.
+Finished runs are skipped and unfinished ones go on from their last checkpoint, so the same command
+goes on after an interruption. A run that fails does not stop the others; failures are listed at the
+end.
 """
 
 import argparse
@@ -18,13 +20,13 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = ROOT
 
-from common import options  # noqa: E402
-from report import repetition  # noqa: E402 -- found through the line above
-from system.errors import UserError, run  # noqa: E402
-from common.options import number  # noqa: E402
-from system.progress import duration  # noqa: E402
-from study import grid  # noqa: E402
-from study.grid_jobs import Job, Timetable, cores_for  # noqa: E402
+from common import options
+from common.options import number
+from report import repetition
+from study import grid
+from study.grid_jobs import Job, Timetable, cores_for
+from system.errors import UserError, run
+from system.progress import duration
 
 PAUSE = 0.5  # seconds between two looks at the jobs
 PATIENCE = 60  # seconds that jobs get to stop in good order
@@ -166,7 +168,8 @@ class Grid:
             )
         if seconds:
             print(
-                f'about {duration(seconds / len(self.places))} left for the lines whose speed is known',
+                f'about {duration(seconds / len(self.places))} left for the lines whose '
+                'speed is known',
                 flush=True,
             )
 

@@ -10,11 +10,11 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-import engine  # noqa: E402
-from common import options  # noqa: E402
-from recordio.datasets import get  # noqa: E402
-from system.errors import UserError, command, run  # noqa: E402
-from symbols import ensemble  # noqa: E402
+import engine
+from common import options
+from recordio.datasets import get
+from symbols import ensemble
+from system.errors import UserError, command, run
 
 
 def parse_args():

@@ -6,12 +6,12 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-import symbols  # noqa: E402
-from system.errors import UserError, run  # noqa: E402
-from common.options import add_overwrite  # noqa: E402
-from report import diagrams, draw  # noqa: E402
-from symbols import imagenet  # noqa: E402
-from graphs import paths, summary  # noqa: E402
+import symbols
+from common.options import add_overwrite
+from graphs import paths, summary
+from report import diagrams, draw
+from symbols import imagenet
+from system.errors import UserError, run
 
 # Depth and classes where they are not given, and the images: channels, height, width.
 SMALL_DEPTH, SMALL_CLASSES, SMALL_IMAGE = 56, 10, (3, 32, 32)

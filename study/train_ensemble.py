@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Train an ensemble of the networks inside N_f3, or one of them (sections 3 and 4, Tables 1 to 3).
 
-python study/train_ensemble.py --depth 26                      # Ensemble-8: eight networks that share their weights
+# Ensemble-8: eight networks that share their weights.
+python study/train_ensemble.py --depth 26
 python study/train_ensemble.py --depth 26 --without RRR        # Ensemble-7
-python study/train_ensemble.py --depth 26 --no-sharing         # eight networks with weights of their own
+# Eight networks with weights of their own.
+python study/train_ensemble.py --depth 26 --no-sharing
 python study/train_ensemble.py --depth 26 --component LLR      # one of them alone
 """
 
@@ -13,11 +15,11 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-import symbols  # noqa: E402
-from common import training  # noqa: E402
-from system.errors import run  # noqa: E402
-from symbols import ensemble  # noqa: E402
-from train_cifar import add_small, small_plan  # noqa: E402
+import symbols
+from common import training
+from symbols import ensemble
+from system.errors import run
+from train_cifar import add_small, small_plan
 
 
 def parser():
@@ -61,13 +63,13 @@ def plan(args, dataset):
         return small_plan(
             args,
             ensemble.component(args.component, units, dataset.classes, args.widen),
-            '%s-of-%d' % (args.component, args.depth),
+            f'{args.component}-of-{args.depth}',
         )
     names = [name for name in ensemble.NAMES if name != args.without]
     return small_plan(
         args,
         ensemble.get_symbol(units, dataset.classes, args.widen, names, args.sharing),
-        '%s-%d' % (args.network, args.depth),
+        f'{args.network}-{args.depth}',
     )
 
 

@@ -6,8 +6,8 @@
 from collections import namedtuple
 from functools import partial
 
-from system.errors import UserError
 from symbols import fuse, il, mr, plain, resnet
+from system.errors import UserError
 
 # A network of depth d has (d - 2) / unit_depth units a group over the three groups; unit_depth is
 # the step from one valid depth to the next, and layers_of_unit what one of the builder's units
@@ -60,7 +60,7 @@ def get_symbol(network, depth, num_classes=10, widen=1):
     """
     if network not in NETWORKS:
         raise UserError(
-            'no network is called %r; there are %s' % (network, ', '.join(sorted(NETWORKS)))
+            f'no network is called {network!r}; there are {", ".join(sorted(NETWORKS))}'
         )
     check_depth(network, depth)
     for value, least, most, what in (
@@ -69,7 +69,7 @@ def get_symbol(network, depth, num_classes=10, widen=1):
     ):
         if value != int(value) or not least <= value <= most:
             raise UserError(
-                'the %s must be a whole number from %d to %d, not %s' % (what, least, most, value)
+                f'the {what} must be a whole number from {least} to {most}, not {value}'
             )
     entry = NETWORKS[network]
     units = (depth - 2) // (3 * entry.layers_of_unit)
@@ -80,16 +80,14 @@ def check_depth(network, depth):
     """Raise ``UserError``, naming the nearest valid depths, unless ``network`` can be ``depth`` deep."""
     step = NETWORKS[network].unit_depth
     if depth > MOST_DEPTH:
-        raise UserError(
-            'a depth of %d is more than the %d layers that are allowed' % (depth, MOST_DEPTH)
-        )
+        raise UserError(f'a depth of {depth} is more than the {MOST_DEPTH} layers that are allowed')
     if depth == int(depth) and depth >= step + 2 and (depth - 2) % step == 0:
         return
     below = 2 + step * max(1, int((depth - 2) // step))
     near = [below] if depth < below else [below, below + step]
     raise UserError(
-        '%s cannot be %s layers deep: its depth is %dk + 2, nearest %s'
-        % (network, depth, step, ' and '.join(map(str, near)))
+        f'{network} cannot be {depth} layers deep: its depth is {step}k + 2, nearest '
+        f'{" and ".join(map(str, near))}'
     )
 
 

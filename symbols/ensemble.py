@@ -1,17 +1,19 @@
 """The networks inside N_f3, and conventional ensembles of them (sections 3 and 4, Figure 1c, Tables 1 to 3).
 
-N_f3 (fuse.py with one fusion a group) has in each of its three groups a shallow branch L, one layer, and a
-deep branch R. Choosing one of them in each group gives a network; the eight are named after their choices,
-LRR for L in group 1 and R in groups 2 and 3. Each choice ends in a ReLU.
+N_f3 (fuse.py with one fusion a group) has in each of its three groups a shallow branch L, one
+layer, and a deep branch R. Choosing one of them in each group gives a network; the eight are named
+after their choices, LRR for L in group 1 and R in groups 2 and 3. Each choice ends in a ReLU.
 
-With weight sharing the components have the parameters of N_f3, by the same names; BatchNorm's moving
-statistics are each component's own. Those of components that begin alike are alike: what LRL and LRR do up
-to their third group is the same, so it is drawn, and computed, once.
+With weight sharing the components have the parameters of N_f3, by the same names; BatchNorm's
+moving statistics are each component's own. Those of components that begin alike are alike: what LRL
+and LRR do up to their third group is the same, so it is drawn, and computed, once.
 """
 
+import functools
+
 import engine
-from system.errors import UserError
 from symbols import layers
+from system.errors import UserError
 
 NAMES = ('LLL', 'RLL', 'LRL', 'LLR', 'RRL', 'RLR', 'LRR', 'RRR')  # the order of Table 1
 DEEPEST = 'RRR'
@@ -26,7 +28,8 @@ class Builder:
     units : int
         Layers of a deep branch: (depth - 2) / 3.
     sharing : bool
-        Components use the same parameters; else each has its own, whose names begin with the component's.
+        Components use the same parameters; else each has its own, whose names begin with the
+        component's.
     """
 
     def __init__(self, units, num_classes, widen=1, sharing=True):
@@ -39,7 +42,7 @@ class Builder:
         data = self._once((own,), lambda: self._stem(own))
         for number, place in enumerate(layers.plan(1, self.widen)):
             path = name[: number + 1]
-            data = self._once((own, path), lambda: self._group(data, own, path, place))
+            data = self._once((own, path), functools.partial(self._group, data, own, path, place))
         pool = engine.mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
         score = engine.mx.sym.FullyConnected(
             pool,
@@ -71,16 +74,14 @@ class Builder:
             return self._basic(
                 data,
                 own + place.name + '_shallow',
-                '%s%s_%s_shallow' % (own, path, place.name),
+                f'{own}{path}_{place.name}_shallow',
                 place.channels,
                 place.stride,
             )
         stride = place.stride
         for number in range(1, self.units + 1):
-            layer = '%s_deep_layer%d' % (place.name, number)
-            data = self._basic(
-                data, own + layer, '%s%s_%s' % (own, path, layer), place.channels, stride
-            )
+            layer = f'{place.name}_deep_layer{number}'
+            data = self._basic(data, own + layer, f'{own}{path}_{layer}', place.channels, stride)
             stride = 1
         return data
 
@@ -117,15 +118,15 @@ def component(name, units, num_classes, widen=1):
         The name is not one of ``NAMES``.
     """
     if name not in NAMES:
-        raise UserError('no component is called %s; there are %s' % (name, ', '.join(NAMES)))
+        raise UserError(f'no component is called {name}; there are {", ".join(NAMES)}')
     return Builder(units, num_classes, widen).component(name)
 
 
 def get_symbol(units, num_classes, widen=1, names=NAMES, sharing=True):
     """Return an ensemble: one softmax output and one loss for each component in ``names``.
 
-    Its prediction is the mean of the outputs. ``NAMES`` is the paper's Ensemble-8; without ``DEEPEST``
-    it is Ensemble-7. Sharing adds no parameter to those of N_f3.
+    Its prediction is the mean of the outputs. ``NAMES`` is the paper's Ensemble-8; without
+    ``DEEPEST`` it is Ensemble-7. Sharing adds no parameter to those of N_f3.
     """
     builder = Builder(units, num_classes, widen, sharing)
     return engine.mx.sym.Group([builder.component(name) for name in names])

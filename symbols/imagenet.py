@@ -2,29 +2,33 @@
 
 A feature map has shape (batch, channels, height, width); the input is (batch, 3, 224, 224).
 
-DFN1 and DFN2 are reconstructions: Figure 10 draws them and no text gives their units. Of what appendix A.1 says of
-them this holds (tests/test_imagenet.py): the ensembles of ResNet-50 and DFN1 are equally large and DFN2's is smaller;
-DFN1's networks are much deeper, and its shallowest is deeper than ResNet-50's shallowest; DFN2's networks all belong to
-ResNet-50's. This does not: "more diverse and more uniformly distributed" depths of ResNet-50 (standard deviation 5.57)
-holds against DFN1 (4.00), not against DFN2 (7.52). DFN1 has 40.1M parameters, ResNet-50 and DFN2 have 25.6M.
+DFN1 and DFN2 are reconstructions: Figure 10 draws them and no text gives their units. Of what
+appendix A.1 says of them this holds (tests/test_imagenet.py): the ensembles of ResNet-50 and DFN1
+are equally large and DFN2's is smaller; DFN1's networks are much deeper, and its shallowest is
+deeper than ResNet-50's shallowest; DFN2's networks all belong to ResNet-50's. This does not: "more
+diverse and more uniformly distributed" depths of ResNet-50 (standard deviation 5.57) holds against
+DFN1 (4.00), not against DFN2 (7.52). DFN1 has 40.1M parameters, ResNet-50 and DFN2 have 25.6M.
 
-The maximum pooling behind the stem has padding 1, as ResNet's own; the authors' has none, with the rounding of MXNet 0.9.
+The maximum pooling behind the stem has padding 1, as ResNet's own; the authors' has none, with the
+rounding of MXNet 0.9.
 """
 
 from collections import namedtuple
 
 import engine
-from system.errors import UserError
 from symbols import layers
+from system.errors import UserError
 
 STEM_CHANNELS, CHANNELS, NARROWING = 64, (256, 512, 1024, 2048), 4
 RESNET = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 MR = {44: (2, 2, 8, 2)}
-BEFORE = 'mr-relu'  # what logs of format 1 called mr: its last two states had a ReLU each, and then their sum
+# What logs of format 1 called mr: its last two states had a ReLU each, and then their sum.
+BEFORE = 'mr-relu'
 # Bottlenecks in each branch of DFN2: neighbours of ResNet-50 are one branch.
 PAIRS = ((2, 1), (2, 2), (2, 2, 2), (2, 1))
 
-# One unit's place: stride 2 where a group after the first begins; widens where the number of channels changes.
+# One unit's place: stride 2 where a group after the first begins; widens where the number of
+# channels changes.
 Place = namedtuple('Place', 'name channels stride widens')
 
 
@@ -32,7 +36,7 @@ def plan(groups):
     """Return the ``Place`` of every unit; ``groups`` has the number of units in each group."""
     return [
         Place(
-            'group%d_unit%d' % (group + 1, unit + 1),
+            f'group{group + 1}_unit{unit + 1}',
             CHANNELS[group],
             2 if group and not unit else 1,
             not unit,
@@ -87,13 +91,9 @@ def _residual(data, place, blocks=1, projected=False):
     """relu(line(x) + branch(x)), the branch of one bottleneck or of several with a ReLU between."""
     branch, stride = data, place.stride
     for number in range(1, blocks + 1):
-        branch = bottleneck(branch, '%s_block%d' % (place.name, number), place.channels, stride)
+        branch = bottleneck(branch, f'{place.name}_block{number}', place.channels, stride)
         branch, stride = (
-            (
-                layers.relu(branch, '%s_block%d' % (place.name, number))
-                if number < blocks
-                else branch
-            ),
+            (layers.relu(branch, f'{place.name}_block{number}') if number < blocks else branch),
             1,
         )
     return layers.relu(
@@ -112,8 +112,8 @@ def resnet(groups, num_classes):
 def merge_and_run(groups, num_classes):
     """DFN-MR (Figure 9b): x1' = relu(merge + branch1(x1)), x2' likewise, merge = 0.5 * (line1(x1) + line2(x2)).
 
-    Both states begin as the stem's output. As in CIFAR's DFN-MR (mr.py), the last unit's states get no ReLU, and
-    relu(x1 + x2) goes to the head: an ensemble of 2 * 3**units.
+    Both states begin as the stem's output. As in CIFAR's DFN-MR (mr.py), the last unit's states get
+    no ReLU, and relu(x1 + x2) goes to the head: an ensemble of 2 * 3**units.
     """
     data1 = data2 = stem()
     places = plan(groups)
@@ -147,8 +147,9 @@ def _run(data1, data2, place):
 def dfn1(num_classes):
     """DFN1 (Figure 10b), a reconstruction: ResNet-50 with a 1x1 projection in place of every identity.
 
-    As A.1 has it, the ensemble is as large as ResNet-50's, its networks are much deeper, and its shallowest
-    are deeper than ResNet-50's shallowest. The projections bring it to 40.1M parameters; ResNet-50 has 25.6M.
+    As A.1 has it, the ensemble is as large as ResNet-50's, its networks are much deeper, and its
+    shallowest are deeper than ResNet-50's shallowest. The projections bring it to 40.1M parameters;
+    ResNet-50 has 25.6M.
     """
     data = stem()
     for place in plan(RESNET[50]):
@@ -189,7 +190,8 @@ def get_symbol(network, depth, num_classes=1000):
     Parameters
     ----------
     network : str
-        ``resnet`` of depth 50, 101 or 152, ``mr`` of depth 44 (groups 2, 2, 8, 2), ``dfn1`` or ``dfn2`` of depth 50.
+        ``resnet`` of depth 50, 101 or 152, ``mr`` of depth 44 (groups 2, 2, 8, 2), ``dfn1`` or
+        ``dfn2`` of depth 50.
     depth : int
         Weighted layers on the longest path.
     num_classes : int
@@ -207,17 +209,18 @@ def get_symbol(network, depth, num_classes=1000):
     """
     if network == BEFORE:
         raise UserError(
-            'this run trains the DFN-MR of before, whose last two states had a ReLU each: it can be scored, and not '
+            'this run trains the DFN-MR of before, whose last two states had a ReLU '
+            'each: it can be scored, and not '
             'gone on with; start a run of --network mr'
         )
     if network not in NETWORKS:
         raise UserError(
-            'no network for ImageNet is called %r; there are %s'
-            % (network, ', '.join(sorted(NETWORKS)))
+            f'no network for ImageNet is called {network!r}; there are '
+            f'{", ".join(sorted(NETWORKS))}'
         )
     if depth not in NETWORKS[network]:
         raise UserError(
-            '%s for ImageNet has the depths %s, not %s'
-            % (network, ', '.join(map(str, NETWORKS[network])), depth)
+            f'{network} for ImageNet has the depths '
+            f'{", ".join(map(str, NETWORKS[network]))}, not {depth}'
         )
     return NETWORKS[network][depth](num_classes)

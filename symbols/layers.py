@@ -9,8 +9,8 @@ import engine
 
 GROUPS = 3
 STEM_CHANNELS = 16  # before widening; group g = 1, 2, 3 has 2**(g - 1) times as many
-# The share of its old value that a moving statistic keeps at each update, in the authors' code on the day the paper
-# was submitted (first commit, 2016-11-23); 0.9 is a later change of theirs.
+# The share of its old value that a moving statistic keeps at each update, in the authors' code on
+# the day the paper was submitted (first commit, 2016-11-23); 0.9 is a later change of theirs.
 BN_MOMENTUM, BN_EPSILON = 0.99, 2e-5
 
 # One place in the group plan. stride is 2 where a group after the first begins, where the width
@@ -25,7 +25,7 @@ def plan(units, widen=1):
         for unit in range(units):
             places.append(
                 Place(
-                    name='group%d_unit%d' % (group + 1, unit + 1),
+                    name=f'group{group + 1}_unit{unit + 1}',
                     channels=STEM_CHANNELS * widen * 2**group,
                     stride=2 if group and not unit else 1,
                     first=not group and not unit,
@@ -68,9 +68,9 @@ def basic(data, name, channels, stride=1):
 def chain(data, name, channels, stride, layers):
     """``layers`` basic layers in a row, the last without its ReLU; only the first has the stride."""
     for number in range(1, layers):
-        data = basic(data, '%s_layer%d' % (name, number), channels, stride)
+        data = basic(data, f'{name}_layer{number}', channels, stride)
         stride = 1
-    return conv_bn(data, '%s_layer%d' % (name, layers), channels, stride=stride)
+    return conv_bn(data, f'{name}_layer{layers}', channels, stride=stride)
 
 
 def branch(data, name, place):

@@ -1,9 +1,11 @@
 """DFN-MR: merge-and-run fusion (section 5, Figures 6b and 7c).
 
-The paper says how a unit computes and not how the network ends. There are two endings, with the same parameters:
+The paper says how a unit computes and not how the network ends. There are two endings, with the
+same parameters:
 
-``mr``: the authors' code on the day the paper was submitted (first commit, 2016-11-23). In the last unit the two
-states get no ReLU, and the head gets relu(x1 + x2) = relu(2 merge + two_1(x1) + two_2(x2)).
+``mr``: the authors' code on the day the paper was submitted (first commit, 2016-11-23). In the last
+unit the two states get no ReLU, and the head gets relu(x1 + x2) = relu(2 merge + two_1(x1) +
+two_2(x2)).
 
 ``mr-late``: their code of two days later. The head gets relu(merge + two_1(x1) + two_2(x2)).
 """

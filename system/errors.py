@@ -79,10 +79,10 @@ def fail(error):
 
 def describe(error):
     """Return an ``OSError`` as one sentence: what failed, where, and what to look at."""
-    where = ' (%s)' % error.filename if error.filename else ''
-    return '%s%s; check the path, its permissions and the space left on the disk' % (
-        error.strerror or error,
-        where,
+    where = f' ({error.filename})' if error.filename else ''
+    return (
+        f'{error.strerror or error}{where}; check the path, its permissions and the space '
+        'left on the disk'
     )
 
 
@@ -120,8 +120,9 @@ def _shortest(path):
 def run(main):
     """Call ``main()`` as a script does.
 
-    The errors a user can make become one line and status 2. A signal that asks for the end becomes one line and
-    status 128 + n, after what ``main`` has to clean up. The standard streams take any character, and may be closed.
+    The errors a user can make become one line and status 2. A signal that asks for the end becomes
+    one line and status 128 + n, after what ``main`` has to clean up. The standard streams take any
+    character, and may be closed.
     """
     _open_closed_streams()
     _use_utf8()
@@ -150,9 +151,9 @@ def _open_closed_streams():
 def _use_utf8():
     """Have names of files, and all that is printed, in UTF-8, whatever the locale says.
 
-    MXNet and OpenCV take names in UTF-8 alone, and a locale such as C would make them unreadable. Python decides
-    about it when it starts, so it starts again. ``PYTHONIOENCODING`` still says how to print; a character that it
-    does not have is printed as its number.
+    MXNet and OpenCV take names in UTF-8 alone, and a locale such as C would make them unreadable.
+    Python decides about it when it starts, so it starts again. ``PYTHONIOENCODING`` still says how
+    to print; a character that it does not have is printed as its number.
     """
     if sys.getfilesystemencoding().lower().replace('-', '') != 'utf8' and not sys.flags.utf8_mode:
         with open('/proc/self/cmdline', 'rb') as file:
@@ -165,7 +166,8 @@ def _use_utf8():
     for argument in sys.argv[1:]:
         if any('\ud800' <= character <= '\udfff' for character in argument):
             fail(
-                f'the argument {repr(os.fsencode(argument))[1:]} is not UTF-8: rename the file or folder'
+                f'the argument {repr(os.fsencode(argument))[1:]} is not UTF-8: rename the '
+                'file or folder'
             )
 
 

@@ -19,8 +19,8 @@ def die_with_parent():
 def signals_wait():
     """Have signals wait while a process is started.
 
-    Python runs functions of its own around a fork and drops what is raised in them, so a signal that
-    should end this process would be lost there. The child begins with signals waiting too.
+    Python runs functions of its own around a fork and drops what is raised in them, so a signal
+    that should end this process would be lost there. The child begins with signals waiting too.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITING)
     try:

@@ -1,7 +1,7 @@
 """JSON from files that may be damaged, or written by somebody else: parsed and checked in one step.
 
-Each kind of file (log, state of a checkpoint, manifest) has one JSON Schema, in the module that reads it. The
-check itself is fastjsonschema's.
+Each kind of file (log, state of a checkpoint, manifest) has one JSON Schema, in the module that
+reads it. The check itself is fastjsonschema's.
 """
 
 import json
@@ -16,8 +16,9 @@ def _refuse(constant):
 def checker(schema):
     """Return a function that takes a JSON text and returns its value, checked against a JSON Schema.
 
-    The function raises ``ValueError``, whose text says what is wrong in a few words, for a text that is not
-    JSON, that is nested too deeply to be parsed, or whose value does not fit the schema.
+    The function raises ``ValueError``, whose text says what is wrong in a few words, for a text
+    that is not JSON, that is nested too deeply to be parsed, or whose value does not fit the
+    schema.
     """
     fits = fastjsonschema.compile(schema)
 

@@ -16,8 +16,8 @@ class Stopped(Exception):
 class Stop:
     """Notes the first signal of ``SIGNALS``; a second one ends the process at once, as if unhandled.
 
-    An exception raised inside a handler could fall into one of MXNet's callbacks, which would swallow it
-    and leave half an update. ``check`` raises it where nothing is half done.
+    An exception raised inside a handler could fall into one of MXNet's callbacks, which would
+    swallow it and leave half an update. ``check`` raises it where nothing is half done.
     """
 
     SIGNALS = (signal.SIGINT, *ENDING)

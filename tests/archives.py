@@ -52,7 +52,7 @@ def cifar_binary(path, fashion, dataset='cifar10', train=100, test=30):
     if classes == 10:
         step = train // 5
         files = {
-            'data_batch_%d.bin' % (i + 1): records(
+            f'data_batch_{i + 1}.bin': records(
                 *(part[i * step : (i + 1) * step] for part in truth['train'])
             )
             for i in range(5)
@@ -75,8 +75,9 @@ def batch_pickle(images, labels, key):
         b'data': planes(images),
         b'filenames': [b'x.png'] * len(labels),
     }
-    # latin1 bytes of protocol 2 from Python 3 ask for _codecs.encode, which the official files, made by
-    # Python 2, do not: protocol 3 has bytes of its own and the same reconstruction of arrays.
+    # latin1 bytes of protocol 2 from Python 3 ask for _codecs.encode, which the official files,
+    # made by Python 2, do not: protocol 3 has bytes of its own and the same reconstruction of
+    # arrays.
     return pickle.dumps(batch, protocol=3).replace(*OLD_NUMPY)
 
 
@@ -87,7 +88,7 @@ def cifar_python(path, fashion, dataset='cifar10', train=100, test=30):
     if classes == 10:
         step = train // 5
         files = {
-            'data_batch_%d' % (i + 1): batch_pickle(
+            f'data_batch_{i + 1}': batch_pickle(
                 *(part[i * step : (i + 1) * step] for part in truth['train']), b'labels'
             )
             for i in range(5)
@@ -124,7 +125,7 @@ def svhn(folder, fashion, train=60, extra=40, test=30):
 
 def idx(path, array):
     """Write an idx file, compressed."""
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack('>%dI' % array.ndim, *array.shape)
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f'>{array.ndim}I', *array.shape)
     with gzip.open(path, 'wb') as file:
         file.write(header + array.astype('uint8').tobytes())
 
@@ -175,7 +176,7 @@ def imagenet(folder, train, val, devkit=True):
     """Write ImageNet's tars of {synset: [bytes]} and [(synset, bytes)], and the devkit or the list of labels."""
     inner = {
         synset + '.tar': plain_tar(
-            {'%s_%d.JPEG' % (synset, number): content for number, content in enumerate(contents)}
+            {f'{synset}_{number}.JPEG': content for number, content in enumerate(contents)}
         )
         for synset, contents in train.items()
     }
@@ -183,7 +184,7 @@ def imagenet(folder, train, val, devkit=True):
     (folder / 'ILSVRC2012_img_val.tar').write_bytes(
         plain_tar(
             {
-                'ILSVRC2012_val_%08d.JPEG' % (number + 1): content
+                f'ILSVRC2012_val_{number + 1:08}.JPEG': content
                 for number, (_, content) in enumerate(val)
             }
         )
@@ -199,7 +200,7 @@ def imagenet(folder, train, val, devkit=True):
     )
     meta = io.BytesIO()
     scipy.io.savemat(meta, {'synsets': table[:, None]})
-    truth = ''.join('%d\n' % (SYNSETS.index(synset) + 1) for synset, _ in val)
+    truth = ''.join(f'{int(SYNSETS.index(synset) + 1)}\n' for synset, _ in val)
     tar(
         str(folder / 'ILSVRC2012_devkit_t12.tar.gz'),
         'ILSVRC2012_devkit_t12/data',

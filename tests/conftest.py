@@ -26,13 +26,7 @@ def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):
     command = [sys.executable] + [str(argument) for argument in arguments]
     environment = dict(os.environ, PYTHONPATH=ROOT, **variables)
     done = subprocess.run(
-        command,
-        cwd=str(cwd),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=timeout,
+        command, cwd=str(cwd), env=environment, capture_output=True, text=True, timeout=timeout
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stderr if status else done.stdout

@@ -1,6 +1,7 @@
 """Train for an epoch with BatchNorm frozen, alone or as a worker: python frozen.py DATA OUT WORKERS PARTS.
 
-Alone, it takes the batches of all ``PARTS`` workers together: their mean gradient is that of the union.
+Alone, it takes the batches of all ``PARTS`` workers together: their mean gradient is that of the
+union.
 """
 
 import json
@@ -11,11 +12,11 @@ import numpy
 
 import symbols
 from common import checkpoint
+from common.trainer import Trainer
 from distributed import cluster
+from engine import mx
 from recordio import datasets
 from recordio.data import Batches
-from engine import mx
-from common.trainer import Trainer
 
 
 class Union:
@@ -64,7 +65,7 @@ def main():
     )
     result, _ = trainer.train(1, type('Never', (), {'check': lambda self: None})())
     numpy.savez(
-        '%s-%d' % (out, workers.rank),
+        f'{out}-{workers.rank}',
         loss=result.loss,
         error=result.error,
         **checkpoint.flat(trainer.state()),

@@ -6,7 +6,8 @@ from test_photographs import pixels, write
 
 from recordio import data, datasets, photographs
 
-# Krizhevsky et al. (2012) give the components by their principal axes; these are red's, green's and blue's shares.
+# Krizhevsky et al. (2012) give the components by their principal axes; these are red's, green's and
+# blue's shares.
 FIRST_COMPONENT, FIRST_DEVIATION = numpy.array([0.5675, 0.5808, 0.5836]), 0.1 * 55.46
 
 

@@ -22,7 +22,7 @@ SHORT = (
 
 
 def rates(said, task, side):
-    return float(re.search(r'^%s +%s +([\d.]+)' % (task, side), said, re.MULTILINE).group(1))
+    return float(re.search(rf'^{task} +{side} +([\d.]+)', said, re.MULTILINE).group(1))
 
 
 def test_alone_and_from_records(sample):

@@ -10,8 +10,8 @@ import numpy
 import pytest
 from conftest import run_script
 
-from recordio import data, datasets, images, records
 from engine import mx
+from recordio import data, datasets, images, records
 from system.errors import UserError
 
 
@@ -94,11 +94,11 @@ def test_passes_after_one_another_or_broken_off(cifar):
     batches = data.Batches(folder, plain, 16)
     whole = [collect(batches.train(epoch), 16) for epoch in (1, 2, 3)]
     again = data.Batches(folder, plain, 16)
-    for epoch, (images, labels, _) in zip((1, 2, 3), whole):
+    for epoch, (expected, _, _) in zip((1, 2, 3), whole):
         next(again.train(epoch))
         next(again.test())
         for _ in range(2):
-            numpy.testing.assert_array_equal(collect(again.train(epoch), 16)[0], images)
+            numpy.testing.assert_array_equal(collect(again.train(epoch), 16)[0], expected)
             numpy.testing.assert_array_equal(collect(again.test(), 16)[1], truth['test'][1])
 
 
@@ -119,17 +119,16 @@ def test_memory_stays_flat(cifar):
     """MXNet keeps megabytes of every record iterator that is made anew; one that is reset has no growth."""
     said = run_script(
         '-c',
-        """
+        f"""
 from common import data, datasets
 def resident():
     return int(next(line for line in open('/proc/self/status') if 'VmRSS' in line).split()[1])
-batches = data.Batches(%r, datasets.get('cifar10'), 25)
+batches = data.Batches({cifar[0]!r}, datasets.get('cifar10'), 25)
 for epoch in range(1, 101):
     for _ in batches.train(epoch): pass
     for _ in batches.test(): pass
     if epoch == 20: early = resident()
-print(resident() - early)"""
-        % cifar[0],
+print(resident() - early)""",
     )
     assert int(said) < 10000  # kilobytes; 80 new pairs of iterators would be over 100,000
 

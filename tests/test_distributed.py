@@ -16,12 +16,12 @@ import runs
 from conftest import ROOT, run_script, user_error
 
 import launch
-from distributed import cluster
-from recordio import data, datasets
-from system import errors
 from common import log
+from distributed import cluster
 from distributed.job import Job, Part
 from launch import free_ports
+from recordio import data, datasets
+from system import errors
 
 DATASET = datasets.get('cifar10')
 
@@ -41,8 +41,8 @@ def processes(text):
     for number in filter(str.isdigit, os.listdir('/proc')):
         try:
             with (
-                open('/proc/%s/environ' % number, 'rb') as environment,
-                open('/proc/%s/cmdline' % number, 'rb') as line,
+                open(f'/proc/{number}/environ', 'rb') as environment,
+                open(f'/proc/{number}/cmdline', 'rb') as line,
             ):
                 if text.encode() in environment.read() + line.read() and int(number) != os.getpid():
                     found.append(number)
@@ -150,10 +150,11 @@ def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, worke
     run_script(*job(workers, *arguments, tmp_path / 'many', 'dist_sync', workers))
     run_script(*arguments, tmp_path / 'one', 'device', workers)
     one = numpy.load(str(tmp_path / 'one-0.npz'))
-    # 230 images of 2 workers fill 5 batches of 23; of 4 the last is filled up, and which images are not counted differs.
+    # 230 images of 2 workers fill 5 batches of 23; of 4 the last is filled up, and which images are
+    # not counted differs.
     names = set(one) - ({'loss', 'error'} if workers == 4 else set())
     for rank in range(workers):
-        many = numpy.load(str(tmp_path / ('many-%d.npz' % rank)))
+        many = numpy.load(str(tmp_path / (f'many-{rank}.npz')))
         assert set(many) == set(one)
         for name in names:
             assert numpy.abs(many[name] - one[name]).max() < 1e-4, name
@@ -244,11 +245,8 @@ def run_in(folder, place, *more):
 def worker_number(folder, number):
     """Return the process of a worker of the job in ``folder``."""
     for found in processes(str(folder)):
-        with (
-            open('/proc/%s/environ' % found) as environment,
-            open('/proc/%s/cmdline' % found) as line,
-        ):
-            if 'DFN_WORKER=%d\0' % number in environment.read() and 'elsewhere' in line.read():
+        with open(f'/proc/{found}/environ') as environment, open(f'/proc/{found}/cmdline') as line:
+            if f'DFN_WORKER={number}\x00' in environment.read() and 'elsewhere' in line.read():
                 return int(found)
 
 
@@ -271,7 +269,7 @@ def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
     name = runs.name_of(tmp_path / 'checkpoints')
     last = said.strip().splitlines()[-1]
     assert (
-        last.startswith('launch.py: error: worker %d was killed by SIGKILL' % who)
+        last.startswith(f'launch.py: error: worker {who} was killed by SIGKILL')
         and '--resume ' + name in last
     )
     assert gone(str(tmp_path))
@@ -279,7 +277,7 @@ def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
     assert 2 <= done < 40
     if who:
         process = start_in(tmp_path, place, '--kv-store', 'dist_sync', '--resume', name)
-        wait_for(process, 'epoch %d/40' % (done + 1))
+        wait_for(process, f'epoch {done + 1}/40')
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
         assert (
@@ -311,8 +309,8 @@ def part_with(folder, variable):
     """Return the process of a part of the job in ``folder`` that has this variable in its environment, not the one that keeps it."""
     for number in processes(str(folder)):
         with (
-            open('/proc/%s/environ' % number) as environment,
-            open('/proc/%s/cmdline' % number) as line,
+            open(f'/proc/{number}/environ') as environment,
+            open(f'/proc/{number}/cmdline') as line,
         ):
             if variable in environment.read().split('\0') and 'part.py' not in line.read():
                 return int(number)
@@ -334,7 +332,7 @@ def scripted(folder, codes):
 
 
 KILLED = 'os.kill(os.getpid(), signal.SIGKILL)'
-MISSED = 'print("worker 1 has gone", file=sys.stderr); sys.exit(%d)' % errors.Lost.status
+MISSED = f'print("worker 1 has gone", file=sys.stderr); sys.exit({errors.Lost.status})'
 
 
 @pytest.mark.parametrize(
@@ -363,9 +361,10 @@ def started_job(folder, code):
     """Return the process of a job of one worker, which runs a piece of Python."""
     job = (
         'import os, sys; from system.errors import run; from distributed.job import Job, Part\n'
-        'part = Part("worker", 0, None, [sys.executable, "-u", "-c", %r], {"MARK": %r})\n'
-        'def main(): raise SystemExit(Job([part], %r, %r, sys.executable, []).run())\n'
-        'run(main)' % ('import signal, sys, time\n' + code, str(folder), str(folder), ROOT)
+        f'code, folder, root = {("import signal, sys, time" + chr(10) + code, str(folder), ROOT)!r}\n'
+        'part = Part("worker", 0, None, [sys.executable, "-u", "-c", code], {"MARK": folder})\n'
+        'def main(): raise SystemExit(Job([part], folder, root, sys.executable, []).run())\n'
+        'run(main)'
     )
     return subprocess.Popen(
         [sys.executable, '-c', job],
@@ -381,8 +380,7 @@ def test_signals_are_passed_on(tmp_path, number):
     """launch.py gives the first worker the signal that it gets, and ends with 128 + n."""
     process = started_job(
         tmp_path,
-        'signal.signal(%d, lambda *_: sys.exit("in order"))\nprint("ready"); time.sleep(60)'
-        % number,
+        f'signal.signal({number}, lambda *_: sys.exit("in order"))\nprint("ready"); time.sleep(60)',
     )
     assert process.stdout.readline() == 'ready\n'
     process.send_signal(number)
@@ -439,9 +437,7 @@ def test_a_job_says_where_its_parts_are(outside, tmp_path):
     )
     found = launch.parts(args)
     assert {part.environment['DMLC_PS_ROOT_URI'] for part in found} == {outside}
-    assert {part.environment['DFN_LINK'] for part in found} == {
-        '%s:%d' % (outside, launch.PORT + 1)
-    }
+    assert {part.environment['DFN_LINK'] for part in found} == {f'{outside}:{launch.PORT + 1}'}
     assert {part.environment['DMLC_NODE_HOST'] for part in found if part.host == '127.0.1.1'} == {
         outside
     }
@@ -503,8 +499,8 @@ def sshd(tmp_path):
     if os.getuid() == 0:
         os.makedirs('/run/sshd', exist_ok=True)
     (tmp_path / 'config').write_text(
-        'HostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPidFile none\nUsePAM no\n'
-        % (tmp_path / 'host', tmp_path / 'user.pub')
+        f'HostKey {tmp_path / "host"}\nAuthorizedKeysFile '
+        f'{tmp_path / "user.pub"}\nStrictModes no\nPidFile none\nUsePAM no\n'
     )
     process = subprocess.Popen(
         [
@@ -521,8 +517,8 @@ def sshd(tmp_path):
         stderr=subprocess.DEVNULL,
     )
     yield (
-        'ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i %s -p %d'
-        % (tmp_path / 'user', port)
+        'ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o '
+        f'UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i {tmp_path / "user"} -p {port}'
     )
     process.terminate()
     process.wait()

@@ -26,10 +26,10 @@ def test_threads():
             check=True,
             env=dict(without, **variables),
             stdout=subprocess.PIPE,
-            universal_newlines=True,
+            text=True,
         ).stdout
 
-    assert said(None) == '%d 3.0\n' % engine.cores()
+    assert said(None) == f'{int(engine.cores())} 3.0\n'
     assert said(None, OMP_NUM_THREADS='1') == '1 3.0\n'
     assert said(3, OMP_NUM_THREADS='1') == '3 3.0\n'
 
@@ -46,9 +46,9 @@ def test_help_does_not_wait_for_mxnet():
             '-X',
             'importtime',
             '-c',
-            'import sys, runpy; sys.argv = [%r, "--help"]\n'
-            'try: runpy.run_path(%r, run_name="__main__")\nfinally: print("mxnet" in sys.modules)'
-            % (script, os.path.join(ROOT, script)),
+            f'import sys, runpy; sys.argv = [{script!r}, "--help"]\ntry: '
+            f'runpy.run_path({os.path.join(ROOT, script)!r}, '
+            'run_name="__main__")\nfinally: print("mxnet" in sys.modules)',
         )
         assert said.splitlines()[-1] == 'False', script
 
@@ -70,11 +70,7 @@ def test_python_without_the_packages():
         'data/prepare.py sample',
     ):
         said = subprocess.run(
-            [sys.executable, '-S', *script.split()],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            universal_newlines=True,
+            [sys.executable, '-S', *script.split()], cwd=ROOT, capture_output=True, text=True
         )
         assert (
             said.returncode == 2
@@ -130,9 +126,9 @@ def stand_in(tmp_path_factory):
     metadata.mkdir()
     (metadata / 'METADATA').write_text('Metadata-Version: 2.1\nName: mxnet-cu112\nVersion: 1.9.1\n')
     for number, name in enumerate(engine.CUDA_LIBRARIES):
-        folder = site / 'nvidia' / ('package%d' % number) / 'lib'
+        folder = site / 'nvidia' / (f'package{number}') / 'lib'
         folder.mkdir(parents=True)
-        compile_library(LIBRARY, folder / name, '-DNAME="%s"' % name)
+        compile_library(LIBRARY, folder / name, f'-DNAME="{name}"')
     (site / 'driver').mkdir()
     compile_library(DRIVER, site / 'driver' / 'libcuda.so.1')
     return site
@@ -143,9 +139,9 @@ def with_gpu(site, code, check=run_script, driver=True, **variables):
     log = site / 'loaded'
     if log.exists():
         log.unlink()
-    code = 'import sys; sys.path.insert(0, %r); import engine; from system import errors\n%s' % (
-        str(site),
-        code,
+    code = (
+        f'import sys; sys.path.insert(0, {str(site)!r}); import engine; from system import '
+        f'errors\n{code}'
     )
     said = check(
         '-c',

@@ -10,11 +10,11 @@ from runs import arrays_of, name_of, records_of, small_cifar
 import symbols
 from common import evaluate, log
 from engine import mx
-from system.errors import UserError
-from report import diagrams
-from symbols import ensemble
 from graphs import fast, paths, summary
 from graphs.fold import fold
+from report import diagrams
+from symbols import ensemble
+from system.errors import UserError
 
 # Table 1: depth of the plain network, then those of LLL, RLL, LRL, LLR, RRL, RLR, LRR, RRR.
 TABLE1 = """14 5 8 8 8 11 11 11 14
@@ -46,7 +46,7 @@ def test_depths_and_parameters(depth):
     assert summary.parameters(ensemble.get_symbol(units, 10, sharing=False)) == sum(
         map(summary.parameters, components)
     )
-    assert whole.list_outputs() == ['softmax_%s_output' % name for name in ensemble.NAMES]
+    assert whole.list_outputs() == [f'softmax_{name}_output' for name in ensemble.NAMES]
 
 
 def test_what_is_shared():
@@ -131,7 +131,7 @@ def test_a_component_is_the_network_alone(rewrite):
     for name in ensemble.NAMES:
         own, grads, moved = passed(ensemble.component(name, 4, 10), values, training=True)
         (output,) = own.values()
-        numpy.testing.assert_allclose(outputs['softmax_%s_output' % name], output, atol=1e-5)
+        numpy.testing.assert_allclose(outputs[f'softmax_{name}_output'], output, atol=1e-5)
         for key, array in moved.items():
             numpy.testing.assert_allclose(statistics[key], array, rtol=1e-4, atol=1e-5, err_msg=key)
         for key, array in grads.items():
@@ -194,7 +194,10 @@ def test_errors_of_an_ensemble():
     for part in (slice(0, 20), slice(20, 50)):
         meter.add([mx.nd.array(output[part]) for output in outputs], mx.nd.array(labels[part]))
     result = meter.result()
-    wrong = lambda scores: 100 * (scores.argmax(axis=1) != labels).mean()
+
+    def wrong(scores):
+        return 100 * (scores.argmax(axis=1) != labels).mean()
+
     assert result.error == pytest.approx(wrong(outputs.mean(axis=0)))
     assert result.loss == pytest.approx(
         -numpy.log(outputs.mean(axis=0)[range(50), labels]).mean(), rel=1e-4
@@ -259,10 +262,10 @@ def test_train_score_and_resume(place, tmp_path):
     for component in ensemble.NAMES:
         (line,) = [line for line in said.splitlines() if line.startswith(component)]
         assert line.split()[1:3] == [
-            '%.2f' % records[-1]['test_' + kind][component] for kind in ('components', 'without')
+            f'{records[-1]["test_" + kind][component]:.2f}' for kind in ('components', 'without')
         ]
-    assert said.splitlines()[-1].split() == ['overall', '%.2f' % records[-1]['test_error']]
-    assert 'top-1 error %.2f%%' % records[-1]['test_error'] in run_script(
+    assert said.splitlines()[-1].split() == ['overall', f'{records[-1]["test_error"]:.2f}']
+    assert f'top-1 error {records[-1]["test_error"]:.2f}%' in run_script(
         'score.py', '--fast', '--run', tmp_path / 'checkpoints' / name, '--data-dir', place / 'data'
     )
     # Back to the first epoch and on again: the same run.

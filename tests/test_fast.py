@@ -9,8 +9,8 @@ import symbols
 from benchmarks import textbook
 from engine import mx
 from graphs import fast, paths, summary
-from symbols import layers
 from graphs.fold import fold
+from symbols import layers
 
 NETWORKS = [
     ('plain', 8),

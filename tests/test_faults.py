@@ -16,14 +16,15 @@ from runs import arguments, arrays_of, name_of, records_of, small_cifar, start
 
 import symbols
 from common import checkpoint, fit, log
-from recordio import data, datasets
 from engine import mx
-from system.errors import UserError
 from graphs.graph import with_bn_momentum
+from recordio import data, datasets
+from system.errors import UserError
 from train_cifar import parser
 
 EPOCHS = 4
-# Runs the script of its arguments and kills itself at the Nth of these calls: before it, or right behind it.
+# Runs the script of its arguments and kills itself at the Nth of these calls: before it, or right
+# behind it.
 SUICIDE = """
 import builtins, os, runpy, signal, sys
 where, count = sys.argv[1], int(sys.argv[2])
@@ -71,7 +72,8 @@ def same_as_undisturbed(place, folder, name, kept=(), lost=()):
         for where in (folder / 'checkpoints' / name, place / 'checkpoints' / undisturbed)
     )
     assert set(left) | set(lost) == {*expected, *kept, *lost}
-    # What was killed before its first checkpoint cannot be gone on with, and leaves a log without an epoch.
+    # What was killed before its first checkpoint cannot be gone on with, and leaves a log without
+    # an epoch.
     others = [log for log in os.listdir(str(folder / 'logs')) if log != name + '.jsonl']
     assert not any(records_of(folder / 'logs' / log) for log in others)
 
@@ -136,13 +138,7 @@ def test_killed_while_it_writes(place, tmp_path, where):
         command = [sys.executable, '-c', SUICIDE, where, str(number)] + [
             str(part) for part in command_for(place, tmp_path)
         ]
-        process = subprocess.run(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-        )
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert process.returncode in (0, -9), process.stderr
         assert 'damaged' not in process.stderr
         if process.returncode == 0:
@@ -155,13 +151,12 @@ def test_killed_while_it_writes(place, tmp_path, where):
 @pytest.mark.parametrize('number', ('SIGINT', 'SIGTERM'))
 def test_a_second_signal_ends_at_once(number):
     code = (
-        'import os, signal, time\nfrom system.signals import Stop\nwith Stop() as stop:\n    os.kill(os.getpid(), signal.%s)\n'
-        '    time.sleep(0.1)\n    print("noted", flush=True)\n    os.kill(os.getpid(), signal.%s)\n    time.sleep(9)\n    print("here")'
-        % (number, number)
+        'import os, signal, time\nfrom system.signals import Stop\nwith Stop() as stop:\n    '
+        f'os.kill(os.getpid(), signal.{number})\n    time.sleep(0.1)\n    print("noted", '
+        f'flush=True)\n    os.kill(os.getpid(), signal.{number})\n    time.sleep(9)\n    '
+        'print("here")'
     )
-    done = subprocess.run(
-        [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, universal_newlines=True
-    )
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert (done.returncode, done.stdout) == (-getattr(signal, number), 'noted\n')
 
 
@@ -263,7 +258,7 @@ def full_disk(folder, size):
     """Mount a small file system, or skip where that is not allowed."""
     folder.mkdir()
     if subprocess.run(
-        ['mount', '-t', 'tmpfs', '-o', 'size=%d' % size, 'tmpfs', str(folder)],
+        ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(folder)],
         stderr=subprocess.DEVNULL,
     ).returncode:
         pytest.skip('no file system of its own to be had here')
@@ -275,11 +270,11 @@ def test_disk_full(place, tmp_path):
     full_disk(disk, 3 << 20)
     try:
         said = user_error(*command_for(place, disk))
-        assert 'No space left' in said and '--resume %s' % name_of(disk / 'checkpoints') in said
+        assert 'No space left' in said and f'--resume {name_of(disk / "checkpoints")}' in said
         epoch = checkpoint.load_state(str(disk / 'checkpoints' / name_of(disk / 'checkpoints')))[
             'epoch'
         ]
-        assert 1 <= epoch < EPOCHS and 'from epoch %d' % (epoch + 1) in said
+        assert 1 <= epoch < EPOCHS and f'from epoch {epoch + 1}' in said
         subprocess.run(['mount', '-o', 'remount,size=64m', str(disk)], check=True)
         run_script(*command_for(place, disk))
         same_as_undisturbed(place, disk, name_of(disk / 'checkpoints'))
@@ -394,7 +389,7 @@ def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
     poison(monkeypatch, epoch, 1)
     run = fitted(place, tmp_path, '--on-nan', 'rollback')
     header, records = log.read(run.log)
-    assert 'back to epoch %d' % (epoch - 1) in capsys.readouterr().err
+    assert f'back to epoch {epoch - 1}' in capsys.readouterr().err
     factors = [0.1 if number >= epoch else 1 for number in range(1, 5)]
     assert [record['lr'] for record in records] == pytest.approx(
         [lr * factor for lr, factor in zip((0.1, 0.1, 0.01, 0.001), factors)]
@@ -438,11 +433,11 @@ def test_nan_again_and_again(place, tmp_path):
 
 def usage(process):
     """Return the resident memory (MB), open files and threads of a process."""
-    with open('/proc/%d/status' % process.pid) as file:
+    with open(f'/proc/{process.pid}/status') as file:
         status = dict(line.split(':', 1) for line in file)
     return (
         int(status['VmRSS'].split()[0]) / 1024,
-        len(os.listdir('/proc/%d/fd' % process.pid)),
+        len(os.listdir(f'/proc/{process.pid}/fd')),
         int(status['Threads']),
     )
 
@@ -461,7 +456,8 @@ def test_memory_stays_flat(place, tmp_path):
             done = max(0, sum(1 for _ in file) - 1)
         if done >= 20 * (len(table) + 1) and done < 200:
             table.append((done, *usage(process)))
-            print('epoch %d: %.1f MB, %d files, %d threads' % table[-1])
+            epoch, megabytes, files, threads = table[-1]
+            print(f'epoch {epoch}: {megabytes:.1f} MB, {files} files, {threads} threads')
     assert process.returncode == 0, process.communicate()[1]
     memory, files, threads = (list(column) for column in list(zip(*table))[1:])
     assert len(table) == 9 and max(memory[2:]) - memory[1] < 8

@@ -53,7 +53,8 @@ def test_lines_run_once_and_failures_are_listed(place, tmp_path):
     lines = (
         LINE + ' --epochs 1',
         'train_cifar.py --network plain --depth 5 --epochs 1 --batch-size 4000',
-        'study/train_ensemble.py --depth 5 --component LLL --batch-size 20 --epochs 1  # one of eight',
+        'study/train_ensemble.py --depth 5 --component LLL --batch-size 20 --epochs 1  # '
+        'one of eight',
     )
     said = run_script(*command(place, tmp_path, *lines), status=1)
     assert (

@@ -15,7 +15,7 @@ class Emulated(half.Rewriter):
         super().make_convolution(node)
         conv = self.new.pop()
         conv['inputs'] = [
-            self.cast(entry, 'float32', '%s_input%d' % (conv['name'], number))
+            self.cast(entry, 'float32', f'{conv["name"]}_input{number}')
             for number, entry in enumerate(conv['inputs'])
         ]
         self.new.append(conv)
@@ -46,7 +46,7 @@ def test_the_same_network_in_half_precision(network, depth):
     assert found.dtype == numpy.float32 and 1e-6 < abs(found - expected).max() < 0.02
     for name, array in exact.items():
         error = numpy.linalg.norm(rounded[name] - array) / numpy.linalg.norm(array)
-        assert error < 0.2, '%s differs by %.3f' % (name, error)
+        assert error < 0.2, f'{name} differs by {error:.3f}'
 
 
 def test_what_a_gpu_would_bind():
@@ -81,7 +81,7 @@ def test_the_scale_saves_gradients_that_half_precision_loses():
         assert float(unscaled) == half.LOSS_SCALE
         if scale == 1:
             bound = mx.sym.load_json(
-                bound.tojson().replace('"grad_scale": "%s"' % unscaled, '"grad_scale": "1"')
+                bound.tojson().replace(f'"grad_scale": "{unscaled}"', '"grad_scale": "1"')
             )
         found = gradients(bound, values, scale)[1]['stem_conv_weight']
         errors.append(numpy.linalg.norm(found - exact) / numpy.linalg.norm(exact))

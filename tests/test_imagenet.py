@@ -5,9 +5,9 @@ import pytest
 from numpy_networks import NumpyNetwork, set_values
 
 from engine import mx
-from system.errors import UserError
-from symbols import imagenet
 from graphs import paths, summary
+from symbols import imagenet
+from system.errors import UserError
 
 IMAGE = (3, 224, 224)
 
@@ -27,7 +27,7 @@ def test_sizes_and_depths(network, depth, parameters, printed):
     """44.5M and 43.3M are Table 6's; 25.6M and 60.2M are those of every published ResNet-50 and 152."""
     symbol = imagenet.get_symbol(network, depth)
     found = summary.parameters(symbol, IMAGE)
-    assert found == parameters and '%.1f' % (found / 10**6) == printed
+    assert found == parameters and f'{found / 10**6:.1f}' == printed
     assert paths.depth(symbol) == depth
     assert symbol.infer_shape(data=(2,) + IMAGE)[1] == [(2, 1000)]
 
@@ -46,8 +46,9 @@ def test_what_appendix_a1_says():
         paths.mean_and_deviation(resnet)[1] > paths.mean_and_deviation(dfn1)[1]
     )  # ResNet-50's are more diverse
     assert all(count <= resnet[depth] for depth, count in dfn2.items())
-    # The docstring gives these; DFN2's are more spread than ResNet-50's, against A.1's first observation.
-    assert ['%.2f' % paths.mean_and_deviation(counts)[1] for counts in (resnet, dfn1, dfn2)] == [
+    # The docstring gives these; DFN2's are more spread than ResNet-50's, against A.1's first
+    # observation.
+    assert [f'{paths.mean_and_deviation(counts)[1]:.2f}' for counts in (resnet, dfn1, dfn2)] == [
         '5.57',
         '4.00',
         '7.52',
@@ -56,7 +57,7 @@ def test_what_appendix_a1_says():
 
 def test_the_networks_of_dfn2_are_some_of_resnet_50s():
     """A path is the blocks that it goes through; by place in the group, those of DFN2 are paths of ResNet-50."""
-    everything = {blocks for blocks in _choices([1] * 16)}
+    everything = set(_choices([1] * 16))
     assert set(_choices([blocks for group in imagenet.PAIRS for blocks in group])) < everything
     assert [sum(group) for group in imagenet.PAIRS] == list(imagenet.RESNET[50])
 

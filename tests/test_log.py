@@ -2,10 +2,10 @@
 
 import json
 
+import log_files
 import pytest
 from conftest import user_error
 
-import log_files
 from common import log
 from system.errors import UserError
 

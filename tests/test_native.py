@@ -10,9 +10,8 @@ import numpy
 import pytest
 from conftest import ROOT, run_script
 
-from engine import native
 import engine
-from engine import mx
+from engine import mx, native
 
 TERMS = [
     'bn*1.0',
@@ -178,18 +177,16 @@ def terms_with_inputs(terms, shape):
     values, ours, total = {}, {}, 0
     for number, term in enumerate(terms.split(',')):
         kind, scale = term.split('*')
-        x = values['x%d' % number] = normal(*shape, seed=number) + number
-        ours['x%d' % number] = last(x)
-        data = mx.sym.Variable('x%d' % number, shape=shape)
+        x = values[f'x{number}'] = normal(*shape, seed=number) + number
+        ours[f'x{number}'] = last(x)
+        data = mx.sym.Variable(f'x{number}', shape=shape)
         if kind == 'bn':
-            names = [
-                'n%d_%s' % (number, part) for part in ('gamma', 'beta', 'moving_mean', 'moving_var')
-            ]
-            ours['m%d' % number] = numpy.stack([x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))])
+            names = [f'n{number}_{part}' for part in ('gamma', 'beta', 'moving_mean', 'moving_var')]
+            ours[f'm{number}'] = numpy.stack([x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))])
             for seed, name in enumerate(names):
                 ours[name] = values[name] = abs(normal(shape[1], seed=10 + seed)) + 0.5
             data = mx.sym.BatchNorm(
-                data, fix_gamma=False, eps=2e-5, momentum=0.9, name='n%d' % number
+                data, fix_gamma=False, eps=2e-5, momentum=0.9, name=f'n{number}'
             )
         total = data * float(scale) + total
     return mx.sym.relu(total), ours, values
@@ -218,7 +215,7 @@ def test_two_outputs_are_two_sums_of_the_shared_terms(shared):
     """They are what two operators of one output give, of which the gradients of the shared terms are added up."""
     shape, count = (6, 32, 5, 7), len(shared.split(','))
     everything = terms_with_inputs(shared.replace('routed', 'map') + ',bn*1.0,bn*3.0', shape)[1]
-    last_two = ('%d' % count, '%d' % (count + 1))
+    last_two = (f'{count}', f'{count + 1}')
     singles = []
     above = [last(normal(*shape, seed=7)), last(normal(*shape, seed=8))]
     for term, other, gradient in zip(('bn*1.0', 'bn*3.0'), last_two[::-1], above):
@@ -268,8 +265,8 @@ def test_folded_convolution(maps):
     )
     expected = 1.5 * conv.asnumpy()
     for number, factor in enumerate(filter(None, maps.split(','))):
-        inputs['map%d' % number] = normal(3, 8, 8, 32, seed=3 + number)
-        expected += float(factor) * first(inputs['map%d' % number])
+        inputs[f'map{number}'] = normal(3, 8, 8, 32, seed=3 + number)
+        expected += float(factor) * first(inputs[f'map{number}'])
     symbol = build(
         '_dfn_folded_convolution',
         inputs,
@@ -397,9 +394,8 @@ def test_without_a_compiler_mxnets_operators_do_the_work(environment, word):
         [sys.executable, '-c', OPERATORS],
         cwd=ROOT,
         env=dict(os.environ, **environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stdout) == (0, 'mxnet\n')
     lines = [line for line in done.stderr.splitlines() if 'compiling' not in line]

@@ -14,12 +14,12 @@ import PIL.Image
 import pytest
 from conftest import ROOT, run_script, user_error
 
-from recordio import data, datasets, photographs, records
 from common import log, scorer
-from engine import mx
-from recordio.images import cv2
 from data import pack_photographs, tree
 from data.split import Entry, Photographs
+from engine import mx
+from recordio import data, datasets, photographs, records
+from recordio.images import cv2
 
 SHORT = 64
 
@@ -172,7 +172,7 @@ def test_odd_images_are_converted_or_reported(tmp_path):
 def entries_of(tmp_path, count):
     paths = []
     for number, image in enumerate(archives.crops(count)):
-        paths.append(str(tmp_path / ('%03d.jpg' % number)))
+        paths.append(str(tmp_path / (f'{number:03}.jpg')))
         with open(paths[-1], 'wb') as file:
             file.write(archives.jpeg(image))
     return [
@@ -240,9 +240,7 @@ def test_a_killed_conversion_leaves_no_process_and_goes_on(tmp_path):
     deadline = time.time() + 10
     while (
         str(tmp_path)
-        in subprocess.run(
-            ['ps', 'axww', '-o', 'args'], stdout=subprocess.PIPE, universal_newlines=True
-        ).stdout
+        in subprocess.run(['ps', 'axww', '-o', 'args'], stdout=subprocess.PIPE, text=True).stdout
     ):
         assert time.time() < deadline, 'a process was left behind'
         time.sleep(0.1)
@@ -372,7 +370,7 @@ def test_of_a_huge_file_a_part_is_looked_at(tmp_path):
     with open(path, 'wb') as file, open(str(tmp_path / 'x.idx'), 'w') as index:
         for number in range(100):
             offsets.append(file.tell())
-            index.write('%d\t%d\n' % (number, file.tell()))
+            index.write(f'{number}\t{int(file.tell())}\n')
             records.write(file, number, 0, content)
     size = os.path.getsize(path)
     assert records.check(path, 1, None, most=size // 10) == 100
@@ -402,7 +400,7 @@ def write(folder, name, images, labels=None):
         open(str(folder / (name + '.idx')), 'w') as index,
     ):
         for number, image in enumerate(images):
-            index.write('%d\t%d\n' % (number, file.tell()))
+            index.write(f'{number}\t{int(file.tell())}\n')
             records.write(file, number, labels[number] if labels else 0, archives.jpeg(image, 100))
 
 
@@ -509,7 +507,7 @@ def small(tmp_path_factory):
         } == {'left': count, 'right': count}
         for name in ('left', 'right'):  # fewer, for speed
             for crop in range(12, count):
-                (place / 'tree' / split / name / ('%04d.jpg' % crop)).unlink()
+                (place / 'tree' / split / name / (f'{crop:04}.jpg')).unlink()
     run_script(*prepare(place / 'tree', place / 'data', '--name', 'small', dataset='folder'))
     return place
 
@@ -558,9 +556,9 @@ def test_train_score_and_resume(small):
     )
     said = run_script('score.py', '--run', name, *folders)
     assert (
-        'top-1 error %.2f%%, top-5 error %.2f%%, loss %.4f on the 24 images'
-        % (epochs[-1]['test_error'], epochs[-1]['test_top5'], epochs[-1]['test_loss'])
-        in said
+        f'top-1 error {epochs[-1]["test_error"]:.2f}%, top-5 error '
+        f'{epochs[-1]["test_top5"]:.2f}%, loss {epochs[-1]["test_loss"]:.4f} on the 24 '
+        'images' in said
     )
     assert 'cannot go on with' in user_error(
         'train_imagenet.py', '--resume', name, '--schedule', '6.5', *folders

@@ -5,13 +5,13 @@ import os
 import shutil
 import subprocess
 
+import log_files
 import numpy
 import pytest
 from conftest import ROOT, run_script, user_error
 
-import log_files
-from report import curves, figures
 from common import log
+from report import curves, figures
 
 
 def write(path, network, depth, epochs=6, shift=0.0, top5=False, **options):
@@ -133,8 +133,8 @@ def test_the_gap_of_section_6_5(tmp_path):
     logs = [photographs('resnet', 101, 60, 0), photographs('mr', 44, 60, 4.5)]
     said = run_script('plot_curves.py', *logs, '--figure', '8', '--out', tmp_path / 'x.png')
     assert (
-        'DFN-MR-44 on ImageNet: top-1 validation error 4.50 points lower than that of ResNet-101, mean of epochs 30 to 55'
-        in said
+        'DFN-MR-44 on ImageNet: top-1 validation error 4.50 points lower than that of '
+        'ResNet-101, mean of epochs 30 to 55' in said
     )
     found = drawn([logs[0], photographs('mr', 44, 40, -1)])
     assert [
@@ -251,7 +251,7 @@ def test_script(two_pairs, tmp_path, ending):
         assert b'<path' in content and b'<text' not in content  # needs no font where it is read
     if ending == 'pdf' and shutil.which('pdffonts'):
         fonts = subprocess.run(
-            ['pdffonts', str(out)], stdout=subprocess.PIPE, universal_newlines=True
+            ['pdffonts', str(out)], stdout=subprocess.PIPE, text=True
         ).stdout.splitlines()[2:]
         assert fonts and all('TrueType' in font and font.split()[-5] == 'yes' for font in fonts)
 
@@ -284,8 +284,8 @@ def test_figure_8_from_the_committed_runs(tmp_path):
         'plot_curves.py', *logs, '--figure', '8', '--top5', '--out', tmp_path / 'figure8.png'
     )
     assert (
-        'ResNet-101 on photographs (1 run, 12 epochs), DFN-MR-44 (ReLU) on photographs (1 run, 12 epochs)'
-        in said
+        'ResNet-101 on photographs (1 run, 12 epochs), DFN-MR-44 (ReLU) on photographs '
+        '(1 run, 12 epochs)' in said
     )
     (axis,) = figures.figure8(drawn(logs), top5=True).axes
     assert 'ResNet-101 validation (30.70, 4.20)' in legend(

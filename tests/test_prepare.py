@@ -19,9 +19,9 @@ import pytest
 import scipy.io
 from conftest import ROOT, run_script, user_error
 
-from recordio import datasets
-from engine import mx
 from data import archives, cifar, fashion_mnist, svhn
+from engine import mx
+from recordio import datasets
 
 HERE = 'data/prepare.py'
 
@@ -55,12 +55,12 @@ def nothing_written(out, dataset):
     'write,name', [(written.cifar_binary, 'binary'), (written.cifar_python, 'python')]
 )
 def test_cifar(tmp_path, fashion, dataset, write, name):
-    archive = tmp_path / ('%s-%s.tar.gz' % (dataset.replace('r1', 'r-1'), name))
+    archive = tmp_path / (f'{dataset.replace("r1", "r-1")}-{name}.tar.gz')
     train = 200 if dataset == 'cifar100' else 100
     truth = write(str(archive), fashion, dataset, train=train)
     said = run_script(HERE, dataset, '--source', archive, '--out', tmp_path, '--no-checksum')
     assert_converted(tmp_path / dataset, truth)
-    assert '%d images; of each class: 0:%d 1:' % (train, train / cifar.CLASSES[dataset]) in said
+    assert f'{train} images; of each class: 0:{int(train / cifar.CLASSES[dataset])} 1:' in said
 
 
 def test_cifar_from_its_folder_and_unpacked(tmp_path, fashion):
@@ -106,7 +106,7 @@ def test_svhn_split(tmp_path, fashion, monkeypatch):
         )
 
     assert keyed([splits['train'], splits['val']]) == keyed(
-        [(l, i) for i, l in (truth['train'], truth['extra'])]
+        [(label, image) for image, label in (truth['train'], truth['extra'])]
     )
     again = svhn.splits(source, held_out={'train': 2, 'extra': 1})
     numpy.testing.assert_array_equal(again[1].labels, splits['val'][0])
@@ -230,7 +230,7 @@ def test_user_can_pack_a_folder_by_hand(tmp_path, sample):
         (tmp_path / 'images' / label).mkdir(parents=True)
         for number in range(3):
             cv2.imwrite(
-                str(tmp_path / 'images' / label / ('%d.png' % number)),
+                str(tmp_path / 'images' / label / (f'{number}.png')),
                 numpy.full((32, 32, 3), 40 * number, 'uint8'),
             )
     prefix = tmp_path / 'train'
@@ -263,8 +263,8 @@ def test_interrupted_run_leaves_no_half_file(tmp_path, moment):
 
 
 def test_second_run_at_the_same_time_is_refused(tmp_path):
-    from system.errors import UserError
     from data import target
+    from system.errors import UserError
 
     with target.workplace(str(tmp_path / 'sample')):
         with pytest.raises(UserError, match='another run'):
@@ -307,7 +307,7 @@ def test_damaged_archives(tmp_path, fashion, dataset, source, damage):
         written.svhn(tmp_path, fashion)
         path, argument = tmp_path / source, tmp_path
     else:
-        path = argument = tmp_path / ('%s-%s.tar.gz' % (dataset, source))
+        path = argument = tmp_path / (f'{dataset}-{source}.tar.gz')
         (written.cifar_binary if source == 'binary' else written.cifar_python)(
             str(path), fashion, dataset
         )
@@ -324,7 +324,7 @@ def test_damaged_archives(tmp_path, fashion, dataset, source, damage):
 
 def test_cifar_files_of_the_wrong_length_or_label(tmp_path, fashion):
     truth = written.cifar_binary(str(tmp_path / 'good.tar.gz'), fashion)
-    names = ['data_batch_%d.bin' % i for i in range(1, 6)] + ['test_batch.bin']
+    names = [f'data_batch_{i}.bin' for i in range(1, 6)] + ['test_batch.bin']
     short = written.tar(
         str(tmp_path / 'binary.tar.gz'),
         'cifar-10-batches-bin',
@@ -350,7 +350,7 @@ def test_cifar_files_of_the_wrong_length_or_label(tmp_path, fashion):
     'name', ('../data_batch_1.bin', '/tmp/data_batch_1.bin', 'a/../../data_batch_1.bin')
 )
 def test_names_that_lead_out_of_the_archive(tmp_path, name):
-    names = ['data_batch_%d.bin' % i for i in range(2, 6)] + ['test_batch.bin', name]
+    names = [f'data_batch_{i}.bin' for i in range(2, 6)] + ['test_batch.bin', name]
     path = written.tar(str(tmp_path / 'binary.tar.gz'), '', {name: bytes(3073) for name in names})
     refused(tmp_path, 'cifar10', path, 'leads out', '--no-checksum')
 
@@ -383,11 +383,11 @@ def test_pickles_that_ask_for_more_are_not_obeyed(tmp_path, monkeypatch):
         'not a batch ': b'\x80\x02garbage',
     }
     for word, content in pickles.items():
-        names = ['data_batch_%d' % i for i in range(1, 6)] + ['test_batch']
+        names = [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']
         path = written.tar(
             str(tmp_path / 'cifar-10-python.tar.gz'),
             'cifar-10-batches-py',
-            {name: content for name in names},
+            dict.fromkeys(names, content),
         )
         refused(tmp_path, 'cifar10', path, word.strip(), '--no-checksum')
         assert not target.exists()
@@ -476,7 +476,7 @@ def server(tmp_path):
     )
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield folder, 'http://127.0.0.1:%d/' % running.server_port
+        yield folder, f'http://127.0.0.1:{running.server_port}/'
         running.shutdown()
 
 

@@ -14,8 +14,8 @@ import pytest
 import runs
 from conftest import ROOT, run_script, user_error
 
-from system import errors, progress
 from common import log, options
+from system import errors, progress
 
 ASCII = {'PYTHONIOENCODING': 'ascii'}
 C_LOCALE = {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
@@ -49,7 +49,10 @@ def short(place, tmp_path, *more):
 
 # ---- threads ----
 
-THREADS = 'import engine; from system import errors; errors.run(lambda: engine.set_threads(%s)); print(engine.mx and engine.threads())'
+THREADS = (
+    'import engine; from system import errors; errors.run(lambda: engine.set_threads(%s)); '
+    'print(engine.mx and engine.threads())'
+)
 
 
 def test_threads_that_openmp_takes_and_mxnet_does_not():
@@ -69,15 +72,11 @@ def test_launch_looks_at_the_number_of_threads_before_it_starts_a_worker():
 
 def test_more_threads_than_cores_are_warned_of_once():
     done = subprocess.run(
-        [sys.executable, '-c', THREADS % 50],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding='utf-8',
+        [sys.executable, '-c', THREADS % 50], cwd=ROOT, capture_output=True, encoding='utf-8'
     )
     assert (
         done.stdout == '50\n'
-        and done.stderr.count('50 threads share %d cores' % len(os.sched_getaffinity(0))) == 1
+        and done.stderr.count(f'50 threads share {len(os.sched_getaffinity(0))} cores') == 1
     )
 
 
@@ -241,13 +240,13 @@ def test_names_that_are_not_utf8(tmp_path):
             [sys.executable.encode(), b'train_cifar.py', b'--data-dir', b'M\xfcller'],
             cwd=ROOT,
             env=dict(os.environ, **variables),
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            capture_output=True,
         )
         assert process.returncode == 2
         assert (
             process.stderr
-            == b"train_cifar.py: error: the argument 'M\\xfcller' is not UTF-8: rename the file or folder\n"
+            == b"train_cifar.py: error: the argument 'M\\xfcller' is not UTF-8: rename the "
+            b'file or folder\n'
         )
 
 
@@ -266,8 +265,8 @@ def test_signals_of_terminals_and_batch_systems_stop_a_run(place, tmp_path, numb
     name = runs.name_of(tmp_path / 'checkpoints')
     assert process.returncode == 128 + number
     assert (
-        'stopped by %s after epoch' % number.name in said
-        and '--resume %s' % name in said
+        f'stopped by {number.name} after epoch' in said
+        and f'--resume {name}' in said
         and 'Traceback' not in said
     )
 
@@ -288,7 +287,7 @@ def test_every_signal_is_a_wish_to_stop(number):
     process = started(['-c', STOP])
     assert process.stdout.readline() == 'ready\n'
     process.send_signal(number)
-    assert 'Stopped: %s' % number.name in process.communicate(timeout=30)[1]
+    assert f'Stopped: {number.name}' in process.communicate(timeout=30)[1]
 
 
 def test_nohup():
@@ -311,7 +310,8 @@ def test_signals_end_other_scripts_in_one_line(tmp_path, number):
     code = (
         'import time, sys; from system.errors import run\n'
         'def main():\n'
-        '    try:\n        print("ready", flush=True)\n        time.sleep(60)\n    finally:\n        print("tidy")\n'
+        '    try:\n        print("ready", flush=True)\n        time.sleep(60)\n    '
+        'finally:\n        print("tidy")\n'
         'run(main)'
     )
     process = started(['-c', code])
@@ -319,7 +319,7 @@ def test_signals_end_other_scripts_in_one_line(tmp_path, number):
     process.send_signal(number)
     out, said = process.communicate(timeout=30)
     assert (process.returncode, out) == (128 + number, 'tidy\n')
-    assert said == ('interrupted\n' if number == signal.SIGINT else 'stopped by %s\n' % number.name)
+    assert said == ('interrupted\n' if number == signal.SIGINT else f'stopped by {number.name}\n')
 
 
 def test_children_of_a_script_end_by_signals(tmp_path):
@@ -404,7 +404,7 @@ def test_the_depth_of_each_network_for_imagenet():
 def test_operators_are_compiled_for_training_only(tmp_path):
     """Looking at networks and converting data call no compiler."""
     compiler = tmp_path / 'compiler'
-    compiler.write_text('#!/bin/sh\ntouch "%s"\nexit 1\n' % (tmp_path / 'called'))
+    compiler.write_text(f'#!/bin/sh\ntouch "{tmp_path / "called"}"\nexit 1\n')
     compiler.chmod(0o755)
     run_script('-m', 'symbols', '--depth', '8', CXX=str(compiler))
     run_script(
@@ -447,13 +447,15 @@ def test_openmp_does_not_wait_in_a_loop_beside_the_operators():
             1,
             64,
             '6.2',
-            'over 64 images on 1 device; the paper trains on 2 devices, over 32 images on each, which makes them noisier there',
+            'over 64 images on 1 device; the paper trains on 2 devices, over 32 images '
+            'on each, which makes them noisier there',
         ),
         (
             4,
             16,
             '6.2',
-            'over 16 images on each of 4 devices; the paper trains on 2 devices, over 32 images on each, which makes them less noisy',
+            'over 16 images on each of 4 devices; the paper trains on 2 devices, over 32 '
+            'images on each, which makes them less noisy',
         ),
         (
             1,
@@ -506,7 +508,7 @@ def test_the_time_that_is_left(monkeypatch, capsys):
     pace = progress.Pace(3)
     for epoch, tested in ((1, 25), (2, 25)):
         pace.begin(epoch)
-        with progress.Progress('epoch %d' % epoch, 200, pace) as shown:
+        with progress.Progress(f'epoch {epoch}', 200, pace) as shown:
             for _ in range(4):
                 now[0] += 25
                 shown.add(50, 1.5)
@@ -585,12 +587,12 @@ def test_ctrl_c_ends_a_benchmark_in_one_line():
 
 def lives(number):
     try:
-        with open('/proc/%d/stat' % number) as file:
+        with open(f'/proc/{number}/stat') as file:
             return file.read().rpartition(')')[2].split()[0] != 'Z'
     except OSError:
         return False
 
 
 def workers_of(parent):
-    with open('/proc/%d/task/%d/children' % (parent, parent)) as file:
+    with open(f'/proc/{parent}/task/{parent}/children') as file:
         return list(map(int, file.read().split()))

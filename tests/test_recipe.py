@@ -5,8 +5,8 @@ import math
 import numpy
 import pytest
 
-import symbols
 import engine
+import symbols
 from common import recipe
 from engine import mx
 
@@ -26,7 +26,8 @@ def test_initial_weights():
     for name, array in arguments.items():
         values = array.asnumpy()
         if name.endswith('conv_weight'):
-            # He et al. 2015: normal with variance 2 / fan-in, fan-in = input channels x kernel area.
+            # He et al. 2015: normal with variance 2 / fan-in, fan-in = input channels x kernel
+            # area.
             spreads.append(values.ravel() / math.sqrt(2 / values[0].size))
         elif name.endswith('gamma'):
             assert (values == 1).all()
@@ -76,7 +77,7 @@ class NumpyNesterov:
 
     def __init__(self, weights, momentum=0.9, decay=1e-4):
         self.weights = {name: value.astype('float64') for name, value in weights.items()}
-        self.velocity = {name: 0 for name in weights}
+        self.velocity = dict.fromkeys(weights, 0)
         self.momentum, self.decay = momentum, decay
 
     def update(self, gradients, lr, batch):

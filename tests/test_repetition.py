@@ -4,16 +4,16 @@ import glob
 import os
 
 import archives
+import log_files
 import numpy
 import pytest
 from conftest import ROOT, run_script, user_error
 from runs import small_cifar
 
-import log_files
 import train_cifar
+from recordio.images import cv2
 from report import curves, repetition, tables
 from system.errors import UserError
-from recordio.images import cv2
 
 
 @pytest.fixture(scope='module')
@@ -93,8 +93,8 @@ def cells(number, *logs, stand_in=None):
 
 def test_table_4_from_train_cifar(real, tmp_path):
     assert cells(4, real) == {}
-    error = '%.2f' % curves.group([real])[0][0].curves['test_error'][0][-1]
-    shown = '%s' % ('fail' if float(error) > 50 else error)
+    error = f'{curves.group([real])[0][0].curves["test_error"][0][-1]:.2f}'
+    shown = f'{"fail" if float(error) > 50 else error}'
     assert cells(4, official(real, tmp_path / 'a.jsonl')) == {('26/14', 'CIFAR-10 DFN-MR'): shown}
     assert cells(4, real, stand_in='cifar10') == {('26/14', 'CIFAR-10 DFN-MR'): shown}
     assert 'cifar10-mr-14-' in real
@@ -268,7 +268,8 @@ def test_equal_seeds_count_once(real, tmp_path):
     groups, notes = tables.finished(logs)
     assert [run.path for run in groups[0].runs] == [logs[0], logs[2]]
     assert notes == [
-        f'{path} has the setting and the seed of {logs[0]} and is not counted again: repeat a run with another --seed'
+        f'{path} has the setting and the seed of {logs[0]} and is not counted again: '
+        'repeat a run with another --seed'
         for path in (logs[1], logs[3])
     ]
     (setting,), said = curves.group(logs)
@@ -360,5 +361,5 @@ def test_mean_and_range_of_five_seeds(tmp_path):
         [6.3, 6.0, 6.9]
     )
     assert cells(4, *logs) == {
-        ('26/14', 'CIFAR-10 DFN-MR'): '6.30 ± %.2f' % numpy.std([6.0, 6.1, 6.2, 6.3, 6.9], ddof=1)
+        ('26/14', 'CIFAR-10 DFN-MR'): f'6.30 ± {numpy.std([6.0, 6.1, 6.2, 6.3, 6.9], ddof=1):.2f}'
     }

@@ -16,15 +16,14 @@ from conftest import ROOT, run_script, user_error
 from runs import arguments, name_of, records_of, small_cifar
 from test_faults import fitted, poison
 
-from engine import native
 from common import checkpoint, fit, log
-from report import curves, figures
-from recordio import datasets
-from system import files
-from engine import mx
-from system.errors import UserError
 from common.recipe import cifar_decay
 from common.run import Run
+from engine import mx, native
+from recordio import datasets
+from report import curves, figures
+from system import files
+from system.errors import UserError
 from train_cifar import parser
 
 EPOCHS = 2
@@ -484,7 +483,7 @@ def rewritten(path, change):
     text = change(state)
     text = text if isinstance(text, str) else json.dumps(text)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    path.write_text('{"sha256": "%s", "state": %s}\n' % (digest, text))
+    path.write_text(f'{{"sha256": "{digest}", "state": {text}}}\n')
 
 
 def with_field(*keys, value):
@@ -713,8 +712,8 @@ def compiler(tmp_path, monkeypatch):
         pytest.skip('there is no compiler')
     script = tmp_path / 'compiler'
     script.write_text(
-        '#!/bin/sh\necho once >> %s\nwhile [ "$1" != -o ]; do shift; done\ncp %s "$2"\n'
-        % (tmp_path / 'calls', built)
+        f'#!/bin/sh\necho once >> {tmp_path / "calls"}\nwhile [ "$1" != -o ]; do shift; '
+        f'done\ncp {built} "$2"\n'
     )
     script.chmod(0o755)
     monkeypatch.setenv('CXX', str(script))

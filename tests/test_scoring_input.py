@@ -1,7 +1,7 @@
 """What the scoring scripts are given: images, symbols and data sets of any kind.
 
-Each test has real files. Where a script is not run as a user runs it, its own functions are called in
-this process, which saves MXNet's import.
+Each test has real files. Where a script is not run as a user runs it, its own functions are called
+in this process, which saves MXNet's import.
 """
 
 import io
@@ -24,12 +24,11 @@ from PIL import Image
 import score
 import symbols
 from common import checkpoint, classes, scorer
-from recordio import datasets, images
 from engine import mx
-from system.errors import UserError
-from recordio.images import cv2
 from graphs import check
+from recordio import datasets, images
 from symbols import ensemble, imagenet
+from system.errors import UserError
 
 CIFAR = datasets.get('cifar10')
 RECORD = {
@@ -438,8 +437,7 @@ def test_umlauts_where_the_terminal_has_none(runs, sample, tmp_path, photo, loca
         done = subprocess.run(
             [sys.executable, 'score.py', *map(str, words + more)],
             cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=dict(os.environ, PYTHONPATH=ROOT, **locale),
         )
         assert done.returncode == 0 and not done.stderr, done.stderr
@@ -473,7 +471,10 @@ def test_attributes_out_of_reason(node, attribute, values):
     for value in values:
         with pytest.raises(ValueError, match=f'has {attribute}'):
             check.load(
-                changed(symbol, lambda nodes: nodes[node]['attrs'].update({attribute: value}))
+                changed(
+                    symbol,
+                    lambda nodes, value=value: nodes[node]['attrs'].update({attribute: value}),
+                )
             )
 
 

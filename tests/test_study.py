@@ -5,20 +5,18 @@ import os
 import re
 import shutil
 
+import log_files
 import numpy
 import pytest
-from matplotlib.container import BarContainer
 from conftest import run_script, user_error
+from matplotlib.container import BarContainer
 
-import log_files
-from study import make_tables
-from study import plot_study
 import symbols
-from report import figures, study, table_formats, tables
-from system.errors import UserError
-from report import diagrams, draw
-from symbols import ensemble
 from graphs import paths, summary
+from report import diagrams, draw, figures, study, table_formats, tables
+from study import make_tables, plot_study
+from symbols import ensemble
+from system.errors import UserError
 
 SHAPES = {
     1: (10, 12),
@@ -139,7 +137,7 @@ def test_what_is_printed_beside_the_numbers():
             better = own == 'fail' or numbers([both]) < numbers([own])
             assert both[-1] == '↑↓'[not better] or (without[0], name) == ('38', 'RLR')
     for row in tables.paper(3)[1]:
-        assert [text for text in row if '**' in text] == ['**%.2f**' % max(numbers(row[1:-1]))]
+        assert [text for text in row if '**' in text] == [f'**{max(numbers(row[1:-1])):.2f}**']
     for row in tables.paper(4)[1]:
         for columns in (row[2:6], row[6:9], row[9:]):
             (marked,) = [text for text in columns if '**' in text]
@@ -215,9 +213,9 @@ def test_cells_from_logs(tmp_path):
         (2, '26', 'with', 'Overall'): '7.00',
         (3, '26', '26', 'Overall'): '7.00',
     }
-    expected.update({(2, '26', 'with', name): '%.2f' % error for name, error in parts(8.0).items()})
+    expected.update({(2, '26', 'with', name): f'{error:.2f}' for name, error in parts(8.0).items()})
     expected.update(
-        {(3, '26', '26', 'W/O ' + name): '%.2f' % error for name, error in parts(7.5).items()}
+        {(3, '26', '26', 'W/O ' + name): f'{error:.2f}' for name, error in parts(7.5).items()}
     )
     assert filled(groups) == expected
     four = table_formats.markdown(tables.build(4, groups))
@@ -259,7 +257,8 @@ def test_captions_say_what_is_not_the_papers(tmp_path):
         [write(tmp_path, 'mr', 14, 6.0, lr=0.05), write(tmp_path, 'mr', 14, 2.0, dataset='svhn')]
     )
     assert tables.caption(tables.build(4, groups)).endswith(
-        'Ours after 1 epoch on CIFAR-10 (the paper: 400) and 1 epoch on SVHN (the paper: 40), in brackets the number of runs. '
+        'Ours after 1 epoch on CIFAR-10 (the paper: 400) and 1 epoch on SVHN (the paper: '
+        '40), in brackets the number of runs. '
         'Not as in the paper: the learning rate 0.05 instead of 0.1.'
     )
     records = [log_files.record(6.0)] * 400
@@ -468,7 +467,8 @@ def test_depths_of_components():
         found = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axis.patches}
         for own, count in counts.items():
             assert found[own] == pytest.approx(100 * count / sum(counts.values()), abs=1e-3)
-        assert '%.2f ± %.2f' % paths.mean_and_deviation(counts) in axis.get_title()
+        mean, deviation = paths.mean_and_deviation(counts)
+        assert f'{mean:.2f} ± {deviation:.2f}' in axis.get_title()
 
 
 def test_mean_and_deviation_of_astronomical_ensembles():
@@ -530,7 +530,7 @@ def test_the_study_in_small(tmp_path):
             '--stand-in',
             'sample',
             '--out',
-            tmp_path / ('%d.pdf' % number),
+            tmp_path / (f'{number}.pdf'),
         )
 
 

@@ -9,8 +9,8 @@ from numpy_networks import NumpyNetwork, set_values
 
 import symbols
 from engine import mx
-from system.errors import UserError
 from graphs import paths, summary
+from system.errors import UserError
 
 # Table 4: the column Params., in millions, by d1.
 TABLE4 = {26: 0.4, 38: 0.6, 50: 0.8, 62: 1.0, 74: 1.2, 98: 1.5, 110: 1.7, 194: 3.1}
@@ -24,9 +24,9 @@ def own_depth(network, d1):
 def by_hand(network, d1, w=1, classes=10):
     """Count parameters from the shapes that section 6.2 gives, without building a network.
 
-    A 3x3 layer from a to b channels has 9ab weights and 2b of BatchNorm. Per group a ResNet or a DFN
-    has (d1 - 2) / 3 such layers; those that take the narrower input are one in ResNet and plain, and
-    one in each of the two branches in IL and MR.
+    A 3x3 layer from a to b channels has 9ab weights and 2b of BatchNorm. Per group a ResNet or a
+    DFN has (d1 - 2) / 3 such layers; those that take the narrower input are one in ResNet and
+    plain, and one in each of the two branches in IL and MR.
     """
     layers, entries = (d1 - 2) // 3, 2 if network in ('il', 'mr') else 1
     projections = {'plain': 0, 'resnet': 1, 'il': 1, 'mr': 2}[network]
@@ -213,11 +213,12 @@ def test_the_printed_summary(tmp_path):
 
 def test_drawing(tmp_path):
     from shutil import which
+
     from report import draw
 
     drawing = draw.graph(symbols.get_symbol('mr', 8)).source
-    # C, three units of four layers, FC; the projections are arrows; each unit merges and has a sum in each state, the
-    # head adds the states.
+    # C, three units of four layers, FC; the projections are arrows; each unit merges and has a sum
+    # in each state, the head adds the states.
     assert drawing.count('conv, ') == 13 and drawing.count('invtrapezium') == 4
     assert (
         drawing.count('dashed') == 4

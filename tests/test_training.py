@@ -15,13 +15,13 @@ import pytest
 from conftest import ROOT, run_script, user_error
 from runs import arguments, records_of, small_cifar
 
+import engine
 import symbols
 from common import checkpoint, evaluate, fit, log, recipe
-from recordio import data, datasets
-import engine
-from engine import mx
-from system.errors import UserError
 from common.trainer import Trainer
+from engine import mx
+from recordio import data, datasets
+from system.errors import UserError
 
 
 @pytest.fixture(scope='module')
@@ -163,7 +163,8 @@ def test_log_of_a_run(finished):
         assert option in header['options']
     assert set(header['versions']) >= {'python', 'mxnet', 'numpy'}
     assert [record['epoch'] for record in records] == [1, 2, 3, 4]
-    # 4 epochs of 10 updates: the rate drops after 20, 30 and 35 updates; the log has each epoch's first.
+    # 4 epochs of 10 updates: the rate drops after 20, 30 and 35 updates; the log has each epoch's
+    # first.
     assert [record['lr'] for record in records] == pytest.approx([0.1, 0.1, 0.01, 0.001])
     for record in records:
         assert (
@@ -183,7 +184,7 @@ def test_checkpoints_of_a_run(finished):
     assert (state['epoch'], state['best'], state['header']['options']['seed']) == (4, best, 1)
     kept = sorted({2, 3, 4, best})  # the steps of the schedule, the last, the best
     assert state['kept'] == kept and sorted(p.name for p in run.glob('*.params')) == [
-        'model-%04d.params' % e for e in kept
+        f'model-{e:04}.params' for e in kept
     ]
     # MXNet reads it by itself, and there is nothing to unpickle.
     symbol, arg, aux = mx.model.load_checkpoint(str(run / 'model'), 4)
@@ -247,7 +248,7 @@ def test_interrupted_and_resumed_run_is_the_same_run(finished, tmp_path, number,
     (stopped,) = glob.glob(str(tmp_path / 'logs' / '*.jsonl'))
     stopped_name = os.path.splitext(os.path.basename(stopped))[0]
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
-    assert number == signal.SIGKILL or '--resume %s --data-dir' % stopped_name in said
+    assert number == signal.SIGKILL or f'--resume {stopped_name} --data-dir' in said
     assert 1 <= checkpoint.load_state(str(tmp_path / 'checkpoints' / stopped_name))['epoch'] < 4
     run_script('train_cifar.py', '--resume', stopped_name, '--data-dir', place / 'data', *files)
     assert records_of(stopped) == records_of(path)
@@ -399,7 +400,7 @@ def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
     try:
         ours, theirs = pty.openpty()
     except OSError as error:
-        pytest.skip('no terminal to be had: %s' % error)
+        pytest.skip(f'no terminal to be had: {error}')
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, universal_newlines=True
     )
@@ -414,9 +415,7 @@ def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
     assert b'epoch 1:' in shown and b'/300' in shown and b'loss ' in shown
     assert (
         '/300' not in run_script(*command[1:])
-        and not subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ).stderr
+        and not subprocess.run(command, cwd=ROOT, capture_output=True).stderr
     )
 
 
@@ -485,7 +484,7 @@ def test_score_repeats_the_log(finished):
     for which, epoch in (('last', 4), ('2', 2)):
         said = run_script('score.py', '--run', name, '--checkpoint', which, *files)
         assert (
-            'epoch %d: top-1 error %.2f%%' % (epoch, records[epoch - 1]['test_error']) in said
+            f'epoch {epoch}: top-1 error {records[epoch - 1]["test_error"]:.2f}%' in said
             and '64 images' in said
         )
     folder = place / 'checkpoints' / name
@@ -502,7 +501,7 @@ def test_score_repeats_the_log(finished):
         '--batch-size',
         '7',
     )
-    assert 'top-1 error %.2f%%' % records[3]['test_error'] in said
+    assert f'top-1 error {records[3]["test_error"]:.2f}%' in said
 
 
 def test_fast_scores_are_the_same_scores(finished):
@@ -530,7 +529,7 @@ def test_fast_scores_are_the_same_scores(finished):
     rough = run_script(*command, '--fast', 'int8')
     assert (
         abs(float(rough.split('error ')[1].split('%')[0]) - error) < 5
-        and 'loss %.4f' % loss not in rough
+        and f'loss {loss:.4f}' not in rough
     )
     assert 'train.rec' in user_error(
         'score.py',

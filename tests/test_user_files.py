@@ -16,9 +16,9 @@ import numpy
 import pytest
 from conftest import ROOT, run_script, user_error
 
+from data import cifar, fashion_mnist, imagenet, prepare, source, target
 from recordio import datasets, manifest
 from system.errors import UserError, printable
-from data import cifar, fashion_mnist, imagenet, prepare, source, target
 
 HERE, ARCHIVE = 'data/prepare.py', 'cifar-10-binary.tar.gz'
 
@@ -149,7 +149,7 @@ def official_tars(place, devkit=True):
     contents = [archives.jpeg(image) for image in archives.crops(1)] * 3
     return archives.imagenet(
         place,
-        {synset: contents[:1] for synset in archives.SYNSETS},
+        dict.fromkeys(archives.SYNSETS, contents[:1]),
         list(zip(archives.SYNSETS, contents)),
         devkit,
     )
@@ -507,7 +507,8 @@ def link(data, name):
 
 def test_an_interrupted_conversion_of_other_photographs_is_not_gone_on_with(tree, tmp_path):
     """Equal names and sizes, other times: what was packed of the first tree is dropped."""
-    from data import pack_photographs, tree as trees
+    from data import pack_photographs
+    from data import tree as trees
 
     classes, splits = trees.splits(trees.find(str(tree)))
     for known, expected in (('a', 0), ('a', 4), ('b', 0)):
@@ -800,8 +801,8 @@ def test_identity(converted, subset, tmp_path):
 
 def test_identity_of_a_large_file_reads_a_part(tmp_path, subset, monkeypatch):
     """Of a .rec file of more than 2 GB; here of more than 2 KB."""
-    from system import files
     from recordio import records
+    from system import files
 
     for ending in ('rec', 'idx'):
         shutil.copy(subset / 'cifar10' / f'train.{ending}', tmp_path)

@@ -1,11 +1,12 @@
 """MXNet operators for the CPU, written for these networks: compiled once, on the machine that runs them.
 
-``prepare()`` compiles, ``load()`` makes the operators known to MXNet. The sources: ``winograd.h`` and
-``direct.h`` convolve, ``combine.h`` is what stands between convolutions (BatchNorm, ReLU, sums), ``pool.h`` the
-global average, ``update.h`` the optimiser's step, ``peak.h`` measures the machine; ``ops.cc`` makes MXNet operators of them, and ``vec.h`` and
-``threads.h`` are what they are written in. A compiler is needed: that of the system, or Zig's from PyPI
-(requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's own
-operators do the work.
+``prepare()`` compiles, ``load()`` makes the operators known to MXNet. The sources: ``winograd.h``
+and ``direct.h`` convolve, ``combine.h`` is what stands between convolutions (BatchNorm, ReLU,
+sums), ``pool.h`` the global average, ``update.h`` the optimiser's step, ``peak.h`` measures the
+machine; ``ops.cc`` makes MXNet operators of them, and ``vec.h`` and ``threads.h`` are what they are
+written in. A compiler is needed: that of the system, or Zig's from PyPI
+(requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's
+own operators do the work.
 """
 
 import ctypes
@@ -21,6 +22,7 @@ from system import files
 from system.errors import command, describe
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.join(HERE, 'build')
 SOURCES = (
     'ops.cc',
     'combine.h',
@@ -65,7 +67,7 @@ def compiler():
     raise BuildError(f'no C++ compiler was found: "apt-get install g++" or "{pip}" gives one')
 
 
-def library(mxnet_folder, folder=os.path.join(HERE, 'build')):
+def library(mxnet_folder, folder=BUILD):
     """Return the path of the compiled library, which is made if it is not there or damaged.
 
     It has a name of its own for every processor, compiler and state of the sources, so a shared
@@ -164,7 +166,7 @@ def possible():
         return False
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def prepare():
     """Compile the library where needed, at its first use; return its path, or None.
 
@@ -181,13 +183,13 @@ def prepare():
 
 def _tell(error):
     print(
-        "training and scoring use MXNet's own operators, which are slower: %s"
-        % str(error).splitlines()[0],
+        "training and scoring use MXNet's own operators, which are slower: "
+        f'{str(error).splitlines()[0]}',
         file=sys.stderr,
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load():
     """Make the operators known to MXNet; return whether they are."""
     from engine import mx
@@ -207,11 +209,12 @@ def _register(mx, path):
     mx.base.check_call(mx.base._LIB.MXLoadLib(path.encode(), 0))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def function(name):
     """Return the function on NDArrays of an operator of the library."""
-    from engine import mx
     from mxnet.ndarray.register import _make_ndarray_function
+
+    from engine import mx
 
     handle = ctypes.c_void_p()
     mx.base.check_call(mx.base._LIB.NNGetOpHandle(name.encode(), ctypes.byref(handle)))
