@@ -15,8 +15,9 @@ import sys
 
 import symbols
 from common import options
-from system.errors import UserError, command, run
+from system.errors import UserError, command
 from system.processes import die_with_parent
+from system.script import run_main
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 COMPARE = {
@@ -278,4 +279,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

@@ -18,7 +18,9 @@ import sys
 import engine
 from common import options
 from distributed.job import Job, Part
-from system.errors import UserError, run
+from engine import cpu
+from system.errors import UserError
+from system.script import run_main
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORT = 9091  # of the scheduler on the first host; the next one joins the workers
@@ -194,7 +196,7 @@ def parts(args):
         cluster.KEY: secrets.token_hex(16),
     }
     if local:  # they share the cores
-        shared['OMP_NUM_THREADS'] = engine.threads_of_the_environment() or max(
+        shared['OMP_NUM_THREADS'] = cpu.threads_of_the_environment() or max(
             1, engine.cores() // args.workers
         )
     found = []
@@ -228,4 +230,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

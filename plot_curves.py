@@ -8,7 +8,8 @@ import argparse
 import sys
 
 from common import options
-from system.errors import UserError, run
+from system.errors import UserError
+from system.script import run_main
 
 
 def parse_args():
@@ -58,4 +59,4 @@ def described(curves):
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

@@ -10,38 +10,31 @@ import os
 
 import engine
 from common import options
-from recordio.datasets import get
-from system.errors import UserError, command, printable, run
+from common.model import of_files, of_run, open_records
+from common.scorer import Scorer, normalised, read_image
+from system.errors import UserError, command, printable
+from system.script import run_main
 
 MOST_PRINTED = 10  # classes of an image
 
 
 def parse_args():
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('--run', metavar='RUN', help='name or checkpoint folder of a run')
-    parse.add_argument(
-        '--checkpoint',
-        default='last',
-        metavar='WHICH',
-        help='last, best, or an epoch that the run keeps (default: %(default)s)',
-    )
-    parse.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
-    parse.add_argument('--params', metavar='FILE', help='and with it the .params file')
-    parse.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--run', metavar='RUN', help='name or checkpoint folder of a run')
+    parser.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
+    parser.add_argument('--params', metavar='FILE', help='and with it the .params file')
+    parser.add_argument(
         '--dataset',
         metavar='NAME',
         help='whose normalisation, classes and test.rec to use (default: those of the run)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--image-size',
         type=options.number(int, 32, 1024),
         metavar='PIXELS',
         help='of the central crop of photographs (default: that of the run, or 224)',
     )
-    what = parse.add_mutually_exclusive_group()
-    what.add_argument(
-        '--rec', metavar='FILE', help='score this file (default: test.rec of the data set)'
-    )
+    what = options.add_scoring(parser)
     what.add_argument(
         '--image',
         nargs='+',
@@ -49,14 +42,7 @@ def parse_args():
         help='print the class probabilities of these images instead: PNG, JPEG, '
         'WebP, BMP, GIF or PPM of at most 64 megapixels',
     )
-    parse.add_argument(
-        '--batch-size',
-        type=options.number(int, 1),
-        default=100,
-        metavar='N',
-        help='images in a batch (default: %(default)s)',
-    )
-    parse.add_argument(
+    parser.add_argument(
         '--fast',
         nargs='?',
         choices=('float32', 'int8'),
@@ -65,81 +51,23 @@ def parse_args():
         'integers, which changes the result a little; it is calibrated on the '
         "data set's train.rec",
     )
-    options.add_devices(parse)
-    options.add_folders(parse)
-    return parse.parse_args()
+    options.add_devices(parser)
+    options.add_folders(parser)
+    return parser.parse_args()
 
 
 def load(args):
-    """Return the ``common.scorer.Model`` that the options name."""
-    from common import classes
-
+    """Return the ``common.model.Model`` that the options name."""
     files = args.symbol and args.params and args.dataset
     if bool(args.run) == bool(files) or args.run and (args.symbol or args.params):
         raise UserError(
             'say which network: --run RUN, or --symbol FILE --params FILE --dataset NAME'
         )
-    model = load_run(args) if args.run else load_files(args)
-    classes.check_classes(model)
-    return model
-
-
-def load_run(args):
-    from common import scorer
-
-    folder = scorer.find_run(args.run, args.checkpoint_dir)
-    symbol, arrays, state, epoch = scorer.load_run(folder, args.checkpoint)
-    known = state['header']['options']
-    name, size = args.dataset or known['dataset'], args.image_size or known.get('image_size')
-    dataset = get(name, args.data_dir, size)
-    if name != known['dataset']:
-        check_dataset(name, dataset, known['dataset'], args)
-    title = f'{state["header"]["run"]}, epoch {epoch}'
-    return scorer.Model(symbol, arrays, title, name, dataset)
-
-
-def check_dataset(name, dataset, trained_on, args):
-    """Raise ``UserError`` where --dataset has other classes than what a run was trained on."""
-    from common.classes import same_classes
-
-    try:
-        own = get(trained_on, args.data_dir)
-    except UserError:  # photographs that are not here
-        return
-    if not same_classes(own, dataset):
-        raise UserError(
-            f'{args.run} was trained on {trained_on} ({own.classes} classes), and '
-            f'{name} ({dataset.classes}) has other ones: leave --dataset out'
-        )
-
-
-def load_files(args):
-    from common import checkpoint, scorer
-
-    dataset = get(args.dataset, args.data_dir, args.image_size)
-    return scorer.Model(
-        checkpoint.load_symbol(args.symbol),
-        checkpoint.load_arrays(args.params),
-        args.params,
-        args.dataset,
-        dataset,
-    )
-
-
-def open_records(path, model, batch):
-    """Return the ``recordio.data.Records`` of a file that has the classes of the network."""
-    from common.classes import check_record_file
-    from recordio.data import Records
-
-    images = Records(path, model.dataset, batch, engine.cores(), shrink=True)
-    check_record_file(path, model)
-    return images
+    return of_run(args) if args.run else of_files(args)
 
 
 def bind(model, batch, args):
     """Return the ``common.scorer.Scorer`` of a network."""
-    from common.scorer import Scorer
-
     device, calibration = engine.devices(args.gpus, args.cpus)[0], None
     if args.fast == 'int8':
         if device.device_type != 'cpu':
@@ -147,9 +75,7 @@ def bind(model, batch, args):
         path = os.path.join(args.data_dir, model.name, 'train.rec')
         training = open_records(path, model, batch)
         batch, calibration = training.batch, training.batches()
-    return Scorer(
-        model.symbol, model.arrays, device, batch, model.dataset.shape, args.fast, calibration
-    )
+    return Scorer(model, device, batch, args.fast, calibration)
 
 
 def print_error(model, args):
@@ -175,8 +101,6 @@ def command_for_components(args):
 
 
 def print_probabilities(model, args):
-    from common.scorer import normalised, read_image
-
     # All of them first, so that a file that is no image costs no waiting.
     found = [read_image(path, model.dataset) for path in args.image]
     scorer = bind(model, 1, args)
@@ -210,4 +134,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

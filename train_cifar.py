@@ -5,68 +5,91 @@ python train_cifar.py --network mr --depth 56 --gpus 0,1
 """
 
 import argparse
+import os
 
+import engine
 import symbols
-from common import options, training
-from recordio.datasets import DATASETS
-from system.errors import run
+from common import compute, options, start_run
+from common.epoch import line_of, record_of
+from common.recipe import Recipe, cifar_decay
+from common.run import until_stopped
+from common.trainer import Diverged, Trainer
+from distributed import cluster
+from graphs.graph import with_bn_momentum
+from recordio import datasets
+from recordio.data import Batches
+from system.script import outlive_readers, run_main
 
 
-def parser():
-    parse = argparse.ArgumentParser(
+def parse_args(words=None, defaults=None):
+    parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults."
     )
-    parse.add_argument(
-        '--network', choices=sorted(symbols.NETWORKS), default='mr', help='default: %(default)s'
+    parser.add_argument(
+        '--network',
+        choices=sorted(symbols.NETWORKS),
+        default='mr',
+        help='which network (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--depth',
         type=int,
         default=56,
         help="the network's own depth: d1 for plain, resnet, fuse3, fuse6; d2 = d1/2 + 1 for il, "
         'mr, side (default: %(default)s)',
     )
-    add_small(parse)
-    return parse
+    options.add_small_images(parser)
+    return parser.parse_args(words, defaults)
 
 
-def plan(args, dataset):
-    return small_plan(
-        args,
-        symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen),
-        f'{args.network}-{args.depth}',
+def main():
+    outlive_readers()
+    args = parse_args()
+    engine.set_threads(args.threads)
+    workers = cluster.join(args.kv_store)
+    state = start_run.state_of(args, workers)
+    if state:
+        args = start_run.resumed_options(parse_args, state)
+
+    dataset = datasets.get(args.dataset)
+    args.epochs = args.epochs or dataset.epochs
+    symbol = symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen)
+    symbol = with_bn_momentum(symbol, args.bn_momentum)
+    where = compute.from_options(args, workers)
+    batches = Batches(
+        os.path.join(args.data_dir, args.dataset),
+        dataset,
+        args.batch_size // workers.size,
+        args.seed,
+        engine.cores(),
+        shard=(workers.rank, workers.size),
     )
+    start_run.check_data(batches, state, workers)
+    recipe = Recipe(args.epochs, args.lr, cifar_decay(args.epochs), args.seed, args.dtype)
 
+    if state:
+        run = start_run.resumed_run(args, symbol, state, recipe, workers)
+    else:
+        name = f'{args.dataset}-{args.network}-{args.depth}{options.widening(args)}'
+        facts = start_run.describe(symbol, batches, where)
+        run = start_run.new_run(args, name, facts, recipe, workers)
+    run.say(compute.about_batchnorm(where, batches, '6.2'))
+    run.say(f'run {run.header["run"]}, log {run.log}')
 
-def add_small(parse):
-    """Add what every training on images of 32x32 has."""
-    parse.add_argument(
-        '--widen',
-        type=options.number(int, 1),
-        default=1,
-        help='factor on the channels; 4 for DFN-MR2 and DFN-MR3 (default: %(default)s)',
-    )
-    parse.add_argument(
-        '--dataset', choices=sorted(DATASETS), default='cifar10', help='default: %(default)s'
-    )
-    training.add_recipe(
-        parse,
-        ', '.join(f'{d.epochs} for {name}' for name, d in DATASETS.items()),
-        'x0.1 at 1/2, 3/4 and 7/8 of the epochs',
-        batch=64,
-    )
-
-
-def small_plan(args, symbol, title):
-    """Return the ``Plan`` for images of 32x32."""
-    from common import recipe
-
-    return training.Plan(
-        symbol,
-        title + (f'-w{args.widen}' if args.widen > 1 else ''),
-        recipe.cifar_decay(args.epochs),
-    )
+    with until_stopped(run) as stop:
+        trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+        while run.epoch < args.epochs:
+            try:
+                trained = trainer.train(run.epoch + 1, stop)
+                tested = trainer.test()
+            except Diverged as error:
+                run.roll_back(error)
+                trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+                continue
+            run.save(symbol, trainer, record_of(trainer, trained, tested))
+            run.say(line_of(run.records[-1], args.epochs))
+    run.say(f'finished; score it with: {run.score_command(symbol)}')
 
 
 if __name__ == '__main__':
-    run(lambda: training.train(parser(), plan))
+    run_main(main)

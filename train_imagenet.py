@@ -6,25 +6,40 @@ python train_imagenet.py --network resnet --depth 50 --schedule a1 --gpus 0,1,2,
 """
 
 import argparse
+import os
+from typing import NamedTuple
 
-from common import options, training
+import engine
+from common import compute, options, start_run
+from common.epoch import line_of, record_of
+from common.recipe import Recipe, stepwise_decay
+from common.run import until_stopped
+from common.trainer import Diverged, Trainer
+from distributed import cluster
+from graphs.graph import with_bn_momentum
+from recordio import datasets
+from recordio.data import Batches
 from recordio.photographs import AUGMENTATIONS
 from symbols import imagenet
-from system.errors import run
+from system.script import outlive_readers, run_main
 
-SCHEDULES = {
-    '6.5': (30, 10),
-    'a1': (10, 2),
-}  # section: epochs between two drops of the learning rate, its divisor
 
+class Schedule(NamedTuple):
+    """How the learning rate drops."""
+
+    every: int  # epochs between two drops
+    factor: int  # that it is divided by
+
+
+SCHEDULES = {'6.5': Schedule(30, 10), 'a1': Schedule(10, 2)}
 DEPTHS = {'resnet': 101, 'mr': 44, 'dfn1': 50, 'dfn2': 50}  # those of Figures 8 and 9
 
 
-def parser():
-    parse = argparse.ArgumentParser(
+def parse_args(words=None, defaults=None):
+    parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults."
     )
-    parse.add_argument(
+    parser.add_argument(
         '--network',
         choices=sorted(imagenet.NETWORKS),
         default='mr',
@@ -32,7 +47,7 @@ def parser():
         'parameters, see symbols/imagenet.py '
         '(default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--depth',
         type=int,
         help='; '.join(
@@ -40,13 +55,13 @@ def parser():
         )
         + f' (default: {", ".join(f"{depth} for {name}" for name, depth in DEPTHS.items())})',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--dataset',
         default='imagenet',
         metavar='NAME',
         help='folder that data/prepare.py has made of photographs (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--image-size',
         type=options.number(int, 32, 1024),
         default=224,
@@ -54,19 +69,19 @@ def parser():
         help='height and width of the crops; the scales of section 6.5 are in proportion '
         '(default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--schedule',
         choices=sorted(SCHEDULES),
         default='6.5',
         help='6.5: learning rate x0.1 every 30 epochs; a1: x0.5 every 10 (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--drop-every',
         type=options.number(int, 1),
         metavar='N',
         help='epochs instead of those 30 or 10',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--augment',
         choices=sorted(AUGMENTATIONS),
         default='paper',
@@ -76,22 +91,63 @@ def parser():
         'paper with aspect ratio '
         'and HSL instead of PCA noise (default: %(default)s)',
     )
-    training.add_recipe(parse, '100', 'see --schedule', batch=256)
-    return parse
-
-
-def plan(args, dataset):
-    from common import recipe
-
+    options.add_recipe(parser, '100', 'see --schedule', batch=256)
+    args = parser.parse_args(words, defaults)
     args.depth = args.depth or DEPTHS[args.network]
-    step, factor = SCHEDULES[args.schedule]
-    args.drop_every = args.drop_every or step  # the log has what is done, as for --epochs
-    return training.Plan(
-        imagenet.get_symbol(args.network, args.depth, dataset.classes),
-        f'{args.network}-{args.depth}',
-        recipe.stepwise_decay(args.epochs, args.drop_every, factor),
+    args.drop_every = args.drop_every or SCHEDULES[args.schedule].every
+    return args
+
+
+def main():
+    outlive_readers()
+    args = parse_args()
+    engine.set_threads(args.threads)
+    workers = cluster.join(args.kv_store)
+    state = start_run.state_of(args, workers)
+    if state:
+        args = start_run.resumed_options(parse_args, state)
+
+    dataset = datasets.get(args.dataset, args.data_dir, args.image_size)
+    dataset = dataset._replace(augment=args.augment)
+    args.epochs = args.epochs or dataset.epochs
+    symbol = imagenet.get_symbol(args.network, args.depth, dataset.classes)
+    symbol = with_bn_momentum(symbol, args.bn_momentum)
+    where = compute.from_options(args, workers)
+    batches = Batches(
+        os.path.join(args.data_dir, args.dataset),
+        dataset,
+        args.batch_size // workers.size,
+        args.seed,
+        engine.cores(),
+        shard=(workers.rank, workers.size),
     )
+    start_run.check_data(batches, state, workers)
+    decay = stepwise_decay(args.epochs, args.drop_every, SCHEDULES[args.schedule].factor)
+    recipe = Recipe(args.epochs, args.lr, decay, args.seed, args.dtype)
+
+    if state:
+        run = start_run.resumed_run(args, symbol, state, recipe, workers)
+    else:
+        name = f'{args.dataset}-{args.network}-{args.depth}'
+        facts = start_run.describe(symbol, batches, where)
+        run = start_run.new_run(args, name, facts, recipe, workers)
+    run.say(compute.about_batchnorm(where, batches, args.schedule))
+    run.say(f'run {run.header["run"]}, log {run.log}')
+
+    with until_stopped(run) as stop:
+        trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+        while run.epoch < args.epochs:
+            try:
+                trained = trainer.train(run.epoch + 1, stop)
+                tested = trainer.test()
+            except Diverged as error:
+                run.roll_back(error)
+                trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+                continue
+            run.save(symbol, trainer, record_of(trainer, trained, tested))
+            run.say(line_of(run.records[-1], args.epochs))
+    run.say(f'finished; score it with: {run.score_command(symbol)}')
 
 
 if __name__ == '__main__':
-    run(lambda: training.train(parser(), plan))
+    run_main(main)

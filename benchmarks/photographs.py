@@ -20,7 +20,7 @@ from data import pack_photographs
 from data.split import Entry, Photographs
 from recordio import datasets, records
 from recordio.images import cv2
-from system.errors import run
+from system.script import run_main
 
 SOURCE, SHORT = (375, 500), 480  # ImageNet's usual size; what is packed
 
@@ -86,7 +86,7 @@ def packing(args):
 
 def reading(args):
     """Return the images/s of ImageRecordIter with all of section 6.5's augmentation, and of bare decoding by one thread."""
-    from recordio.data import Records
+    from recordio.data import Reading, Records
 
     cv2.setNumThreads(1)
     files = parts(args.images, (480, 640), pack_photographs.QUALITY)
@@ -96,9 +96,8 @@ def reading(args):
             for place, data in enumerate(files):
                 index.write(f'{place}\t{int(file.tell())}\n')
                 records.write(file, place, 0, data)
-        reader = Records(
-            path, datasets.PHOTOGRAPHS._replace(classes=2), 32, args.processes, shuffle_seed=1
-        )
+        reading = Reading(args.processes, shuffle_seed=1)
+        reader = Records(path, datasets.PHOTOGRAPHS._replace(classes=2), 32, reading)
         for turn in range(args.turns):
             start = time.time()
             for data in files:
@@ -142,4 +141,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

@@ -7,23 +7,19 @@ the weights of one graph fit the other.
 from functools import reduce
 from unittest import mock
 
-import engine
 import symbols
+from engine import mx
 from symbols import layers
 
 
 def add(name, *terms):
-    return reduce(lambda a, b: engine.mx.sym.elemwise_add(a, b), terms)
+    return reduce(lambda a, b: mx.sym.elemwise_add(a, b), terms)
 
 
 def head(data, num_classes):
-    pool = engine.mx.sym.Pooling(
-        data, kernel=(8, 8), pool_type='avg', global_pool=True, name='pool'
-    )
-    score = engine.mx.sym.FullyConnected(
-        engine.mx.sym.Flatten(pool), num_hidden=num_classes, name='fc'
-    )
-    return engine.mx.sym.SoftmaxOutput(score, name='softmax')
+    pool = mx.sym.Pooling(data, kernel=(8, 8), pool_type='avg', global_pool=True, name='pool')
+    score = mx.sym.FullyConnected(mx.sym.Flatten(pool), num_hidden=num_classes, name='fc')
+    return mx.sym.SoftmaxOutput(score, name='softmax')
 
 
 def get_symbol(*arguments, **options):

@@ -15,7 +15,15 @@ import time
 
 import numpy
 
-from engine import native
+import engine
+import symbols
+from benchmarks import textbook
+from common.compute import Compute
+from common.evaluate import Meter
+from common.recipe import Recipe, cifar_decay
+from common.trainer import Trainer
+from engine import build, mx, operators, private
+from recordio import data, datasets
 
 CLASSES = 10
 ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, some milliseconds
@@ -32,14 +40,12 @@ class Ours:
 
     def __init__(self, spec):
         start = time.perf_counter()
-        import engine
-
         engine.set_threads(spec['threads'])
-        self.mx, self.batch = engine.mx, spec['batch']
-        engine.native_operators()
+        self.batch = spec['batch']
+        operators.load()
         loaded = time.perf_counter()
-        self._prepare(spec, engine)
-        self.mx.nd.waitall()
+        self._prepare(spec)
+        mx.nd.waitall()
         bound = time.perf_counter()
         self.train(1)
         self.startup = {
@@ -48,13 +54,9 @@ class Ours:
             'first batch': time.perf_counter() - bound,
         }
 
-    def _prepare(self, spec, engine):
-        import symbols
-
+    def _prepare(self, spec):
         images, labels = random_batch(self.batch)
-        self.fixed = self.mx.io.DataBatch(
-            [self.mx.nd.array(images)], [self.mx.nd.array(labels)], pad=0
-        )
+        self.fixed = mx.io.DataBatch([mx.nd.array(images)], [mx.nd.array(labels)], pad=0)
         self.batches = self._batches(spec)
         symbol = symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
         trainer = self._bind(symbol, engine.devices(spec['gpus'], None if spec['gpus'] else 1))
@@ -72,31 +74,23 @@ class Ours:
         arguments['fc_bias'][:] = [88] + [0] * (CLASSES - 1)
         self.module.set_params(arguments, auxiliary)
         self.fixed.label[0][:] = 0
-        self.module.init_optimizer(
-            optimizer=self.mx.optimizer.SGD(learning_rate=0), force_init=True
-        )
+        self.module.init_optimizer(optimizer=mx.optimizer.SGD(learning_rate=0), force_init=True)
 
     def _batches(self, spec):
         if not spec['data']:
             return iter(lambda: self.fixed, None)
-        import engine
-        from recordio import data, datasets
-
         name = os.path.basename(os.path.normpath(spec['data']))
         source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=engine.cores())
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 
     def _bind(self, symbol, devices):
-        from common.trainer import Trainer
-
         per_epoch = type(
             'Synthetic', (), {'batch': self.batch, 'shape': (3, 32, 32), 'per_epoch': 1 << 20}
         )
-        return Trainer(symbol, devices, per_epoch, epochs=1, lr=0.01)
+        recipe = Recipe(epochs=1, lr=0.01, decay=cifar_decay(1))
+        return Trainer(symbol, per_epoch, recipe, Compute(devices))
 
     def train(self, steps):
-        from common.evaluate import Meter
-
         meter = Meter()
         for _ in range(steps):
             batch = next(self.batches)
@@ -105,30 +99,29 @@ class Ours:
             self.module.update()
             meter.add(self.module.get_outputs(), batch.label[0], batch.pad)
         meter.result()
-        self.mx.nd.waitall()
+        mx.nd.waitall()
 
     def inference(self, steps):
         for _ in range(steps):
             self.tester.forward(next(self.batches), is_train=False)
             self.tester.get_outputs()
-        self.mx.nd.waitall()
+        mx.nd.waitall()
 
     def limit(self, steps):
         """Return the floating-point operations of independent multiply-adds on every thread, which it runs (engine/native/peak.h).
 
         None without the project's operators: on a GPU, or where they cannot be compiled.
         """
-        import engine
 
-        if self.module._context[0].device_type != 'cpu' or not engine.native_operators():
+        if private.contexts(self.module)[0].device_type != 'cpu' or not operators.load():
             return None
-        function = ctypes.CDLL(native.prepare()).dfn_multiply_adds
+        function = ctypes.CDLL(build.prepare()).dfn_multiply_adds
         function.argtypes, function.restype = [ctypes.c_long], ctypes.c_double
         return function(steps * ROUNDS)
 
     def profile(self, steps):
         """Return milliseconds of a training step by operator; of little meaning where operators run in bulk."""
-        profiler = self.mx.profiler
+        profiler = mx.profiler
         # MXNet replaces the file it is given by a new one: of /dev/null it would make an ordinary
         # file, where it may.
         with tempfile.TemporaryDirectory() as folder:
@@ -151,12 +144,7 @@ class Textbook(Ours):
     def __init__(self, spec):
         os.environ.pop('OMP_NUM_THREADS', None)
         numpy.bool = bool
-        import mxnet
-
-        import engine
-
-        engine.mx = self.mx = mxnet  # before the engine module would prepare it
-        from benchmarks import textbook
+        import mxnet  # not as ``engine.mx``, which would prepare it
 
         images, labels = random_batch(spec['batch'])
         self.fixed = mxnet.io.DataBatch([mxnet.nd.array(images)], [mxnet.nd.array(labels)], pad=0)
@@ -177,7 +165,7 @@ class Textbook(Ours):
             self.module.forward(self.fixed, is_train=True)
             self.module.backward()
             self.module.update()
-        self.mx.nd.waitall()
+        mx.nd.waitall()
 
 
 class Torch:

@@ -12,7 +12,7 @@ def check_classes(model):
 
     Parameters
     ----------
-    model : common.scorer.Model
+    model : common.model.Model
     """
     _, outputs, _ = infer(model.symbol, model.dataset.shape)
     for _, classes in outputs:

@@ -1,16 +1,19 @@
-"""The files of a run: its log, its checkpoints, and what they say."""
+"""A training run: its log, its checkpoints, and how it goes on after an interruption."""
 
+import contextlib
 import json
 import os
 import shlex
 import sys
-from datetime import datetime
 
-import engine
-from common import checkpoint, log, recipe
+from common import checkpoint, log
 from common.options import FOLDERS
+from common.recipe import drop_epochs
+from common.trainer import Start
+from symbols import ensemble
 from system import files, schema
 from system.errors import UserError, command, describe
+from system.signals import Stop, Stopped
 
 ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
 _parse_header = schema.checker(
@@ -19,21 +22,24 @@ _parse_header = schema.checker(
 
 
 class Run:
-    """The files of one run: its log, its checkpoints, and what they say.
+    """A run and its files.
 
     ``records`` are those of the log, and every checkpoint has them too, so that a log that was lost
-    or torn is restored when the run goes on. ``arrays`` are those to go on from, None at the
-    beginning.
+    or torn is restored when the run goes on.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+    header : dict
+        The first line of the log.
+    recipe : common.recipe.Recipe
+    folder : str, optional
+        Of the checkpoints, where it does not have the run's name.
     """
 
-    def __init__(self, options, header, decay, folder=None):
-        self.options, self.header, self.decay, self.records, self.arrays = (
-            options,
-            header,
-            decay,
-            [],
-            None,
-        )
+    def __init__(self, options, header, recipe, folder=None):
+        self.options, self.header, self._recipe = options, header, recipe
+        self.records, self.arrays, self.rollbacks = [], None, 0
         self.usual_folder = os.path.join(options.checkpoint_dir, header['run'])
         self.folder = folder or self.usual_folder
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
@@ -43,6 +49,7 @@ class Run:
         """Take over the last checkpoint, and write the log as it was then."""
         state = checkpoint.load_state(self.folder)
         self.header, self.records = state['header'], state['records']
+        self.rollbacks = rollbacks_of(self.records)
         self.arrays = checkpoint.load_arrays(checkpoint.params_path(self.folder, self.epoch))
         if not self._log_is_own():
             kept = files.set_aside(self.log)
@@ -81,6 +88,16 @@ class Run:
         return len(self.records)
 
     @property
+    def recipe(self):
+        """The ``Recipe`` to go on with, in which every rollback has lowered the learning rate."""
+        return lowered(self._recipe, self.rollbacks)
+
+    @property
+    def start(self):
+        """The ``Start`` of training: the last checkpoint, or new weights."""
+        return start_of(self._recipe, self.records, self.arrays)
+
+    @property
     def name(self):
         """How ``--resume`` and ``score.py`` are told which run it is, as it can be pasted into a shell.
 
@@ -101,9 +118,11 @@ class Run:
         UserError
             The disk is at fault.
         """
-        records = self.records + [record]
+        if self.rollbacks:
+            record = dict(record, rollbacks=self.rollbacks)
+        records = [*self.records, record]
         epoch, best = len(records), checkpoint.best(records)
-        steps = [step for step in recipe.drop_epochs(self.decay) if step <= epoch]
+        steps = [step for step in drop_epochs(self._recipe.decay) if step <= epoch]
         state = {
             'header': self.header,
             'epoch': epoch,
@@ -119,6 +138,46 @@ class Run:
             raise UserError(f'epoch {epoch} could not be saved: {describe(error)}; {self.advice}')
         self.records = records
         self._write_log(record)
+
+    def roll_back(self, error):
+        """Go back to the last checkpoint with a lower learning rate, if ``--on-nan`` says so.
+
+        Parameters
+        ----------
+        error : common.trainer.Diverged
+
+        Raises
+        ------
+        UserError
+            The run is to stop, or has gone back ``MOST_ROLLBACKS`` times already.
+        """
+        if self.options.on_nan == 'stop':
+            raise UserError(f'{error}: lower --lr or add --on-nan rollback; {self.advice}')
+        if self.rollbacks == MOST_ROLLBACKS:
+            last = 'there is no checkpoint'
+            if self.epoch:
+                last = f'the last checkpoint is that of epoch {self.epoch}'
+            raise UserError(
+                f'{error}, after {self.rollbacks} rollbacks: start a run with a lower --lr; {last}'
+            )
+        sys.stderr.write(
+            f'{error}: back to epoch {self.epoch} with {ROLLBACK_FACTOR:g} of the learning rate\n'
+        )
+        rollbacks = self.rollbacks + 1
+        if self.epoch:
+            self.load()
+        self.rollbacks = rollbacks
+
+    def say(self, line):
+        """Print a line for people; None is none."""
+        if line is not None:
+            print(line, flush=True)
+
+    def score_command(self, symbol):
+        """Return the command that scores the run."""
+        ensembles = ensemble.names_of(symbol.list_outputs())
+        script = 'study/score_ensemble.py' if ensembles else 'score.py'
+        return f'{command(script)} --run {self.name}'
 
     def _write_log(self, record):
         """Add a record to the log, which is made again where it is gone."""
@@ -166,97 +225,72 @@ class Run:
             return options
         return f'{command(log.script_of(self.header))} {options}'
 
-    @property
-    def lr(self):
-        """The first learning rate, after rollbacks, of the last epoch that is done."""
-        return self.options.lr * ROLLBACK_FACTOR**self.rollbacks
+
+class RemoteRun:
+    """The run as those workers of a job know it that do not have its files.
+
+    Parameters
+    ----------
+    header : dict
+    recipe : common.recipe.Recipe
+    records : list of dict
+        Of the epochs that are done.
+    arrays : dict, optional
+        The checkpoint to go on from.
+    """
+
+    def __init__(self, header, recipe, records, arrays=None):
+        self.header, self.records, self.arrays = header, records, arrays
+        self.recipe = lowered(recipe, rollbacks_of(records))
+        self.start = start_of(recipe, records, arrays)
+        self.log, self.advice = None, 'the first worker says how to go on'
 
     @property
-    def rollbacks(self):
-        """How often the run has gone back, by its records."""
-        return self.records[-1].get('rollbacks', 0) if self.records else 0
-
-
-def start(options, name, facts, decay):
-    """Return a new ``Run``; its log, under a name nobody has, begins with the options and ``facts``."""
-    header = dict(
-        facts,
-        options=vars(options),
-        versions=engine.versions(),
-        threads=engine.threads(),
-        started=datetime.now().astimezone().isoformat(timespec='seconds'),
-    )
-    name = f'{name}-{datetime.now():%Y%m%d-%H%M%S}'
-    path, _ = log.create(options.log_dir, _without_folder(name, options.checkpoint_dir), header)
-    return Run(options, log.read(path)[0], decay)
-
-
-def _without_folder(name, folder):
-    """Return the name of a run, with a number where another has its checkpoints under that name."""
-    free, number = name, 1
-    while os.path.lexists(os.path.join(folder, free)):
-        number += 1
-        free = f'{name}-{number}'
-    return free
-
-
-def resume(options, header, decay, workers=1):
-    """Return the ``Run`` that has this header, with its last checkpoint."""
-    run = Run(options, header, decay, checkpoint.find(options.resume, options.checkpoint_dir))
-    run.check_copy()
-    run.load()  # behind the lock: another process may have written until now
-    now = dict(engine.versions(), threads=engine.threads(), workers=workers)
-    before = dict(
-        run.header['versions'], threads=run.header['threads'], workers=run.header.get('workers', 1)
-    )
-    changed = [
-        f'{name} {now[name]} instead of {before[name]}'
-        for name in now
-        if now[name] != before.get(name)
-    ]
-    if changed:
-        sys.stderr.write(
-            f'the run goes on with {", ".join(changed)}: its results will differ from '
-            'those of a run that was never stopped, as those of another seed do\n'
-        )
-    return run
-
-
-class Guest(Run):
-    """The run as a worker of several knows it that is not the first: it has no files."""
-
-    def __init__(self, options, header, decay):
-        self.options, self.header, self.decay, self.records, self.arrays = (
-            options,
-            header,
-            decay,
-            [],
-            None,
-        )
+    def epoch(self):
+        """Epochs that are done."""
+        return len(self.records)
 
     def save(self, symbol, trainer, record):
-        self.records = self.records + [record]
+        """Count an epoch, which the first worker saves."""
+        self.records = [*self.records, record]
+
+    def roll_back(self, error):
+        """Raise ``UserError``: several workers do not go back."""
+        raise UserError(f'{error}: lower --lr; {self.advice}')
 
     def release(self):
-        pass
+        """Do nothing: there is no folder to let go of."""
+
+    def say(self, line):
+        """Say nothing: the first worker does."""
+
+    def score_command(self, symbol):
+        """Return None: only the first worker says it."""
 
 
-def joined(options, name, facts, state, decay, cluster):
-    """Return the ``Run`` of a cluster's first worker, a new one or that of ``state``, and to the others the same as ``Guest``."""
-    run = None
-    if not cluster.rank:
-        run = (
-            resume(options, state['header'], decay, cluster.size)
-            if state
-            else start(options, name, facts, decay)
-        )
-    if cluster.size > 1:
-        header, records = cluster.first_json(run and [run.header, run.records])
-        if cluster.rank:
-            run = Guest(options, header, decay)
-            run.records = records
-        if records:
-            run.arrays = checkpoint.by_kind(
-                cluster.first_arrays(checkpoint.flat(run.arrays) if run.arrays else {})
-            )
-    return run
+@contextlib.contextmanager
+def until_stopped(run):
+    """Yield a ``Stop``; a signal ends the process with status 128 + n, and the run is released."""
+    try:
+        with Stop() as stop:
+            yield stop
+    except Stopped as signal:
+        sys.stderr.write(f'stopped by {signal} after epoch {run.epoch}; {run.advice}\n')
+        raise SystemExit(128 + signal.number)
+    finally:
+        run.release()
+
+
+def rollbacks_of(records):
+    """Return how often a run has gone back, by its records."""
+    return records[-1].get('rollbacks', 0) if records else 0
+
+
+def lowered(recipe, rollbacks):
+    """Return a recipe with the learning rate that it has after some rollbacks."""
+    return recipe._replace(lr=recipe.lr * ROLLBACK_FACTOR**rollbacks)
+
+
+def start_of(recipe, records, arrays):
+    """Return the ``Start`` of a run that has some epochs behind it."""
+    return Start(arrays, len(records), lowered(recipe, rollbacks_of(records)).lr)

@@ -1,18 +1,14 @@
 """A trained network bound for inference."""
 
-import os
-from typing import Any, NamedTuple
-
 import numpy
 
-from common import checkpoint
 from common.evaluate import evaluate
 from engine import mx
 from graphs import check
 from graphs.fast import for_inference
 from graphs.fold import fold
 from graphs.quantize import int8
-from recordio import datasets, images, photographs
+from recordio import images, photographs
 from recordio.images import cv2
 from system.errors import UserError
 
@@ -22,29 +18,15 @@ MOST_MEMORY, MOST_OPERATIONS = 16 << 30, 10**12
 LONGEST = 65000  # pixels of the longer side of a photograph whose shorter side is scaled
 
 
-class Model(NamedTuple):
-    """A trained network and the data set that it is scored on."""
-
-    symbol: Any  # mx.sym.Symbol
-    arrays: dict  # a checkpoint's, see checkpoint.load_arrays
-    title: str  # what it is called in what is printed
-    name: str  # of the data set
-    dataset: datasets.Dataset
-
-
 class Scorer:
     """Runs a trained network.
 
     Parameters
     ----------
-    symbol : mx.sym.Symbol
-    arrays : dict
-        A checkpoint's arrays, see ``checkpoint.load_arrays``.
+    model : common.model.Model
     device : mx.Context
     batch : int
         Images in a batch.
-    shape : tuple of int
-        Of an image: channels, height, width.
     fast : str, optional
         ``float32`` folds BatchNorm into the convolutions: outputs are equal up to rounding.
         ``int8`` also computes in 8-bit integers, which changes them.
@@ -57,9 +39,8 @@ class Scorer:
         The arrays are those of another network, or a batch takes more than this machine has.
     """
 
-    def __init__(
-        self, symbol, arrays, device, batch, shape=(3, 32, 32), fast=None, calibration=None
-    ):
+    def __init__(self, model, device, batch, fast=None, calibration=None):
+        symbol, arrays, shape = model.symbol, model.arrays, model.dataset.shape
         self.batch, self.shape = batch, shape
         check_parameters(symbol, arrays, shape)
         check_needs(symbol, batch, shape)
@@ -154,42 +135,6 @@ def check_parameters(symbol, arrays, shape):
                 f'the parameters are not those of this network (they differ in {odd}): '
                 'name the model-symbol.json and a .params file of one run'
             )
-
-
-def find_run(name, folder):
-    """Return the checkpoint folder of a run, given by its name or by the folder itself."""
-    return checkpoint.find(name, folder)
-
-
-def epoch_of(state, which):
-    """Return the epoch that ``which`` names: ``last``, ``best`` (lowest test error) or a number."""
-    epoch = {'last': state['epoch'], 'best': state['best']}.get(which)
-    if epoch is None and which.isdigit() and int(which) in state['kept']:
-        epoch = int(which)
-    if epoch is None:
-        raise UserError(
-            f'--checkpoint {which}: the run keeps last, best and the epochs '
-            f'{", ".join(map(str, state["kept"]))}'
-        )
-    return epoch
-
-
-def load_run(folder, which):
-    """Return symbol, arrays, state and epoch of a run's checkpoint."""
-    state = checkpoint.load_state(folder)
-    epoch = epoch_of(state, which)
-    path = checkpoint.params_path(folder, epoch)
-    if not checkpoint.whole(folder, os.path.basename(path), state):
-        raise UserError(
-            f'{path} is damaged or gone: name another epoch of the run with --checkpoint'
-        )
-    checkpoint.check_symbol(folder, state)
-    return (
-        checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
-        checkpoint.load_arrays(checkpoint.params_path(folder, epoch)),
-        state,
-        epoch,
-    )
 
 
 def centre(image, size):

@@ -18,7 +18,8 @@ import numpy
 
 from common.options import number
 from recordio import images
-from system.errors import UserError, run
+from system.errors import UserError
+from system.script import run_main
 
 LEFT, SEED = 0.7, 0
 COUNTS = {'train': 250, 'val': 50}  # crops of each photograph
@@ -107,4 +108,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

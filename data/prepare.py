@@ -17,7 +17,8 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common.options import number
 from engine import cores
-from system.errors import UserError, printable, run
+from system.errors import UserError, printable
+from system.script import run_main
 
 # Megabytes a conversion needs at its peak: the PNG files, each in blocks of 4 KB, and the .rec.
 SPACE = {'sample': 60, 'fashion-mnist': 600, 'cifar10': 700, 'cifar100': 700, 'svhn': 7000}
@@ -285,4 +286,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

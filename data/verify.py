@@ -15,8 +15,9 @@ import numpy
 from common.options import number
 from data import target
 from recordio import images, manifest, records
-from system.errors import UserError, printable, run
+from system.errors import UserError, printable
 from system.progress import Bar
+from system.script import run_main
 
 
 def parse_args():
@@ -90,4 +91,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

@@ -11,7 +11,8 @@ import threading
 import time
 from collections import namedtuple
 
-from system.errors import ENDING, Lost, UserError, outlive_readers
+from system.errors import Lost, UserError
+from system.script import ENDING, outlive_readers
 
 # role: scheduler, server or worker; number: among its like; host: None is this machine; command,
 # environment: of its process.

@@ -22,7 +22,7 @@ IL's and MR's two branches stay two convolutions: the cost of a convolution is t
 arithmetic, not of the call, so one wider or grouped convolution has nothing to gain.
 """
 
-import engine
+from engine import operators
 from graphs import graph, native
 
 FUSED = '_contrib_BatchNormWithReLU'
@@ -41,7 +41,7 @@ def for_inference(symbol):
 
 
 def _native(symbol, train):
-    if not engine.native_operators():
+    if not operators.load():
         return None
     try:
         return native.Rewriter(symbol, train).symbol()

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 
-import engine
+from engine import mx
 
 
 def with_bn_momentum(symbol, momentum):
@@ -12,7 +12,7 @@ def with_bn_momentum(symbol, momentum):
     for node in graph['nodes']:
         if node['op'] == 'BatchNorm':
             node['attrs']['momentum'] = str(momentum)
-    return engine.mx.sym.load_json(json.dumps(graph))
+    return mx.sym.load_json(json.dumps(graph))
 
 
 class Rewriter:
@@ -39,7 +39,7 @@ class Rewriter:
                 self.value([number, 0, 0])
         heads = [self.value(head) for head in self.graph['heads']]
         arguments = [number for number, node in enumerate(self.new) if node['op'] == 'null']
-        return engine.mx.sym.load_json(
+        return mx.sym.load_json(
             json.dumps(
                 {
                     'nodes': self.new,

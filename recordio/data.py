@@ -1,14 +1,28 @@
 """Batches for training and evaluation, from .rec files through MXNet's ImageRecordIter."""
 
+import functools
 import os
+from typing import NamedTuple
 
 import numpy
 
 from engine import mx
-from recordio import photographs, records
+from recordio import datasets, photographs, records
 from system.errors import UserError, command
 
 PAD = 4  # pixels on each side before the random crop (section 6.1)
+
+
+class Reading(NamedTuple):
+    """How a record file is read."""
+
+    threads: int = 1  # that decode; MXNet starts at most half of the processors less one
+    # (rank, size): the images of one worker of several. Each gives the same number of batches.
+    shard: tuple = (0, 1)
+    # Each pass comes in an order of its own, a permutation of the whole file that this seed and the
+    # number of the pass decide. None: in the order of the file.
+    shuffle_seed: int | None = None
+    shrink: bool = False  # take a smaller batch, instead of an error, if there are fewer images
 
 
 class Batches:
@@ -26,7 +40,7 @@ class Batches:
         and the mirroring.
     threads : int
         Threads that decode; MXNet starts at most half of the processors less one.
-    part : tuple of int
+    shard : tuple of int
         (rank, size): give the images of one worker of several. Together they give each image once.
 
     Raises
@@ -35,14 +49,20 @@ class Batches:
         A file is missing or damaged, or holds fewer images than one batch.
     """
 
-    def __init__(self, folder, dataset, batch, seed=0, threads=1, part=(0, 1)):
-        self.dataset, self.batch, self.seed, self.part = dataset, batch, seed, part
+    def __init__(self, folder, dataset, batch, seed=0, threads=1, shard=(0, 1)):
+        self.dataset, self.batch, self.seed, self.shard = dataset, batch, seed, shard
+        self.folder = folder
         self.shape = dataset.shape
-        self._train = Records(
-            os.path.join(folder, 'train.rec'), dataset, batch, threads, part, shuffle_seed=seed
-        )
-        self._test = Records(os.path.join(folder, 'test.rec'), dataset, batch, threads, part)
+        reading = Reading(threads, shard)
+        train, test = (os.path.join(folder, name + '.rec') for name in ('train', 'test'))
+        self._train = Records(train, dataset, batch, reading._replace(shuffle_seed=seed))
+        self._test = Records(test, dataset, batch, reading)
         self.train_images, self.test_images = self._train.total, self._test.total
+
+    @functools.cached_property
+    def identity(self):
+        """What tells these images from others, see ``datasets.identity``."""
+        return datasets.identity(self.folder)
 
     @property
     def per_epoch(self):
@@ -57,7 +77,7 @@ class Batches:
         a second time. The iterator fills the arrays of a batch anew a few batches later: work that
         is queued on them is waited for, but whoever keeps a batch must copy it.
         """
-        words = [self.seed, epoch] + [self.part[0]] * (self.part[0] > 0)
+        words = [self.seed, epoch] + [self.shard[0]] * (self.shard[0] > 0)
         random = numpy.random.RandomState(numpy.random.SeedSequence(words).generate_state(4))
         for batch in self._train.batches(epoch):
             if self.dataset.augment and not self.dataset.short:
@@ -80,22 +100,23 @@ class Records:
     ----------
     path : str
         The .rec file; the .idx file lies beside it.
-    part : tuple of int
-        (rank, size), see ``Batches``. Every worker gives the same number of batches.
-    shrink : bool
-        Take a smaller batch, instead of raising ``UserError``, where there are fewer images.
-    shuffle_seed : int, optional
-        Passes come in an order of their own each, a permutation of the whole file, decided by this
-        seed and the number of the pass. Without it, in the order of the file.
+    dataset : recordio.datasets.Dataset
+    batch : int
+        Images in a batch.
+    reading : Reading
+
+    Raises
+    ------
+    UserError
+        The file is missing or damaged, or holds fewer images than one batch.
     """
 
-    def __init__(self, path, dataset, batch, threads, part=(0, 1), shuffle_seed=None, shrink=False):
+    def __init__(self, path, dataset, batch, reading=Reading()):
         self.total = records.check(path, dataset.classes, None if dataset.short else records.SHAPE)
-        batch = min(batch, self.total) if shrink else batch
-        rank, size = part
-        most = -(
-            -self.total // size
-        )  # MXNet gives so many to each worker, and the last what remains
+        batch = min(batch, self.total) if reading.shrink else batch
+        (rank, size), shuffle_seed = reading.shard, reading.shuffle_seed
+        # MXNet gives so many to each worker, and to the last what remains.
+        most = -(-self.total // size)
         self.images, self.passes = min(most, max(0, self.total - rank * most)), -(-most // batch)
         if batch > self.images:
             share = '' if size == 1 else f', {self.images} for worker {rank} of {size}'
@@ -108,7 +129,7 @@ class Records:
             path_imgrec=path,
             data_shape=dataset.shape,
             batch_size=batch,
-            preprocess_threads=threads,
+            preprocess_threads=reading.threads,
             verbose=False,
             label_name='softmax_label',
             round_batch=False,

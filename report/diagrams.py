@@ -1,7 +1,7 @@
 """The networks of the paper's diagrams, for draw.py: Figures 1, 3, 6, 7, 9 and 10."""
 
-import engine
 import symbols
+from engine import mx
 from symbols import ensemble, fuse, il, imagenet, layers, mr, resnet
 
 
@@ -21,7 +21,7 @@ def tandem(units, num_classes):
     A component adds to its block's output that of the one which chose the other block and is the
     same else. With the weights of the fused net each output is the fused net's.
     """
-    image = engine.mx.sym.Variable('data')
+    image = mx.sym.Variable('data')
     columns = {
         name: layers.basic(image, name + '_stem', layers.STEM_CHANNELS) for name in ensemble.NAMES
     }
@@ -47,9 +47,9 @@ def tandem(units, num_classes):
         }
     scores = []
     for name, data in columns.items():
-        pool = engine.mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
-        scores.append(engine.mx.sym.FullyConnected(pool, num_hidden=num_classes, name=name + '_fc'))
-    return engine.mx.sym.Group(scores)
+        pool = mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
+        scores.append(mx.sym.FullyConnected(pool, num_hidden=num_classes, name=name + '_fc'))
+    return mx.sym.Group(scores)
 
 
 def fusions():
@@ -67,8 +67,8 @@ def fusions():
 def units():
     """Figure 6: one unit of DFN-IL and of DFN-MR, and two of a ResNet, inside a group."""
     place = layers.Place('unit', 16, 1, False, False)
-    data, data1, data2 = map(engine.mx.sym.Variable, ('data0', 'data1', 'data2'))
-    merged = engine.mx.sym.Group(mr.unit(data1, data2, place))
+    data, data1, data2 = map(mx.sym.Variable, ('data0', 'data1', 'data2'))
+    merged = mx.sym.Group(mr.unit(data1, data2, place))
     second = place._replace(name='unit2')
     return [
         ('(a) inception-like', il.unit(data, place)),

@@ -87,11 +87,9 @@ def _options(place, words, folders):
     # because a file that names one script needs the others not at all.
     module = importlib.import_module(script[: -len('.py')].replace('/', '.'))
     try:
-        args = module.parser().parse_args([*arguments, *folders])
+        args = module.parse_args([*arguments, *folders])
     except SystemExit:
         raise UserError(f'{place} is not a command that {script} takes, see above') from None
-    if hasattr(module, 'network_of'):
-        args.network = module.network_of(args)
     args.epochs = args.epochs or datasets.get(args.dataset, args.data_dir).epochs
     return vars(args)
 

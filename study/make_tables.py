@@ -11,7 +11,8 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common import options
-from system.errors import UserError, run
+from system.errors import UserError
+from system.script import run_main
 
 
 def parse_args():
@@ -86,4 +87,4 @@ def save(chosen, folder, overwrite):
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

@@ -12,7 +12,7 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common import options
-from system.errors import run
+from system.script import run_main
 
 
 def parse_args():
@@ -64,4 +64,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

@@ -25,8 +25,9 @@ from common.options import number
 from report import repetition
 from study import grid
 from study.grid_jobs import Job, Timetable, cores_for
-from system.errors import UserError, run
+from system.errors import UserError
 from system.progress import duration
+from system.script import run_main
 
 PAUSE = 0.5  # seconds between two looks at the jobs
 PATIENCE = 60  # seconds that jobs get to stop in good order
@@ -209,4 +210,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

@@ -11,7 +11,8 @@ from common.options import add_overwrite
 from graphs import paths, summary
 from report import diagrams, draw
 from symbols import imagenet
-from system.errors import UserError, run
+from system.errors import UserError
+from system.script import run_main
 
 # Depth and classes where they are not given, and the images: channels, height, width.
 SMALL_DEPTH, SMALL_CLASSES, SMALL_IMAGE = 56, 10, (3, 32, 32)
@@ -142,4 +143,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run(main)
+    run_main(main)

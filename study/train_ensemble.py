@@ -15,36 +15,46 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+import engine
 import symbols
-from common import training
+from common import compute, options, start_run
+from common.epoch import line_of, record_of
+from common.recipe import Recipe, cifar_decay
+from common.run import until_stopped
+from common.trainer import Diverged, Trainer
+from distributed import cluster
+from graphs.graph import with_bn_momentum
+from recordio import datasets
+from recordio.data import Batches
 from symbols import ensemble
-from system.errors import run
-from train_cifar import add_small, small_plan
+from system.script import outlive_readers, run_main
 
 
-def parser():
-    parse = argparse.ArgumentParser(
+def parse_args(words=None, defaults=None):
+    parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0], epilog='The rest is as in train_cifar.py.'
     )
-    parse.add_argument(
+    parser.add_argument(
         '--depth',
         type=int,
         default=26,
         help='d1, the depth of RRR, 3k + 2; the paper has 14 to 110 (default: %(default)s)',
     )
-    which = parse.add_mutually_exclusive_group()
+    which = parser.add_mutually_exclusive_group()
     which.add_argument('--component', choices=ensemble.NAMES, help='train this network alone')
     which.add_argument(
         '--without', choices=ensemble.NAMES, help='leave this network out; RRR gives Ensemble-7'
     )
-    parse.add_argument(
+    parser.add_argument(
         '--no-sharing',
         dest='sharing',
         action='store_false',
         help='networks have weights of their own',
     )
-    add_small(parse)
-    return parse
+    options.add_small_images(parser)
+    args = parser.parse_args(words, defaults)
+    args.network = network_of(args)
+    return args
 
 
 def network_of(args):
@@ -55,23 +65,64 @@ def network_of(args):
     return name if args.without in (None, ensemble.DEEPEST) else f'{name}-without-{args.without}'
 
 
-def plan(args, dataset):
+def get_symbol(args, classes):
+    """Return the network that the options ask for."""
     symbols.check_depth('fuse3', args.depth)
     units = (args.depth - 2) // 3
-    args.network = network_of(args)
     if args.component:
-        return small_plan(
-            args,
-            ensemble.component(args.component, units, dataset.classes, args.widen),
-            f'{args.component}-of-{args.depth}',
-        )
+        return ensemble.component(args.component, units, classes, args.widen)
     names = [name for name in ensemble.NAMES if name != args.without]
-    return small_plan(
-        args,
-        ensemble.get_symbol(units, dataset.classes, args.widen, names, args.sharing),
-        f'{args.network}-{args.depth}',
+    return ensemble.get_symbol(units, classes, args.widen, names, args.sharing)
+
+
+def main():
+    outlive_readers()
+    args = parse_args()
+    engine.set_threads(args.threads)
+    workers = cluster.join(args.kv_store)
+    state = start_run.state_of(args, workers)
+    if state:
+        args = start_run.resumed_options(parse_args, state)
+
+    dataset = datasets.get(args.dataset)
+    args.epochs = args.epochs or dataset.epochs
+    symbol = with_bn_momentum(get_symbol(args, dataset.classes), args.bn_momentum)
+    where = compute.from_options(args, workers)
+    batches = Batches(
+        os.path.join(args.data_dir, args.dataset),
+        dataset,
+        args.batch_size // workers.size,
+        args.seed,
+        engine.cores(),
+        shard=(workers.rank, workers.size),
     )
+    start_run.check_data(batches, state, workers)
+    recipe = Recipe(args.epochs, args.lr, cifar_decay(args.epochs), args.seed, args.dtype)
+
+    if state:
+        run = start_run.resumed_run(args, symbol, state, recipe, workers)
+    else:
+        of = '-of' if args.component else ''
+        name = f'{args.dataset}-{args.network}{of}-{args.depth}{options.widening(args)}'
+        facts = start_run.describe(symbol, batches, where)
+        run = start_run.new_run(args, name, facts, recipe, workers)
+    run.say(compute.about_batchnorm(where, batches, '6.2'))
+    run.say(f'run {run.header["run"]}, log {run.log}')
+
+    with until_stopped(run) as stop:
+        trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+        while run.epoch < args.epochs:
+            try:
+                trained = trainer.train(run.epoch + 1, stop)
+                tested = trainer.test()
+            except Diverged as error:
+                run.roll_back(error)
+                trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+                continue
+            run.save(symbol, trainer, record_of(trainer, trained, tested))
+            run.say(line_of(run.records[-1], args.epochs))
+    run.say(f'finished; score it with: {run.score_command(symbol)}')
 
 
 if __name__ == '__main__':
-    run(lambda: training.train(parser(), plan))
+    run_main(main)

@@ -11,7 +11,7 @@ and LRR do up to their third group is the same, so it is drawn, and computed, on
 
 import functools
 
-import engine
+from engine import mx
 from symbols import layers
 from system.errors import UserError
 
@@ -43,15 +43,15 @@ class Builder:
         for number, place in enumerate(layers.plan(1, self.widen)):
             path = name[: number + 1]
             data = self._once((own, path), functools.partial(self._group, data, own, path, place))
-        pool = engine.mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
-        score = engine.mx.sym.FullyConnected(
+        pool = mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
+        score = mx.sym.FullyConnected(
             pool,
             weight=self._variable(own + 'fc_weight'),
             bias=self._variable(own + 'fc_bias'),
             num_hidden=self.classes,
             name=name + '_fc',
         )
-        return engine.mx.sym.SoftmaxOutput(
+        return mx.sym.SoftmaxOutput(
             score, label=self._variable('softmax_label'), name=OUTPUT + name
         )
 
@@ -61,7 +61,7 @@ class Builder:
         return self.maps[key]
 
     def _variable(self, name):
-        return self._once((name, 'variable'), lambda: engine.mx.sym.Variable(name))
+        return self._once((name, 'variable'), lambda: mx.sym.Variable(name))
 
     def _stem(self, own):
         return self._basic(
@@ -87,7 +87,7 @@ class Builder:
 
     def _basic(self, data, parameters, name, channels, stride):
         """A basic layer with the parameters of one name and the moving statistics of another."""
-        conv = engine.mx.sym.Convolution(
+        conv = mx.sym.Convolution(
             data,
             weight=self._variable(parameters + '_conv_weight'),
             num_filter=channels,
@@ -97,7 +97,7 @@ class Builder:
             no_bias=True,
             name=name + '_conv',
         )
-        norm = engine.mx.sym.BatchNorm(
+        norm = mx.sym.BatchNorm(
             conv,
             gamma=self._variable(parameters + '_bn_gamma'),
             beta=self._variable(parameters + '_bn_beta'),
@@ -129,7 +129,7 @@ def get_symbol(units, num_classes, widen=1, names=NAMES, sharing=True):
     ``DEEPEST`` it is Ensemble-7. Sharing adds no parameter to those of N_f3.
     """
     builder = Builder(units, num_classes, widen, sharing)
-    return engine.mx.sym.Group([builder.component(name) for name in names])
+    return mx.sym.Group([builder.component(name) for name in names])
 
 
 def names_of(outputs):

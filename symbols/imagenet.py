@@ -15,7 +15,7 @@ rounding of MXNet 0.9.
 
 from collections import namedtuple
 
-import engine
+from engine import mx
 from symbols import layers
 from system.errors import UserError
 
@@ -65,8 +65,8 @@ def line(data, name, place, always=False):
 
 def stem():
     """7x7 convolution of stride 2 with BatchNorm and ReLU, then 3x3 maximum of stride 2: 56 x 56 of 64 channels."""
-    conv = engine.mx.sym.Convolution(
-        engine.mx.sym.Variable('data'),
+    conv = mx.sym.Convolution(
+        mx.sym.Variable('data'),
         num_filter=STEM_CHANNELS,
         kernel=(7, 7),
         stride=(2, 2),
@@ -74,10 +74,10 @@ def stem():
         no_bias=True,
         name='stem_conv',
     )
-    norm = engine.mx.sym.BatchNorm(
+    norm = mx.sym.BatchNorm(
         conv, fix_gamma=False, momentum=layers.BN_MOMENTUM, eps=layers.BN_EPSILON, name='stem_bn'
     )
-    return engine.mx.sym.Pooling(
+    return mx.sym.Pooling(
         layers.relu(norm, 'stem'),
         kernel=(3, 3),
         stride=(2, 2),

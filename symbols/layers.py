@@ -5,7 +5,7 @@ A feature map has shape (batch, channels, height, width); the input is (batch, 3
 
 from collections import namedtuple
 
-import engine
+from engine import mx
 
 GROUPS = 3
 STEM_CHANNELS = 16  # before widening; group g = 1, 2, 3 has 2**(g - 1) times as many
@@ -36,17 +36,17 @@ def plan(units, widen=1):
 
 
 def relu(data, name):
-    return engine.mx.sym.Activation(data, act_type='relu', name=name + '_relu')
+    return mx.sym.Activation(data, act_type='relu', name=name + '_relu')
 
 
 def add(name, *terms):
     """Sum feature maps of one shape: the + of Figures 6 and 7, between BN and ReLU."""
-    return engine.mx.sym.add_n(*terms, name=name + '_sum')
+    return mx.sym.add_n(*terms, name=name + '_sum')
 
 
 def conv_bn(data, name, channels, kernel=3, stride=1):
     """Convolution without bias, padded to keep the size at stride 1, then BatchNorm."""
-    conv = engine.mx.sym.Convolution(
+    conv = mx.sym.Convolution(
         data,
         num_filter=channels,
         kernel=(kernel, kernel),
@@ -55,7 +55,7 @@ def conv_bn(data, name, channels, kernel=3, stride=1):
         no_bias=True,
         name=name + '_conv',
     )
-    return engine.mx.sym.BatchNorm(
+    return mx.sym.BatchNorm(
         conv, fix_gamma=False, momentum=BN_MOMENTUM, eps=BN_EPSILON, name=name + '_bn'
     )
 
@@ -87,7 +87,7 @@ def line(data, name, place):
 
 def stem(widen=1):
     """The input ``data`` and the first basic layer C, 16 channels times ``widen``."""
-    return basic(engine.mx.sym.Variable('data'), 'stem', STEM_CHANNELS * widen)
+    return basic(mx.sym.Variable('data'), 'stem', STEM_CHANNELS * widen)
 
 
 def head(data, num_classes):
@@ -96,6 +96,6 @@ def head(data, num_classes):
     The average is a mean over the two spatial axes: the same numbers as global ``Pooling``, whose
     backward pass takes a slow path on the CPU.
     """
-    pool = engine.mx.sym.mean(data, axis=(2, 3), name='pool')
-    score = engine.mx.sym.FullyConnected(pool, num_hidden=num_classes, name='fc')
-    return engine.mx.sym.SoftmaxOutput(score, name='softmax')
+    pool = mx.sym.mean(data, axis=(2, 3), name='pool')
+    score = mx.sym.FullyConnected(pool, num_hidden=num_classes, name='fc')
+    return mx.sym.SoftmaxOutput(score, name='softmax')

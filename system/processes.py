@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import signal
 
-from system.errors import ENDING
+from system.script import ENDING
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 WAITING = (signal.SIGINT, *ENDING)

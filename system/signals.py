@@ -2,7 +2,7 @@
 
 import signal
 
-from system.errors import ENDING
+from system.script import ENDING
 
 
 class Stopped(Exception):

@@ -17,7 +17,9 @@ def pytest_sessionstart(session):
     """Compile the CPU operators before the workers would, all of them at once."""
     if not hasattr(session.config, 'workerinput'):
         subprocess.run(
-            [sys.executable, '-c', 'import engine; engine.native_operators()'], cwd=ROOT, check=True
+            [sys.executable, '-c', 'from engine import operators; operators.load()'],
+            cwd=ROOT,
+            check=True,
         )
 
 

@@ -12,6 +12,8 @@ import numpy
 
 import symbols
 from common import checkpoint
+from common.compute import Compute
+from common.recipe import Recipe, cifar_decay
 from common.trainer import Trainer
 from distributed import cluster
 from engine import mx
@@ -51,19 +53,15 @@ def main():
     share = 23 if parts == 2 else 10  # images of a batch for each worker
     dataset = datasets.get('cifar10')
     ranks = [workers.rank] if workers.size > 1 else range(parts)
-    batches = [Batches(data, dataset, share, seed=3, part=(rank, parts)) for rank in ranks]
+    batches = [Batches(data, dataset, share, seed=3, shard=(rank, parts)) for rank in ranks]
     assert [each.shape for each in batches] == [(3, 32, 32)] * len(batches)
     trainer = Trainer(
         frozen(),
-        [mx.cpu()],
         batches[0] if workers.size > 1 else Union(batches),
-        epochs=8,
-        lr=0.05,
-        seed=5,
-        kvstore=kvstore,
-        cluster=workers,
+        Recipe(8, 0.05, cifar_decay(8), seed=5),
+        Compute([mx.cpu()], kvstore, workers=workers),
     )
-    result, _ = trainer.train(1, type('Never', (), {'check': lambda self: None})())
+    result = trainer.train(1, type('Never', (), {'check': lambda self: None})()).result
     numpy.savez(
         f'{out}-{workers.rank}',
         loss=result.loss,

@@ -15,7 +15,9 @@ def augmented(folder, image, name, count=240):
     """Return ``count`` training crops of an image of 480x480, in RGB from 0 to 255."""
     write(folder, name, [image] * count)
     dataset = datasets.PHOTOGRAPHS._replace(classes=2, augment=name)
-    batches = data.Records(str(folder / (name + '.rec')), dataset, 40, 1, shuffle_seed=3).batches(1)
+    batches = data.Records(
+        str(folder / (name + '.rec')), dataset, 40, data.Reading(shuffle_seed=3)
+    ).batches(1)
     return numpy.concatenate([pixels(batch, dataset) for batch in batches])
 
 

@@ -68,8 +68,7 @@ def encoded(shape=(32, 32, 3), ending='.png', seed=0):
 def read_through(path):
     """What training does with a file: check it, then let MXNet read all of it."""
     return sum(
-        len(batch.data[0].asnumpy()) - batch.pad
-        for batch in data.Records(path, CIFAR, 8, 1).batches()
+        len(batch.data[0].asnumpy()) - batch.pad for batch in data.Records(path, CIFAR, 8).batches()
     )
 
 

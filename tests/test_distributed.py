@@ -77,7 +77,7 @@ def test_workers_share_the_images(place, size, batch):
         )
         for split, batches in (('train', one.train(1)), ('test', one.test()))
     }
-    parts = [data.Batches(folder, plain, batch, seed=2, part=(rank, size)) for rank in range(size)]
+    parts = [data.Batches(folder, plain, batch, seed=2, shard=(rank, size)) for rank in range(size)]
     assert len({part.per_epoch for part in parts}) == 1 and {
         part.train_images for part in parts
     } == {230}
@@ -107,7 +107,7 @@ def test_a_worker_without_enough_images(place):
     from system.errors import UserError
 
     with pytest.raises(UserError, match='46 images, 23 for worker 0 of 2'):
-        data.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, part=(0, 2))
+        data.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, shard=(0, 2))
 
 
 # ---- the workers' own connections ----
@@ -360,11 +360,11 @@ def test_who_is_to_blame(tmp_path, codes, blamed):
 def started_job(folder, code):
     """Return the process of a job of one worker, which runs a piece of Python."""
     job = (
-        'import os, sys; from system.errors import run; from distributed.job import Job, Part\n'
+        'import os, sys; from system.script import run_main; from distributed.job import Job, Part\n'
         f'code, folder, root = {("import signal, sys, time" + chr(10) + code, str(folder), ROOT)!r}\n'
         'part = Part("worker", 0, None, [sys.executable, "-u", "-c", code], {"MARK": folder})\n'
         'def main(): raise SystemExit(Job([part], folder, root, sys.executable, []).run())\n'
-        'run(main)'
+        'run_main(main)'
     )
     return subprocess.Popen(
         [sys.executable, '-c', job],

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, run_script, user_error
 
 import engine
+from engine import cuda, mx
 
 PRINT_THREADS = (
     'import engine; engine.set_threads(%s); from engine import mx; '
@@ -35,7 +36,7 @@ def test_threads():
 
 
 def test_threads_cannot_change_later():
-    assert engine.mx
+    assert mx.nd
     with pytest.raises(RuntimeError):
         engine.set_threads(1)
 
@@ -85,7 +86,7 @@ def test_mxnets_tools_run():
 
 
 def test_no_gpu_here():
-    assert engine.gpu_build() is None
+    assert cuda.gpu_build() is None
     assert [str(device) for device in engine.devices()] == ['cpu(0)']
     assert [str(device) for device in engine.devices(cpus=2)] == ['cpu(0)', 'cpu(1)']
 
@@ -125,7 +126,7 @@ def stand_in(tmp_path_factory):
     metadata = site / 'mxnet_cu112-1.9.1.dist-info'
     metadata.mkdir()
     (metadata / 'METADATA').write_text('Metadata-Version: 2.1\nName: mxnet-cu112\nVersion: 1.9.1\n')
-    for number, name in enumerate(engine.CUDA_LIBRARIES):
+    for number, name in enumerate(cuda.CUDA_LIBRARIES):
         folder = site / 'nvidia' / (f'package{number}') / 'lib'
         folder.mkdir(parents=True)
         compile_library(LIBRARY, folder / name, f'-DNAME="{name}"')
@@ -140,8 +141,8 @@ def with_gpu(site, code, check=run_script, driver=True, **variables):
     if log.exists():
         log.unlink()
     code = (
-        f'import sys; sys.path.insert(0, {str(site)!r}); import engine; from system import '
-        f'errors\n{code}'
+        f'import sys; sys.path.insert(0, {str(site)!r}); import engine\n'
+        f'from engine import mx, operators\nfrom system import errors, script\n{code}'
     )
     said = check(
         '-c',
@@ -153,13 +154,13 @@ def with_gpu(site, code, check=run_script, driver=True, **variables):
     return said, log.read_text().split() if log.exists() else []
 
 
-IMPORT = 'engine.mx.nd.ones(2).asnumpy(); print(engine.versions()["build"])'
-DEVICES = 'errors.run(lambda: print(engine.devices(%s)))'
+IMPORT = 'mx.nd.ones(2).asnumpy(); print(operators.versions()["build"])'
+DEVICES = 'script.run_main(lambda: print(engine.devices(%s)))'
 
 
 def test_cuda_libraries_are_loaded_in_order(stand_in):
     said, loaded = with_gpu(stand_in, IMPORT)
-    assert said == 'mxnet-cu112\n' and loaded == list(engine.CUDA_LIBRARIES)
+    assert said == 'mxnet-cu112\n' and loaded == list(cuda.CUDA_LIBRARIES)
 
 
 @pytest.mark.parametrize('major,minor', [(5, 0), (6, 1), (7, 5), (8, 6), (8, 9)])
@@ -201,4 +202,4 @@ def test_requirements_name_every_cuda_library():
     """One nvidia package for each library that is loaded; cublas holds two."""
     with open(os.path.join(ROOT, 'requirements-gpu.txt')) as file:
         packages = [line for line in file if line.startswith('nvidia-')]
-    assert len(packages) == len(engine.CUDA_LIBRARIES) - 1
+    assert len(packages) == len(cuda.CUDA_LIBRARIES) - 1

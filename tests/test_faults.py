@@ -14,13 +14,11 @@ import pytest
 from conftest import ROOT, run_script, user_error
 from runs import arguments, arrays_of, name_of, records_of, small_cifar, start
 
-import symbols
-from common import checkpoint, fit, log
+import train_cifar
+from common import checkpoint, log
+from common.trainer import Trainer
 from engine import mx
-from graphs.graph import with_bn_momentum
-from recordio import data, datasets
 from system.errors import UserError
-from train_cifar import parser
 
 EPOCHS = 4
 # Runs the script of its arguments and kills itself at the Nth of these calls: before it, or right
@@ -335,21 +333,9 @@ def test_a_folder_that_somebody_removes(place, tmp_path):
 # ---- loss that is not finite ----
 
 
-def options_for(place, folder, *more):
-    args = parser().parse_args(
-        [
-            str(part)
-            for part in arguments(place, '--log-dir', folder, '--checkpoint-dir', folder, *more)[1:]
-        ]
-    )
-    return args, data.Batches(
-        str(place / 'data' / 'cifar10'), datasets.get('cifar10'), args.batch_size, args.seed
-    )
-
-
 def poison(monkeypatch, epoch, times):
     """Make the parameters NaN before an epoch, the first ``times`` times."""
-    original, left = fit.Trainer.train, [times]
+    original, left = Trainer.train, [times]
 
     def train(self, number, stop):
         if number == epoch and left[0]:
@@ -359,36 +345,34 @@ def poison(monkeypatch, epoch, times):
             self.module.set_params(arguments, auxiliary)
         return original(self, number, stop)
 
-    monkeypatch.setattr(fit.Trainer, 'train', train)
+    monkeypatch.setattr(Trainer, 'train', train)
 
 
-def fitted(place, folder, *more):
-    args, batches = options_for(place, folder, *more)
-    return fit.fit(
-        args,
-        with_bn_momentum(symbols.get_symbol('mr', 8), args.bn_momentum),
-        batches,
-        [mx.cpu()],
-        'nan',
-        {},
-    )
+def trained_here(monkeypatch, place, folder, *more):
+    """Run train_cifar.py in this process, where methods can be replaced; return its log's path."""
+    command = arguments(place, '--log-dir', folder, '--checkpoint-dir', folder, *more)
+    monkeypatch.setattr(sys, 'argv', [str(part) for part in command])
+    monkeypatch.setattr(train_cifar.engine, 'set_threads', lambda threads: None)  # MXNet is loaded
+    monkeypatch.setattr(train_cifar, 'outlive_readers', lambda: None)  # pytest reads the output
+    train_cifar.main()
+    return os.path.join(str(folder), name_of(folder) + '.jsonl')
 
 
 def test_nan_stops_the_run(place, tmp_path, monkeypatch):
     poison(monkeypatch, 3, 1)
     with pytest.raises(
         UserError,
-        match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; to go on from epoch 3: .*--resume nan-',
+        match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; to go on from epoch 3: .*--resume cifar10-mr-8-',
     ):
-        fitted(place, tmp_path)
+        trained_here(monkeypatch, place, tmp_path)
     assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
 
 
 @pytest.mark.parametrize('epoch', (1, 3))
 def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
     poison(monkeypatch, epoch, 1)
-    run = fitted(place, tmp_path, '--on-nan', 'rollback')
-    header, records = log.read(run.log)
+    path = trained_here(monkeypatch, place, tmp_path, '--on-nan', 'rollback')
+    header, records = log.read(path)
     assert f'back to epoch {epoch - 1}' in capsys.readouterr().err
     factors = [0.1 if number >= epoch else 1 for number in range(1, 5)]
     assert [record['lr'] for record in records] == pytest.approx(
@@ -398,20 +382,14 @@ def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
         int(factor < 1) for factor in factors
     ]
     # Another process goes on with the lower rate.
-    shutil.copy(run.log, run.log + '.before')
-    os.remove(checkpoint.params_path(run.folder, 4))
+    shutil.copy(path, path + '.before')
+    os.remove(checkpoint.params_path(path[: -len('.jsonl')], 4))
     run_script(
         *arguments(
-            place,
-            '--log-dir',
-            tmp_path,
-            '--checkpoint-dir',
-            tmp_path,
-            '--resume',
-            run.header['run'],
+            place, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, '--resume', header['run']
         )
     )
-    assert records_of(run.log) == records_of(run.log + '.before')
+    assert records_of(path) == records_of(path + '.before')
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ import numpy
 import pytest
 from conftest import ROOT, run_script
 
-import engine
-from engine import mx, native
+from engine import build as building
+from engine import mx, operators
 
 TERMS = [
     'bn*1.0',
@@ -67,7 +67,7 @@ def build(op, inputs, **attrs):
 
 def run(symbol, values, *gradients):
     """Return the outputs, the gradients for those of the first outputs, and the auxiliary states."""
-    assert engine.native_operators()
+    assert operators.load()
     executor = symbol.simple_bind(mx.cpu(), grad_req='write' if gradients else 'null')
     for name, array in {**executor.arg_dict, **executor.aux_dict}.items():
         array[:] = values[name]
@@ -326,7 +326,7 @@ def test_what_the_operators_refuse(attrs, shape):
         {'x': x, 'w': normal(16, 16, 3, 3)},
         **dict(dict(kernel=3, stride=1, outputs=16), **attrs),
     )
-    assert engine.native_operators()
+    assert operators.load()
     with pytest.raises(Exception, match='must be'):
         symbol.simple_bind(mx.cpu())
 
@@ -352,7 +352,7 @@ def folder_of_mxnet():
 
 @pytest.mark.slow
 def test_built_once(tmp_path, capsys):
-    path = native.library(folder_of_mxnet(), str(tmp_path))
+    path = building.library(folder_of_mxnet(), str(tmp_path))
     assert 'compiling' in capsys.readouterr().err and sorted(os.listdir(str(tmp_path))) == [
         os.path.basename(path),
         os.path.basename(path) + '.sha256',
@@ -360,7 +360,7 @@ def test_built_once(tmp_path, capsys):
     ]
     made = os.stat(path).st_mtime_ns
     assert (
-        native.library(folder_of_mxnet(), str(tmp_path)) == path
+        building.library(folder_of_mxnet(), str(tmp_path)) == path
         and os.stat(path).st_mtime_ns == made
     )
     assert capsys.readouterr().err == ''
@@ -368,17 +368,17 @@ def test_built_once(tmp_path, capsys):
 
 def test_a_change_of_the_sources_makes_another_library(tmp_path, monkeypatch):
     command = ['c++']
-    before = native._fingerprint(command, folder_of_mxnet())
-    shutil.copytree(native.HERE, str(tmp_path / 'native'))
-    monkeypatch.setattr(native, 'HERE', str(tmp_path / 'native'))
-    assert native._fingerprint(command, folder_of_mxnet()) == before
+    before = building._fingerprint(command, folder_of_mxnet())
+    shutil.copytree(building.HERE, str(tmp_path / 'native'))
+    monkeypatch.setattr(building, 'HERE', str(tmp_path / 'native'))
+    assert building._fingerprint(command, folder_of_mxnet()) == before
     with open(str(tmp_path / 'native' / 'vec.h'), 'a') as file:
         file.write('// changed\n')
-    assert native._fingerprint(command, folder_of_mxnet()) != before
-    assert native._fingerprint(['clang++'], folder_of_mxnet()) != before
+    assert building._fingerprint(command, folder_of_mxnet()) != before
+    assert building._fingerprint(['clang++'], folder_of_mxnet()) != before
 
 
-OPERATORS = 'import engine; engine.set_threads(1); print(engine.versions()["operators"])'
+OPERATORS = 'from engine import operators, set_threads; set_threads(1); print(operators.versions()["operators"])'
 
 
 @pytest.mark.parametrize(

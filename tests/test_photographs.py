@@ -420,7 +420,7 @@ def test_training_crops_of_2018_change_scale_and_aspect(tmp_path):
         write(tmp_path, name, [numpy.repeat(image[..., None], 3, 2)] * 120)
         found = []
         for batch in data.Records(
-            str(tmp_path / (name + '.rec')), dataset, 40, 1, shuffle_seed=3
+            str(tmp_path / (name + '.rec')), dataset, 40, data.Reading(shuffle_seed=3)
         ).batches(1):
             seen = pixels(batch, dataset)
             lightness = (seen.max(3) + seen.min(3)) / 2
@@ -477,7 +477,7 @@ def test_what_is_scored_is_the_centre(tmp_path):
     write(tmp_path, 'test', images)
     dataset = datasets.PHOTOGRAPHS._replace(classes=2, size=28)
     assert photographs.short_side(28) == 32
-    batch = next(data.Records(str(tmp_path / 'test.rec'), dataset, 9, 1).batches())
+    batch = next(data.Records(str(tmp_path / 'test.rec'), dataset, 9).batches())
     for image, seen in zip(images, pixels(batch, dataset)):
         decoded = cv2.imdecode(
             numpy.frombuffer(archives.jpeg(image, 100), numpy.uint8), cv2.IMREAD_COLOR

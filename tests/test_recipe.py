@@ -5,10 +5,11 @@ import math
 import numpy
 import pytest
 
-import engine
+import engine.operators
 import symbols
+import train_cifar
 from common import recipe
-from engine import mx
+from engine import mx, optimizer
 
 
 def initialised(network='mr', depth=8, seed=3):
@@ -52,7 +53,7 @@ def test_initial_weights_follow_the_seed():
 
 @pytest.mark.parametrize('epochs,per_epoch', [(400, 782), (40, 9350), (8, 5)])
 def test_learning_rate_at_every_epoch_boundary(epochs, per_epoch):
-    schedule = recipe.Schedule(0.1, recipe.cifar_decay(epochs), per_epoch)
+    schedule = optimizer.Schedule(0.1, recipe.cifar_decay(epochs), per_epoch)
     for epoch in range(1, epochs + 1):
         done = epoch - 1
         expected = 0.1 / 10 ** sum(done >= drop * epochs for drop in (1 / 2, 3 / 4, 7 / 8))
@@ -67,7 +68,7 @@ def test_learning_rate_at_every_epoch_boundary(epochs, per_epoch):
 
 
 def test_learning_rate_of_a_length_that_eight_does_not_divide():
-    schedule = recipe.Schedule(1.0, recipe.cifar_decay(3), 10)
+    schedule = optimizer.Schedule(1.0, recipe.cifar_decay(3), 10)
     rates = [schedule(update) for update in range(1, 31)]
     assert [rates.index(rate) for rate in (0.1, 0.01, 0.001)] == [15, 22, 26]
 
@@ -96,9 +97,9 @@ def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
 
     The decay is large, so that a parameter that is left out of it shows: beta, gamma and the bias.
     """
-    assert engine.native_operators()
+    assert engine.operators.load()
     if operators == 'mxnet':
-        monkeypatch.setattr(engine, 'native_operators', lambda: False)
+        monkeypatch.setattr(engine.operators, 'load', lambda: False)
     random, batch, decay = numpy.random.RandomState(0), 4, 0.05
     module = mx.mod.Module(
         symbols.get_symbol('resnet', 8), context=[mx.cpu(i) for i in range(devices)]
@@ -110,10 +111,16 @@ def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
     for name, array in arguments.items():  # gamma 1 and beta 0 would hide a missing decay
         arguments[name] = array + mx.nd.array(0.1 * random.randn(*array.shape))
     module.set_params(arguments, auxiliary)
-    schedule = recipe.Schedule(0.1, recipe.cifar_decay(8), 1)
+    schedule = optimizer.Schedule(0.1, recipe.cifar_decay(8), 1)
     module.init_optimizer(
         'device',
-        recipe.Nesterov(learning_rate=0.1, lr_scheduler=schedule, wd=decay, rescale_grad=1 / batch),
+        optimizer.Nesterov(
+            learning_rate=0.1,
+            momentum=recipe.MOMENTUM,
+            lr_scheduler=schedule,
+            wd=decay,
+            rescale_grad=1 / batch,
+        ),
     )
     twin = NumpyNesterov({name: array.asnumpy() for name, array in arguments.items()}, decay=decay)
     for update in range(1, 9):
@@ -135,9 +142,7 @@ def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
 
 def test_the_defaults_are_the_papers():
     assert (recipe.MOMENTUM, recipe.WEIGHT_DECAY) == (0.9, 1e-4)
-    from train_cifar import parser
-
-    options = parser().parse_args([])
+    options = train_cifar.parse_args([])
     assert (options.lr, options.batch_size, options.network, options.depth, options.dataset) == (
         0.1,
         64,

@@ -336,9 +336,7 @@ def test_whether_a_command_line_has_a_finished_run(real):
     header = {'train_images': 40, 'test_images': 20, 'data': runs[0].header.get('data')}
 
     def setting(*more):
-        return repetition.setting_of(
-            vars(train_cifar.parser().parse_args([*command, *more])), header
-        )
+        return repetition.setting_of(vars(train_cifar.parse_args([*command, *more])), header)
 
     assert (
         repetition.find(runs, setting(), 1) is runs[0]

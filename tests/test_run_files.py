@@ -14,17 +14,18 @@ import numpy
 import pytest
 from conftest import ROOT, run_script, user_error
 from runs import arguments, name_of, records_of, small_cifar
-from test_faults import fitted, poison
+from test_faults import poison, trained_here
 
-from common import checkpoint, fit, log
-from common.recipe import cifar_decay
+from common import checkpoint, log
+from common.recipe import Recipe, cifar_decay
 from common.run import Run
-from engine import mx, native
+from common.trainer import Trainer
+from engine import build, mx
 from recordio import datasets
 from report import curves, figures
 from system import files
 from system.errors import UserError
-from train_cifar import parser
+from train_cifar import parse_args
 
 EPOCHS = 2
 
@@ -192,9 +193,7 @@ def test_the_walk_sees_what_writes():
 
 def test_one_module_writes_renames_and_removes():
     found = dict(sources())
-    assert {'system/files.py', 'report/draw.py', 'engine/native/__init__.py', 'score.py'} <= set(
-        found
-    )
+    assert {'system/files.py', 'report/draw.py', 'engine/build.py', 'score.py'} <= set(found)
     odd = [
         (path, name)
         for path, text in found.items()
@@ -653,7 +652,7 @@ def test_another_file_under_the_name_of_the_log_is_kept(place, copy):
 
 def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):
     """The checkpoint is there: it is said, and going on writes the log again."""
-    train = fit.Trainer.train
+    train = Trainer.train
 
     def full(self, number, stop):
         if number == 2:
@@ -662,14 +661,14 @@ def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):
             path.symlink_to('/dev/full')
         return train(self, number, stop)
 
-    monkeypatch.setattr(fit.Trainer, 'train', full)
+    monkeypatch.setattr(Trainer, 'train', full)
     with pytest.raises(UserError) as error:
-        fitted(place, tmp_path)
+        trained_here(monkeypatch, place, tmp_path)
     said = str(error.value)
     assert said.startswith(
         'the checkpoint of epoch 2 is saved, but not its line in the log: No space'
     )
-    assert '--resume nan-' in said and 'goes on from epoch 3' in said
+    assert '--resume cifar10-mr-8-' in said and 'goes on from epoch 3' in said
     name = name_of(tmp_path)
     assert checkpoint.load_state(str(tmp_path / name))['epoch'] == 2
     monkeypatch.undo()
@@ -680,13 +679,13 @@ def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):
 def test_rollbacks_without_a_checkpoint(place, tmp_path, monkeypatch):
     poison(monkeypatch, 1, 4)
     with pytest.raises(UserError, match='after 3 rollbacks: .*; there is no checkpoint$'):
-        fitted(place, tmp_path, '--on-nan', 'rollback')
+        trained_here(monkeypatch, place, tmp_path, '--on-nan', 'rollback')
 
 
 def test_hints_can_be_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    args = parser().parse_args(['--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"])
-    run = Run(args, {'run': 'r'}, cifar_decay(4))
+    args = parse_args(['--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"])
+    run = Run(args, {'run': 'r'}, Recipe(4, 0.1, cifar_decay(4)))
     run.release()
     run.records = state_of(1)['records']
     words = shlex.split(run.resume_command)
@@ -707,7 +706,7 @@ def test_hints_can_be_pasted(tmp_path, monkeypatch):
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
     """A compiler that copies the library of this machine, and counts how often it is called."""
-    built = native.prepare()
+    built = build.prepare()
     if not built:
         pytest.skip('there is no compiler')
     script = tmp_path / 'compiler'
@@ -722,34 +721,34 @@ def compiler(tmp_path, monkeypatch):
 
 def test_a_damaged_library_is_built_again(tmp_path, compiler):
     folder, mxnet = str(tmp_path / 'build'), os.path.dirname(mx.__file__)
-    path = native.library(mxnet, folder)
-    assert native.library(mxnet, folder) == path and compiler() == 1
+    path = build.library(mxnet, folder)
+    assert build.library(mxnet, folder) == path and compiler() == 1
     whole = open(path, 'rb').read()
     for calls, content in enumerate((b'', whole[:5000], whole[:-1], b'other' + whole[5:]), 2):
         with open(path, 'wb') as file:
             file.write(content)
-        assert native.library(mxnet, folder) == path and compiler() == calls
+        assert build.library(mxnet, folder) == path and compiler() == calls
         assert open(path, 'rb').read() == whole
     os.remove(path + '.sha256')
-    assert native.library(mxnet, folder) == path and compiler() == 6
+    assert build.library(mxnet, folder) == path and compiler() == 6
     names = {os.path.basename(path), os.path.basename(path) + '.sha256', 'lock'}
     assert set(os.listdir(folder)) == names
 
 
 def test_a_library_is_built_by_one_process(tmp_path, compiler):
-    code = 'import sys\nfrom engine import native\nprint(native.library(*sys.argv[1:]))'
+    code = 'import sys\nfrom engine import build\nprint(build.library(*sys.argv[1:]))'
     command = [sys.executable, '-c', code, os.path.dirname(mx.__file__), str(tmp_path / 'build')]
     each = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait() for process in each] == [0, 0, 0] and compiler() == 1
 
 
 def test_without_mxnets_header_its_operators_do_the_work(tmp_path):
-    with pytest.raises(native.BuildError, match='lib_api.h'):
-        native.library(str(tmp_path), str(tmp_path / 'build'))
+    with pytest.raises(build.BuildError, match='lib_api.h'):
+        build.library(str(tmp_path), str(tmp_path / 'build'))
     code = (
-        'from engine import native\nfiles = native._mxnet_files\n'
-        'native._mxnet_files = lambda folder: files("/nowhere")\n'
-        'import engine\nprint(engine.versions()["operators"])'
+        'from engine import build\nfiles = build._mxnet_files\n'
+        'build._mxnet_files = lambda folder: files("/nowhere")\n'
+        'from engine import operators\nprint(operators.versions()["operators"])'
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, 'mxnet\n'), done.stderr

@@ -24,6 +24,7 @@ from PIL import Image
 import score
 import symbols
 from common import checkpoint, classes, scorer
+from common.model import load_run
 from engine import mx
 from graphs import check
 from recordio import datasets, images
@@ -598,7 +599,7 @@ def test_a_symbol_that_is_gone(runs, tmp_path):
         UserError,
         match=r'model-symbol.json is gone: "python train_cifar.py --resume .*ten" writes it again',
     ):
-        scorer.load_run(str(tmp_path / 'ten'), 'last')
+        load_run(str(tmp_path / 'ten'), 'last')
 
 
 def test_ensembles_have_their_own_script(runs, sample):

@@ -15,13 +15,19 @@ import pytest
 from conftest import ROOT, run_script, user_error
 from runs import arguments, records_of, small_cifar
 
-import engine
 import symbols
-from common import checkpoint, evaluate, fit, log, recipe
+from common import checkpoint, evaluate, log, recipe
+from common.compute import Compute
+from common.epoch import line_of
+from common.model import Model, load_run
+from common.recipe import Recipe
+from common.scorer import Scorer
 from common.trainer import Trainer
 from engine import mx
 from recordio import data, datasets
 from system.errors import UserError
+
+CPU = Compute([mx.cpu()])
 
 
 @pytest.fixture(scope='module')
@@ -47,9 +53,13 @@ def frozen(symbol):
     return mx.sym.load_json(json.dumps(graph))
 
 
+def recipe_of(epochs):
+    return Recipe(epochs, 0.1, recipe.cifar_decay(epochs), seed=2)
+
+
 def steps(symbol, devices, batches, count):
     """Return the parameters after ``count`` updates of the first epoch."""
-    trainer = Trainer(symbol, devices, batches, epochs=4, lr=0.1)
+    trainer = Trainer(symbol, batches, recipe_of(4), Compute(devices))
     for _, batch in zip(range(count), batches.train(1)):
         trainer.module.forward(batch, is_train=True)
         trainer.module.backward()
@@ -79,7 +89,7 @@ def test_no_training_step_runs_as_evaluation(place, operators, monkeypatch):
     (common/evaluate.py); the project's own have a graph for each.
     """
     if operators == 'mxnet':
-        monkeypatch.setattr(engine, 'native_operators', lambda: False)
+        monkeypatch.setattr(operators, 'load', lambda: False)
     batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 32)
     # Copies: the record iterator uses its own arrays again a few batches later.
     queue = [
@@ -90,7 +100,7 @@ def test_no_training_step_runs_as_evaluation(place, operators, monkeypatch):
     ]
     results = []
     for wait in (True, False):
-        trainer = Trainer(symbols.get_symbol('resnet', 14), [mx.cpu()], batches, epochs=1, lr=0.1)
+        trainer = Trainer(symbols.get_symbol('resnet', 14), batches, recipe_of(1), CPU)
         mx.nd.waitall()
         for batch in queue:
             trainer.module.forward(batch, is_train=True)
@@ -111,15 +121,10 @@ def test_every_test_image_counts_once(place, batch):
     """Whatever the batch size: the error is that of the 64 images one by one."""
     folder, dataset = str(place / 'data' / 'cifar10'), datasets.get('cifar10')
     batches = data.Batches(folder, dataset, batch)
-    trainer = Trainer(symbols.get_symbol('mr', 8), [mx.cpu()], batches, epochs=1, lr=0.1, seed=2)
+    trainer = Trainer(symbols.get_symbol('mr', 8), batches, recipe_of(1), CPU)
     result = trainer.test()
     reference = Trainer(
-        symbols.get_symbol('mr', 8),
-        [mx.cpu()],
-        data.Batches(folder, dataset, 1),
-        epochs=1,
-        lr=0.1,
-        seed=2,
+        symbols.get_symbol('mr', 8), data.Batches(folder, dataset, 1), recipe_of(1), CPU
     )
     losses, wrong, wrong5 = [], [], []
     for item in reference.batches.test():
@@ -452,16 +457,15 @@ def test_every_evaluation_is_of_the_parameters_of_its_time():
 
     source, symbol, states = Random(), symbols.get_symbol('mr', 8), []
     for evaluated in (True, False):
-        trainer = Trainer(symbol, [mx.cpu()], source, epochs=1, lr=0.1)
+        trainer = Trainer(symbol, source, recipe_of(1), CPU)
         for _ in range(3):
             for batch in source.batches:
                 trainer.module.forward(batch, is_train=True)
                 trainer.module.backward()
                 trainer.module.update()
             if evaluated:
-                assert trainer.test() == Scorer(symbol, trainer.state(), mx.cpu(), 32).score(
-                    source.test()
-                )
+                model = Model(symbol, trainer.state(), 'mr-8', 'cifar10', datasets.get('cifar10'))
+                assert trainer.test() == Scorer(model, mx.cpu(), 32).score(source.test())
         evaluate.barrier()
         states.append(
             {
@@ -546,16 +550,15 @@ def test_fast_scores_are_the_same_scores(finished):
 
 @pytest.mark.parametrize('fast,tolerance', [('float32', 1e-3), ('int8', 0.2)])
 def test_fast_probabilities(finished, fast, tolerance):
-    from common.scorer import Scorer, load_run
-
     place, name, _ = finished
     symbol, arrays, _, _ = load_run(place / 'checkpoints' / name, 'last')
     dataset, folder = datasets.get('cifar10'), str(place / 'data' / 'cifar10')
-    calibration = data.Records(os.path.join(folder, 'train.rec'), dataset, 32, 1).batches()
-    batch = next(data.Records(os.path.join(folder, 'test.rec'), dataset, 32, 1).batches())
+    model = Model(symbol, arrays, name, 'cifar10', dataset)
+    calibration = data.Records(os.path.join(folder, 'train.rec'), dataset, 32).batches()
+    batch = next(data.Records(os.path.join(folder, 'test.rec'), dataset, 32).batches())
     plain, quick = (
-        Scorer(symbol, arrays, mx.cpu(), 32),
-        Scorer(symbol, arrays, mx.cpu(), 32, fast=fast, calibration=calibration),
+        Scorer(model, mx.cpu(), 32),
+        Scorer(model, mx.cpu(), 32, fast=fast, calibration=calibration),
     )
     for scorer in (plain, quick):
         scorer.module.forward(batch, is_train=False)
@@ -645,14 +648,11 @@ def test_log_folder_that_cannot_be_written(place):
 def test_help_names_the_papers_defaults():
     said = run_script('train_cifar.py', '--help')
     assert '400 for cifar10' in ' '.join(said.split()) and '40 for svhn' in ' '.join(said.split())
-    from train_cifar import parser
-
-    assert all(action.help for action in parser()._actions)
 
 
 def test_first_and_best_epoch():
     """The best epoch is the first with the lowest test error."""
-    assert fit.line(
+    assert line_of(
         {
             'epoch': 1,
             'lr': 0.1,

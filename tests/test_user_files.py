@@ -356,7 +356,7 @@ def child(arguments, last):
             os.dup2(nobody.fileno(), 1)
             os.dup2(nobody.fileno(), 2)
         try:
-            errors.run(data.prepare.main)
+            script.run_main(data.prepare.main)
         except SystemExit as error:
             os._exit(error.code)
         os._exit(0)

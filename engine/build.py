@@ -9,7 +9,6 @@ written in. A compiler is needed: that of the system, or Zig's from PyPI
 own operators do the work.
 """
 
-import ctypes
 import functools
 import hashlib
 import os
@@ -21,7 +20,7 @@ from importlib import util
 from system import files
 from system.errors import command, describe
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'native')
 BUILD = os.path.join(HERE, 'build')
 SOURCES = (
     'ops.cc',
@@ -178,44 +177,12 @@ def prepare():
     try:
         return library(os.path.dirname(util.find_spec('mxnet').origin))
     except BuildError as error:
-        _tell(error)
+        tell_slower(error)
 
 
-def _tell(error):
+def tell_slower(error):
     print(
         "training and scoring use MXNet's own operators, which are slower: "
         f'{str(error).splitlines()[0]}',
         file=sys.stderr,
     )
-
-
-@functools.cache
-def load():
-    """Make the operators known to MXNet; return whether they are."""
-    from engine import mx
-
-    path = prepare()
-    if path:
-        try:
-            _register(mx, path)
-        except mx.base.MXNetError as error:
-            _tell(error)
-            return False
-    return bool(path)
-
-
-def _register(mx, path):
-    """Load the library. mx.library.load would make every Python function of MXNet again, 0.4 s."""
-    mx.base.check_call(mx.base._LIB.MXLoadLib(path.encode(), 0))
-
-
-@functools.cache
-def function(name):
-    """Return the function on NDArrays of an operator of the library."""
-    from mxnet.ndarray.register import _make_ndarray_function
-
-    from engine import mx
-
-    handle = ctypes.c_void_p()
-    mx.base.check_call(mx.base._LIB.NNGetOpHandle(name.encode(), ctypes.byref(handle)))
-    return _make_ndarray_function(handle, name, name)

@@ -1,0 +1,45 @@
+"""What an epoch comes to: its record in the log, and its line for people."""
+
+import time
+
+
+def record_of(trainer, trained, tested):
+    """Return the record of an epoch, see common/log.py.
+
+    Parameters
+    ----------
+    trainer : common.trainer.Trainer
+    trained : common.trainer.Trained
+    tested : common.evaluate.Result
+    """
+    train = trained.result
+    record = {
+        'epoch': trainer.epoch,
+        'train_loss': round(train.loss, 6),
+        'train_error': round(train.error, 4),
+        'test_loss': round(tested.loss, 6),
+        'test_error': round(tested.error, 4),
+    }
+    if trainer.batches.dataset.top5:
+        record.update(train_top5=round(train.top5, 4), test_top5=round(tested.top5, 4))
+    for name in ('components', 'without'):
+        if getattr(tested, name):
+            record['test_' + name] = {
+                component: round(error, 4) for component, error in getattr(tested, name).items()
+            }
+    return dict(
+        record,
+        lr=trainer.lr(trainer.epoch),
+        seconds=round(time.time() - trained.began, 3),
+        images_per_second=round(trained.images_per_second, 1),
+    )
+
+
+def line_of(record, epochs):
+    """Return an epoch's record as a line for people."""
+    return (
+        f'epoch {record["epoch"]}/{epochs}  lr {record["lr"]:g}  '
+        f'train loss {record["train_loss"]:.4f} error {record["train_error"]:.2f}%  '
+        f'test loss {record["test_loss"]:.4f} error {record["test_error"]:.2f}%  '
+        f'{record["images_per_second"]:.0f} images/s'
+    )

@@ -1,0 +1,108 @@
+"""A trained network, from a run's checkpoint or from files, and the data set that it is for."""
+
+import os
+from typing import Any, NamedTuple
+
+import engine
+from common import checkpoint
+from common.classes import check_classes, check_record_file, same_classes
+from recordio import datasets
+from recordio.data import Reading, Records
+from system.errors import UserError
+
+
+class Model(NamedTuple):
+    """A trained network and the data set that it is scored on."""
+
+    symbol: Any  # mx.sym.Symbol
+    arrays: dict  # a checkpoint's, see checkpoint.load_arrays
+    title: str  # what it is called in what is printed
+    name: str  # of the data set
+    dataset: datasets.Dataset
+
+
+def of_run(args):
+    """Return the ``Model`` of a run's checkpoint.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        run, checkpoint, checkpoint_dir, data_dir; and dataset and image_size, None for the run's.
+
+    Raises
+    ------
+    UserError
+        There is no such run or checkpoint, or the data set has other classes than the run's.
+    """
+    folder = checkpoint.find(args.run, args.checkpoint_dir)
+    symbol, arrays, state, epoch = load_run(folder, args.checkpoint)
+    known = state['header']['options']
+    name, size = args.dataset or known['dataset'], args.image_size or known.get('image_size')
+    dataset = datasets.get(name, args.data_dir, size)
+    if name != known['dataset']:
+        _check_dataset(name, dataset, known['dataset'], args)
+    title = f'{state["header"]["run"]}, epoch {epoch}'
+    model = Model(symbol, arrays, title, name, dataset)
+    check_classes(model)
+    return model
+
+
+def of_files(args):
+    """Return the ``Model`` of a symbol file and a .params file: args.symbol, args.params, args.dataset."""
+    dataset = datasets.get(args.dataset, args.data_dir, args.image_size)
+    symbol = checkpoint.load_symbol(args.symbol)
+    arrays = checkpoint.load_arrays(args.params)
+    model = Model(symbol, arrays, args.params, args.dataset, dataset)
+    check_classes(model)
+    return model
+
+
+def _check_dataset(name, dataset, trained_on, args):
+    """Raise ``UserError`` if --dataset has other classes than what a run was trained on."""
+    try:
+        own = datasets.get(trained_on, args.data_dir)
+    except UserError:  # photographs that are not here
+        return
+    if not same_classes(own, dataset):
+        raise UserError(
+            f'{args.run} was trained on {trained_on} ({own.classes} classes), and '
+            f'{name} ({dataset.classes}) has other ones: leave --dataset out'
+        )
+
+
+def open_records(path, model, batch):
+    """Return the ``recordio.data.Records`` of a file that has the classes of the network."""
+    images = Records(path, model.dataset, batch, Reading(engine.cores(), shrink=True))
+    check_record_file(path, model)
+    return images
+
+
+def epoch_of(state, which):
+    """Return the epoch that ``which`` names: ``last``, ``best`` (lowest test error) or a number."""
+    epoch = {'last': state['epoch'], 'best': state['best']}.get(which)
+    if epoch is None and which.isdigit() and int(which) in state['kept']:
+        epoch = int(which)
+    if epoch is None:
+        raise UserError(
+            f'--checkpoint {which}: the run keeps last, best and the epochs '
+            f'{", ".join(map(str, state["kept"]))}'
+        )
+    return epoch
+
+
+def load_run(folder, which):
+    """Return symbol, arrays, state and epoch of a run's checkpoint."""
+    state = checkpoint.load_state(folder)
+    epoch = epoch_of(state, which)
+    path = checkpoint.params_path(folder, epoch)
+    if not checkpoint.whole(folder, os.path.basename(path), state):
+        raise UserError(
+            f'{path} is damaged or gone: name another epoch of the run with --checkpoint'
+        )
+    checkpoint.check_symbol(folder, state)
+    return (
+        checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
+        checkpoint.load_arrays(checkpoint.params_path(folder, epoch)),
+        state,
+        epoch,
+    )

@@ -1,0 +1,166 @@
+"""Begins a run, or goes on with one from its last checkpoint, on one worker or on several."""
+
+import os
+import sys
+from datetime import datetime
+
+import engine
+from common import checkpoint, log, options
+from common.run import RemoteRun, Run
+from engine import operators
+from graphs.summary import parameters
+from system.errors import UserError
+
+
+def state_of(args, workers):
+    """Return the state of the checkpoint that ``--resume`` names, or None without it.
+
+    Only the first worker needs to have the checkpoint at hand.
+
+    Raises
+    ------
+    UserError
+        There is no such run, it has no checkpoint, or another script trained it.
+    """
+    if not args.resume:
+        return None
+    state, script = None, os.path.basename(sys.argv[0])
+    if not workers.rank:
+        folder = checkpoint.find(args.resume, args.checkpoint_dir)
+        state = checkpoint.load_state(folder, warn=False)  # it is loaded again behind a lock
+    state = workers.first_json(state)
+    if state['header'].get('script', script) != script:
+        raise UserError(
+            f'{args.resume} is a run of {log.script_of(state["header"])}: go on with it there'
+        )
+    return state
+
+
+def resumed_options(parse_args, state):
+    """Return a script's options for a run that goes on; ``parse_args`` is the script's."""
+    return options.resumed(parse_args, sys.argv[1:], state['header']['options'])
+
+
+def new_run(args, name, facts, recipe, workers):
+    """Return a new ``Run``, whose log begins with the options and ``facts``.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    name : str
+        What the name of the run begins with, such as ``cifar10-mr-56``.
+    facts : dict
+        More for the header of the log, see ``describe``.
+    recipe : common.recipe.Recipe
+    workers : distributed.cluster.Cluster
+    """
+    run = None
+    if not workers.rank:
+        header = dict(
+            facts,
+            options=vars(args),
+            versions=operators.versions(),
+            threads=engine.threads(),
+            started=datetime.now().astimezone().isoformat(timespec='seconds'),
+        )
+        name = f'{name}-{datetime.now():%Y%m%d-%H%M%S}'
+        path, _ = log.create(args.log_dir, _free_name(name, args.checkpoint_dir), header)
+        run = Run(args, log.read(path)[0], recipe)
+    return _shared(run, recipe, workers)
+
+
+def resumed_run(args, symbol, state, recipe, workers):
+    """Return the ``Run`` of a state, with its last checkpoint.
+
+    Versions and numbers of threads or workers that change its last bits are named on stderr.
+    """
+    run = None
+    if not workers.rank:
+        folder = checkpoint.find(args.resume, args.checkpoint_dir)
+        run = Run(args, state['header'], recipe, folder)
+        run.check_copy()
+        run.load()  # behind the lock: another process may have written until now
+        run.mend_symbol(symbol)
+        _tell_changes(run.header, workers)
+    return _shared(run, recipe, workers)
+
+
+def describe(symbol, batches, compute):
+    """Return what the header of a log says beside options and versions.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    batches : recordio.data.Batches
+    compute : common.compute.Compute
+    """
+    identity = batches.identity
+    return {
+        'script': os.path.basename(sys.argv[0]),
+        'parameters': parameters(symbol, batches.shape),
+        'devices': [str(device) for device in compute.devices],
+        'workers': compute.workers.size,
+        'data': identity,
+        **{name: identity[name] for name in ('train_images', 'test_images')},
+    }
+
+
+def check_data(batches, state, workers):
+    """Raise ``UserError`` if a run would go on with other data, or a worker has other data.
+
+    Parameters
+    ----------
+    batches : recordio.data.Batches
+    state : dict, optional
+        Of the run that goes on. Runs of before have the numbers of images alone.
+    workers : distributed.cluster.Cluster
+    """
+    identity, known, who, then = batches.identity, None, 'the first worker has', ''
+    known = workers.first_json(identity)
+    if state:
+        known = state['header'].get('data') or state['header']
+        who, then = f'the run {state["header"]["run"]} was started with', ', or start a new run'
+    for key in ('train_images', 'test_images', 'classes', 'manifest_sha256'):
+        if key in known and known[key] != identity[key]:
+            raise UserError(
+                f'{batches.folder} holds other data than {who} ({key} is {identity[key]} instead '
+                f'of {known[key]}): name the folder of the same data with --data-dir{then}'
+            )
+
+
+def _shared(run, recipe, workers):
+    """Return the first worker's ``Run``, and to the others what they need to know of it."""
+    if workers.size > 1:
+        header, records = workers.first_json(run and [run.header, run.records])
+        arrays = None
+        if records:
+            flat = checkpoint.flat(run.arrays) if run else {}
+            arrays = checkpoint.by_kind(workers.first_arrays(flat))
+        if workers.rank:
+            return RemoteRun(header, recipe, records, arrays)
+        run.arrays = arrays
+    return run
+
+
+def _free_name(name, folder):
+    """Return the name of a run, with a number if another has its checkpoints under that name."""
+    free, number = name, 1
+    while os.path.lexists(os.path.join(folder, free)):
+        number += 1
+        free = f'{name}-{number}'
+    return free
+
+
+def _tell_changes(header, workers):
+    now = dict(operators.versions(), threads=engine.threads(), workers=workers.size)
+    before = dict(header['versions'], threads=header['threads'], workers=header.get('workers', 1))
+    changed = [
+        f'{name} {now[name]} instead of {before[name]}'
+        for name in now
+        if now[name] != before.get(name)
+    ]
+    if changed:
+        sys.stderr.write(
+            f'the run goes on with {", ".join(changed)}: its results will differ from those of a '
+            'run that was never stopped, as those of another seed do\n'
+        )

@@ -1,0 +1,66 @@
+"""Cores and OpenMP threads. MXNet takes half of the cores unless it is told otherwise."""
+
+import functools
+import os
+import sys
+
+from system.errors import UserError, tell
+
+MOST_THREADS = 1024
+
+
+def cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def set_threads(threads):
+    """Set the number of OpenMP threads; ``None`` keeps OMP_NUM_THREADS, or else every core.
+
+    More threads than cores are allowed, since the number decides the last bits of a result; a line
+    on stderr says that they are slow.
+
+    Raises
+    ------
+    RuntimeError
+        MXNet is loaded already and reads the number no more.
+    UserError
+        OMP_NUM_THREADS is no number of threads.
+    """
+    if 'mxnet' in sys.modules:
+        raise RuntimeError('set_threads must come before the first use of MXNet')
+    threads = threads or threads_of_the_environment() or cores()
+    _warn_of_too_many(threads)
+    # MXNet reads a plain number and ends the process on anything else.
+    os.environ['OMP_NUM_THREADS'] = str(threads)
+
+
+@functools.cache
+def _warn_of_too_many(threads):
+    """Say once if there are more threads than cores."""
+    if threads > cores():
+        tell(
+            f'{threads} threads share {cores()} cores, which is slower than one thread '
+            'for each core: leave out '
+            '--threads and OMP_NUM_THREADS'
+        )
+
+
+def threads_of_the_environment():
+    """Return the number in OMP_NUM_THREADS, or None. A list such as ``2,1`` has one for each nested level."""
+    text = os.environ.get('OMP_NUM_THREADS', '')
+    first = text.split(',')[0].strip()
+    if not text:
+        return None
+    if not (first.isascii() and first.isdigit() and 1 <= int(first) <= MOST_THREADS):
+        raise UserError(
+            f'OMP_NUM_THREADS is {text!r}, which is no number of threads: set it to 1 or '
+            'more, at most '
+            f'{MOST_THREADS}, or unset it'
+        )
+    return int(first)
+
+
+def threads():
+    """Return the number of OpenMP threads MXNet computes with."""
+    return int(os.environ['OMP_NUM_THREADS'])

@@ -1,0 +1,68 @@
+"""Imports MXNet when something of it is first used.
+
+What has to be right before the import is done here: the number of OpenMP threads, names that NumPy
+dropped and MXNet still asks for, and for the GPU build the CUDA libraries of PyPI's packages.
+"""
+
+import os
+import sys
+import types
+
+from engine import build, cuda
+from engine.cpu import set_threads
+from system.errors import UserError, command, fail
+
+
+class _Lazy(types.ModuleType):
+    """Stands for MXNet, which is imported when its first attribute is asked for."""
+
+    def __getattr__(self, name):
+        if name.startswith('__') and name != '__version__':
+            raise AttributeError(name)  # Python itself looks for these, and needs no MXNet
+        return getattr(_mxnet(), name)
+
+
+mx = _Lazy('mxnet')
+
+
+def _mxnet():
+    if 'mxnet' not in sys.modules or not hasattr(sys.modules['mxnet'], 'mod'):
+        try:
+            _import()
+        except UserError as error:
+            fail(error)  # an attribute was asked for, where nobody would catch it
+    return sys.modules['mxnet']
+
+
+def _import():
+    set_threads(None)
+    gpu = cuda.gpu_build()
+    if not gpu and build.possible():
+        # The operators compute on threads of engine/native/threads.h, beside which OpenMP's must
+        # not wait in a busy loop. OpenMP reads this when MXNet is loaded, which is before anything
+        # compiles the operators.
+        os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+    os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
+    _restore_numpy_names()
+    if gpu:
+        cuda.preload()
+    try:
+        import mxnet  # noqa: F401 -- not at the top: all of the above comes first
+    except OSError as error:
+        raise UserError(
+            f'MXNet needs a library of the system ({error}): install it, on Debian with '
+            '"apt-get install libgomp1"'
+        )
+    except ImportError as error:
+        pip = command('-m pip', 'install', '-r', 'requirements.txt')
+        raise UserError(
+            f'MXNet cannot be imported ({error}): install it with "{pip}", on x86-64 Linux with '
+            'Python 3.8 to 3.11'
+        )
+
+
+def _restore_numpy_names():
+    import numpy  # not at the top, to have --help answered at once
+
+    if 'bool' not in vars(numpy):  # gone since 1.24, and a warning before
+        numpy.bool = bool

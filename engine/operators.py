@@ -1,0 +1,40 @@
+"""The project's own CPU operators, as MXNet knows them, and the versions that results depend on."""
+
+import functools
+import platform
+
+from engine import build, cuda, private
+from engine.loader import mx
+
+
+@functools.cache
+def load():
+    """Make the operators known to MXNet; return whether they are."""
+    path = build.prepare()
+    if path:
+        try:
+            private.load_library(path)
+        except mx.base.MXNetError as error:
+            build.tell_slower(error)
+            return False
+    return bool(path)
+
+
+@functools.cache
+def function(name):
+    """Return the function on NDArrays of an operator of the library."""
+    return private.operator_function(name)
+
+
+def versions():
+    """Return the versions that a result depends on, by name."""
+    import numpy  # not at the top, to have --help answered at once
+
+    gpu = cuda.gpu_build()
+    return {
+        'python': platform.python_version(),
+        'mxnet': mx.__version__,
+        'build': gpu or 'mxnet',
+        'numpy': numpy.__version__,
+        'operators': 'native' if not gpu and load() else 'mxnet',
+    }
