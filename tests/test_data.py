@@ -120,7 +120,7 @@ def test_memory_stays_flat(cifar):
     said = run_script(
         '-c',
         f"""
-from common import data, datasets
+from recordio import data, datasets
 def resident():
     return int(next(line for line in open('/proc/self/status') if 'VmRSS' in line).split()[1])
 batches = data.Batches({cifar[0]!r}, datasets.get('cifar10'), 25)

@@ -335,7 +335,8 @@ import os, shutil, signal, sys, time
 sys.path.insert(0, {root!r})
 # Once, for all children.
 import data.pack_photographs, data.prepare, data.source, data.target, data.tree
-from common import datasets, errors, manifest
+from recordio import datasets, manifest
+from system import errors, script
 os.fsync = lambda handle: None  # the kernel outlives the processes that are killed here
 
 def child(arguments, last):
