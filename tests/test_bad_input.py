@@ -17,10 +17,10 @@ import zlib
 import cv2
 import numpy
 import pytest
-from conftest import run_script, user_error
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs import arguments, small_cifar
+from scripts import run_script, user_error
+from training_runs import arguments, small_cifar
 
 import symbols
 from common import checkpoint, log, scorer

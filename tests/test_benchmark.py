@@ -5,7 +5,7 @@ import re
 import stat
 
 import pytest
-from conftest import run_script, user_error
+from scripts import run_script, user_error
 
 SHORT = (
     '--network',

@@ -5,10 +5,10 @@ import shutil
 import struct
 import zlib
 
-import archives as written
 import numpy
+import official_archives as written
 import pytest
-from conftest import run_script
+from scripts import run_script
 
 from engine import mx
 from recordio import data, datasets, images, records

@@ -12,8 +12,8 @@ import time
 
 import numpy
 import pytest
-import runs
-from conftest import ROOT, run_script, user_error
+import training_runs as runs
+from scripts import ROOT, run_script, user_error
 
 import launch
 from common import log
@@ -146,7 +146,7 @@ def test_sum_and_first():
 @pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, workers):
     """2 servers; BatchNorm is frozen, because each worker has the statistics of its part of a batch."""
-    arguments = ('tests/frozen.py', place / 'data' / 'cifar10')
+    arguments = ('tests/helpers/train_with_frozen_batchnorm.py', place / 'data' / 'cifar10')
     run_script(*job(workers, *arguments, tmp_path / 'many', 'dist_sync', workers))
     run_script(*arguments, tmp_path / 'one', 'device', workers)
     one = numpy.load(str(tmp_path / 'one-0.npz'))
@@ -208,7 +208,7 @@ def command_in(folder, place, *more):
         os.path.join(ROOT, 'launch.py'),
         '--workers',
         '2',
-        os.path.join(ROOT, 'tests', 'elsewhere.py'),
+        os.path.join(ROOT, 'tests', 'helpers', 'on_another_machine.py'),
         os.path.join(ROOT, 'train_cifar.py'),
         '--network',
         'mr',
@@ -246,7 +246,10 @@ def worker_number(folder, number):
     """Return the process of a worker of the job in ``folder``."""
     for found in processes(str(folder)):
         with open(f'/proc/{found}/environ') as environment, open(f'/proc/{found}/cmdline') as line:
-            if f'DFN_WORKER={number}\x00' in environment.read() and 'elsewhere' in line.read():
+            if (
+                f'DFN_WORKER={number}\x00' in environment.read()
+                and 'on_another_machine' in line.read()
+            ):
                 return int(found)
 
 

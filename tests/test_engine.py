@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, run_script, user_error
+from scripts import ROOT, run_script, user_error
 
 import engine
 from engine import cuda, mx

@@ -4,8 +4,8 @@ import os
 
 import numpy
 import pytest
-from conftest import run_script, user_error
-from runs import arrays_of, name_of, records_of, small_cifar
+from scripts import run_script, user_error
+from training_runs import arrays_of, name_of, records_of, small_cifar
 
 import symbols
 from common import evaluate, log

@@ -11,8 +11,8 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT, run_script, user_error
-from runs import arguments, arrays_of, name_of, records_of, small_cifar, start
+from scripts import ROOT, run_script, user_error
+from training_runs import arguments, arrays_of, name_of, records_of, small_cifar, start
 
 import train_cifar
 from common import checkpoint, log

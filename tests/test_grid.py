@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT, run_script, user_error
-from runs import small_cifar
+from scripts import ROOT, run_script, user_error
+from training_runs import small_cifar
 
 from common import log
 

@@ -4,7 +4,7 @@ import json
 
 import log_files
 import pytest
-from conftest import user_error
+from scripts import user_error
 
 from common import log
 from system.errors import UserError

@@ -8,7 +8,7 @@ import sys
 
 import numpy
 import pytest
-from conftest import ROOT, run_script
+from scripts import ROOT, run_script
 
 from engine import build as building
 from engine import mx, operators
@@ -335,7 +335,7 @@ def test_what_the_operators_refuse(attrs, shape):
 def test_any_number_of_threads(threads):
     said = run_script(
         '-c',
-        'import hashlib, sys; sys.path.insert(0, "tests")\n'
+        'import hashlib, sys; sys.path[:0] = ["tests", "tests/helpers"]\n'
         'from test_native import test_convolution as c, test_combine as b\n'
         'c((8, 8), 16, 48, 3, 1); c((7, 7), 32, 16, 3, 2); b("map*1.0,bn*1.0", 1); print("right")',
         OMP_NUM_THREADS=str(threads),

@@ -4,8 +4,8 @@ import json
 import os
 
 import pytest
-from conftest import ROOT, run_script
-from runs import arrays_of, name_of, records_of, small_cifar
+from scripts import ROOT, run_script
+from training_runs import arrays_of, name_of, records_of, small_cifar
 
 from common import checkpoint, log
 

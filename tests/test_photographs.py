@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 
-import archives
 import numpy
+import official_archives as archives
 import PIL.Image
 import pytest
-from conftest import ROOT, run_script, user_error
+from scripts import ROOT, run_script, user_error
 
 from common import log, scorer
 from data import pack_photographs, tree

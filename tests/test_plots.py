@@ -8,7 +8,7 @@ import subprocess
 import log_files
 import numpy
 import pytest
-from conftest import ROOT, run_script, user_error
+from scripts import ROOT, run_script, user_error
 
 from common import log
 from report import curves, figures

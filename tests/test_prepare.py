@@ -12,12 +12,12 @@ import tarfile
 import threading
 import time
 
-import archives as written
 import cv2
 import numpy
+import official_archives as written
 import pytest
 import scipy.io
-from conftest import ROOT, run_script, user_error
+from scripts import ROOT, run_script, user_error
 
 from data import archives, cifar, fashion_mnist, svhn
 from engine import mx

@@ -11,8 +11,8 @@ import sys
 import time
 
 import pytest
-import runs
-from conftest import ROOT, run_script, user_error
+import training_runs as runs
+from scripts import ROOT, run_script, user_error
 
 from common import compute, log, options
 from system import errors, progress

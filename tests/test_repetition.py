@@ -3,12 +3,12 @@
 import glob
 import os
 
-import archives
 import log_files
 import numpy
+import official_archives as archives
 import pytest
-from conftest import ROOT, run_script, user_error
-from runs import small_cifar
+from scripts import ROOT, run_script, user_error
+from training_runs import small_cifar
 
 import train_cifar
 from recordio.images import cv2

@@ -12,9 +12,9 @@ import time
 
 import numpy
 import pytest
-from conftest import ROOT, run_script, user_error
-from runs import arguments, name_of, records_of, small_cifar
+from scripts import ROOT, run_script, user_error
 from test_faults import poison, trained_here
+from training_runs import arguments, name_of, records_of, small_cifar
 
 from common import checkpoint, log
 from common.recipe import Recipe, cifar_decay

@@ -15,11 +15,11 @@ import time
 import types
 import zlib
 
-import archives
 import numpy
+import official_archives as archives
 import pytest
-from conftest import ROOT, run_script, user_error
 from PIL import Image
+from scripts import ROOT, run_script, user_error
 
 import score
 import symbols

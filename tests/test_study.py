@@ -8,8 +8,8 @@ import shutil
 import log_files
 import numpy
 import pytest
-from conftest import run_script, user_error
 from matplotlib.container import BarContainer
+from scripts import run_script, user_error
 
 import symbols
 from graphs import paths, summary

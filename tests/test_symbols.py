@@ -4,8 +4,8 @@ from math import comb
 
 import numpy
 import pytest
-from conftest import run_script, user_error
 from numpy_networks import NumpyNetwork, set_values
+from scripts import run_script, user_error
 
 import symbols
 from engine import mx

@@ -1,7 +1,7 @@
 """python -m symbols takes the networks for CIFAR and, with --imagenet, those for ImageNet."""
 
 import pytest
-from conftest import user_error
+from scripts import user_error
 
 from system.errors import UserError
 

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 
-import archives as written
 import numpy
+import official_archives as written
 import pytest
-from conftest import ROOT, run_script, user_error
-from runs import arguments, records_of, small_cifar
+from scripts import ROOT, run_script, user_error
+from training_runs import arguments, records_of, small_cifar
 
 import symbols
 from common import checkpoint, evaluate, log, recipe

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 
-import archives
 import cv2
 import numpy
+import official_archives as archives
 import pytest
-from conftest import ROOT, run_script, user_error
+from scripts import ROOT, run_script, user_error
 
 from data import cifar, fashion_mnist, imagenet, prepare, source, target
 from recordio import datasets, manifest

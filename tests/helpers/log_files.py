@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 
-from conftest import ROOT
+from scripts import ROOT
 
 SEEDS = itertools.count(1)
 OFFICIAL = {

@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-import archives
-from conftest import ROOT, run_script
+import official_archives as archives
+from scripts import ROOT, run_script
 
 from common import checkpoint, log
 

@@ -1,0 +1,26 @@
+"""Running a script of the repository as a user does."""
+
+import os
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):
+    """Run a script of the repository; return its stdout, or its stderr where ``status`` is not 0."""
+    command = [sys.executable] + [str(argument) for argument in arguments]
+    environment = dict(os.environ, PYTHONPATH=ROOT, **variables)
+    done = subprocess.run(
+        command, cwd=str(cwd), env=environment, capture_output=True, text=True, timeout=timeout
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stderr if status else done.stdout
+
+
+def user_error(*arguments, **options):
+    """Run a script that must fail; return its one sentence."""
+    said = run_script(*arguments, status=2, **options)
+    lines = [line for line in said.splitlines() if ': error: ' in line]
+    assert 'Traceback' not in said and len(lines) == 1 and said.rstrip().endswith(lines[0]), said
+    return lines[0]
