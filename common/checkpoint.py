@@ -338,7 +338,7 @@ def load_arrays(path):
 
 
 def flat(arrays):
-    """Return {'arg:NAME': NumPy array, ...} of {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...}."""
+    """Return the arrays of {'arg': {name: NDArray}, ...} by one name each, such as 'arg:NAME'."""
     return {
         f'{kind}:{name}': array.asnumpy() for kind in KINDS for name, array in arrays[kind].items()
     }

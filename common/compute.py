@@ -78,7 +78,7 @@ def _check_devices(args, devices, batch):
 
 
 def about_batchnorm(compute, batches, section):
-    """Return a line on what BatchNorm's statistics are taken over, or None if it is as in the paper.
+    """Return a line on what BatchNorm's statistics are over, or None if it is as in the paper.
 
     Parameters
     ----------

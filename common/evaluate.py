@@ -102,7 +102,16 @@ def _right(scores, label, k):
 
 
 def evaluate(module, batches, cluster=ALONE):
-    """Return the ``Result`` of a bound ``mx.mod.Module`` on an iterator of ``mx.io.DataBatch``, every worker's on its part."""
+    """Return the ``Result`` of a module, over the batches of every worker.
+
+    Parameters
+    ----------
+    module : mx.mod.Module
+        Bound.
+    batches : iterator of mx.io.DataBatch
+        Those of this worker.
+    cluster : distributed.cluster.Cluster
+    """
     barrier()
     meter = Meter(ensemble.names_of(module.output_names))
     for batch in batches:

@@ -145,7 +145,7 @@ def create(folder, name, header):
 
 
 def append(path, record):
-    """Add the record of an epoch. It is one write, so a reader never sees half a line of a live run."""
+    """Add the record of an epoch, in one write: no reader sees half a line of a live run."""
     files.append_text(path, _line(dict({'type': 'epoch'}, **record)))
 
 

@@ -48,7 +48,7 @@ def of_run(args):
 
 
 def of_files(args):
-    """Return the ``Model`` of a symbol file and a .params file: args.symbol, args.params, args.dataset."""
+    """Return the ``Model`` of the files args.symbol and args.params, for args.dataset."""
     dataset = datasets.get(args.dataset, args.data_dir, args.image_size)
     symbol = checkpoint.load_symbol(args.symbol)
     arrays = checkpoint.load_arrays(args.params)

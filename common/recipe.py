@@ -1,4 +1,4 @@
-"""The paper's training recipe (sections 6.2 and 6.5): initial weights, learning rate, regularisation."""
+"""The paper's training recipe (sections 6.2 and 6.5): initial weights and learning rate."""
 
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ def cifar_decay(epochs):
 
 
 def stepwise_decay(epochs, step, factor):
-    """Return the ``Decay`` of section 6.5 (a tenth every 30 epochs) and of appendix A.1 (half every 10)."""
+    """Return the ``Decay`` of section 6.5 (a tenth every 30 epochs) or A.1 (half every 10)."""
     return Decay(tuple(range(step, epochs, step)), factor)
 
 

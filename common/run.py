@@ -99,7 +99,7 @@ class Run:
 
     @property
     def name(self):
-        """How ``--resume`` and ``score.py`` are told which run it is, as it can be pasted into a shell.
+        """What ``--resume`` and ``score.py`` call the run, as it can be pasted into a shell.
 
         That is its name, or the path of its folder where that has another name, and the options
         that lead to its files where those are not the usual.
@@ -199,7 +199,7 @@ class Run:
         checkpoint.mend_symbol(self.folder, symbol)
 
     def _make_again(self):
-        """What was trained is in memory: a folder that somebody has removed costs only the older checkpoints."""
+        """Make a folder again that somebody has removed; that costs only the older checkpoints."""
         sys.stderr.write(
             f'{self.folder} is gone: it is made again, with the checkpoints from now on\n'
         )
@@ -219,7 +219,7 @@ class Run:
 
     @property
     def resume_command(self):
-        """The command that goes on with the run; the options alone where launch.py has started this process."""
+        """The command that goes on with the run; in a job of launch.py the options alone."""
         options = f'--resume {self.name}'
         if 'DMLC_ROLE' in os.environ:
             return options

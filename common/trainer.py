@@ -167,7 +167,7 @@ class Trainer:
             )
 
     def _share(self):
-        """Give every device and worker the mean of their BatchNorm statistics, which a checkpoint has.
+        """Give every device and worker the mean of BatchNorm's statistics, which a checkpoint has.
 
         Each device moves its own. Without this the error in the log would be that of a network that
         no checkpoint holds, and a resumed run would not be the one that was stopped. Workers also
@@ -253,7 +253,7 @@ class Trainer:
 
 
 def _distributed(name):
-    """Return MXNet's kvstore of several workers, whose ``pushpull`` takes compressed gradients too."""
+    """Return MXNet's kvstore of several workers, with a ``pushpull`` for compressed gradients."""
     store = mx.kv.create(name)
 
     def pushpull(key, value, out=None, priority=0):

@@ -1,12 +1,12 @@
-"""MXNet operators for the CPU, written for these networks: compiled once, on the machine that runs them.
+"""Compiles the project's own CPU operators, once, on the machine that runs them.
 
-``prepare()`` compiles, ``load()`` makes the operators known to MXNet. The sources: ``winograd.h``
-and ``direct.h`` convolve, ``combine.h`` is what stands between convolutions (BatchNorm, ReLU,
-sums), ``pool.h`` the global average, ``update.h`` the optimiser's step, ``peak.h`` measures the
-machine; ``ops.cc`` makes MXNet operators of them, and ``vec.h`` and ``threads.h`` are what they are
-written in. A compiler is needed: that of the system, or Zig's from PyPI
-(requirements-compiler.txt), which ``make`` installs where the system has none. Without one, MXNet's
-own operators do the work.
+The sources are in engine/native: ``winograd.h`` and ``direct.h`` convolve, ``combine.h`` has the
+element-wise operations between two convolutions (BatchNorm, ReLU, sums), ``pool.h`` the global
+average, ``update.h`` the optimiser's step, and ``peak.h`` measures the machine. ``ops.cc`` makes
+MXNet operators of them; ``vec.h`` and ``threads.h`` are what they are written in.
+
+A compiler is needed: that of the system, or Zig's from PyPI (requirements-compiler.txt), which
+``make`` installs where the system has none. Without one, MXNet's own operators do the work.
 """
 
 import functools

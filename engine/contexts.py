@@ -52,6 +52,6 @@ def _check_gpu(gpu, found):
         age = 'old' if found[gpu] < OLDEST_GPU else 'new'
         capability = '.'.join(map(str, found[gpu]))
         raise UserError(
-            f'GPU {gpu} has compute capability {capability} and is too {age} for MXNet 1.9.1, whose '
-            'wheel runs on 5.0 to 8.9; use another GPU, or the CPU with --cpus 1'
+            f'GPU {gpu} has compute capability {capability} and is too {age} for MXNet 1.9.1, '
+            'whose wheel runs on 5.0 to 8.9; use another GPU, or the CPU with --cpus 1'
         )

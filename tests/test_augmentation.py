@@ -1,4 +1,6 @@
-"""The augmentations of train_imagenet.py --augment, by what they do to images of known colours and slopes."""
+"""The augmentations of train_imagenet.py --augment, by what they do to images of known colours and
+slopes.
+"""
 
 import numpy
 import pytest
@@ -23,7 +25,9 @@ def augmented(folder, image, name, count=240):
 
 @pytest.fixture(scope='module', params=sorted(photographs.AUGMENTATIONS))
 def grey(request, tmp_path_factory):
-    """The mean colour, (crops, 3), of augmented crops of a grey image, by the augmentation's name."""
+    """The mean colour, (crops, 3), of augmented crops of a grey image, by the
+    augmentation's name.
+    """
     crops = augmented(
         tmp_path_factory.mktemp('grey'), numpy.full((480, 480, 3), 120, numpy.uint8), request.param
     )
@@ -31,7 +35,9 @@ def grey(request, tmp_path_factory):
 
 
 def test_colour(grey):
-    """PCA noise moves a grey along ImageNet's first component; contrast and illumination leave it grey; HSL does neither."""
+    """PCA noise moves a grey along ImageNet's first component; contrast and illumination leave it
+    grey; HSL does neither.
+    """
     name, colours = grey
     moved = colours - 120
     if name == 'paper':
@@ -61,7 +67,9 @@ def test_the_papers_scales(tmp_path):
 
 
 def test_the_authors_crops_of_2016(tmp_path):
-    """Crops of 196 to 480 pixels become 224: factors of 1.14 down to 0.47, seen through a contrast of 0.8 to 1.2."""
+    """Crops of 196 to 480 pixels become 224: factors of 1.14 down to 0.47, seen through a contrast
+    of 0.8 to 1.2.
+    """
     scales = ramp_scales(tmp_path, 'authors-2016')
     assert 224 / 480 / 1.25 < scales.min() < 0.5 and 1.1 < scales.max() < 224 / 196 / 0.78
 

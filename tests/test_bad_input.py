@@ -1,4 +1,5 @@
-"""Files that are damaged or meant to harm: one sentence and status 2, no traceback, no crash, no hang.
+"""Files that are damaged or meant to harm: one sentence and status 2, no traceback, no crash, no
+hang.
 
 Everything is fuzzed in this process: a crash of the native library would take the test run with it.
 """
@@ -76,7 +77,9 @@ def read_through(path):
 
 
 def damages(content, count):
-    """Yield damaged versions of some bytes: bits flipped, the end cut off, a piece lost, doubled or overwritten."""
+    """Yield damaged versions of some bytes: bits flipped, the end cut off, a piece lost, doubled or
+    overwritten.
+    """
     chance = random.Random(3)
     for number in range(count):
         harmed, at = bytearray(content), chance.randrange(len(content))
@@ -97,7 +100,9 @@ def damages(content, count):
 
 
 def test_damaged_record_files(place, tmp_path):
-    """250 damaged files: each is refused, or is read to its end because nothing that matters was hit."""
+    """250 damaged files: each is refused, or is read to its end because nothing that matters was
+    hit.
+    """
     source = place / 'data' / 'cifar10' / 'test'
     content = (source.parent / 'test.rec').read_bytes()
     path, refused = str(tmp_path / 'test.rec'), 0
@@ -172,7 +177,9 @@ def test_jpeg_files_are_taken(tmp_path):
 
 
 def test_a_jpeg_that_does_not_decode(tmp_path):
-    """Its header is right, so training begins; MXNet's decoder then fails, or makes something of it."""
+    """Its header is right, so training begins; MXNet's decoder then fails, or makes something of
+    it.
+    """
     jpeg = bytearray(encoded(ending='.jpg'))
     for at in range(160, len(jpeg) - 2):  # the tables behind the header
         jpeg[at] = 0xFE if at % 3 else 0
@@ -331,7 +338,9 @@ JSON = st.recursive(
 @FUZZ
 @given(st.data())
 def test_symbol_files(draw):
-    """A network's JSON with parts of it replaced: no symbol, or one that is bound or refused without a crash."""
+    """A network's JSON with parts of it replaced: no symbol, or one that is bound or refused
+    without a crash.
+    """
     graph = json.loads(symbols.get_symbol('mr', 8).tojson())
     for _ in range(draw.draw(st.integers(1, 3))):
         node = graph['nodes'][draw.draw(st.integers(0, len(graph['nodes']) - 1))]
@@ -515,7 +524,9 @@ def test_idx_files(tmp_path, draw):
 @FUZZ
 @given(st.data())
 def test_tar_archives(tmp_path, draw):
-    """Whatever the bytes, the wanted files and no others come out, within their sizes, and nothing is written."""
+    """Whatever the bytes, the wanted files and no others come out, within their sizes, and nothing
+    is written.
+    """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode='w:gz' if draw.draw(st.booleans()) else 'w') as archive:
         for name, size in (('folder/a.bin', 700), ('folder/b.bin', 20)):

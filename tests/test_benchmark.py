@@ -86,7 +86,9 @@ def test_limit_and_start_up():
 
 
 def test_operators():
-    """The times by class of operator; and /dev/null, which the profiler was once given, is still a device."""
+    """The times by class of operator; and /dev/null, which the profiler was once given, is still a
+    device.
+    """
     said = run_script(
         'benchmark.py', '--network', 'mr', '--depth', '8', '--batch-size', '8', '--operators'
     )

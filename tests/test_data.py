@@ -1,4 +1,6 @@
-"""Batches from real .rec files: every image once, normalised, cropped and mirrored as section 6.1 says."""
+"""Batches from real .rec files: every image once, normalised, cropped and mirrored as section 6.1
+says.
+"""
 
 import os
 import shutil
@@ -116,7 +118,9 @@ def test_the_last_batch_is_filled_with_the_epochs_first_images(cifar, dataset):
 
 
 def test_memory_stays_flat(cifar):
-    """MXNet keeps megabytes of every record iterator that is made anew; one that is reset has no growth."""
+    """MXNet keeps megabytes of every record iterator that is made anew; one that is reset has no
+    growth.
+    """
     said = run_script(
         '-c',
         f"""
@@ -134,7 +138,9 @@ print(resident() - early)""",
 
 
 def test_crop_and_mirror_is_what_it_says():
-    """Each result is a window of the zero-padded image, as it is or mirrored, at all places alike."""
+    """Each result is a window of the zero-padded image, as it is or mirrored, at all
+    places alike.
+    """
     random = numpy.random.RandomState(0)
     image = random.rand(3, 32, 32) + 1
     padded = numpy.zeros((3, 40, 40))
@@ -242,7 +248,9 @@ def test_batch_larger_than_the_data(cifar):
 
 
 def test_a_record_in_several_parts(tmp_path):
-    """A payload that contains the magic number at a multiple of 4 is stored in parts, and is no damage."""
+    """A payload that contains the magic number at a multiple of 4 is stored in parts, and is no
+    damage.
+    """
     prefix = str(tmp_path / 'parts')
     writer = mx.recordio.MXIndexedRecordIO(prefix + '.idx', prefix + '.rec', 'w')
     png = images.cv2.imencode('.png', numpy.zeros((32, 32, 3), numpy.uint8))[1].tobytes()

@@ -65,7 +65,9 @@ def gone(text, seconds=20):
 
 @pytest.mark.parametrize('size,batch', [(2, 16), (4, 7), (3, 13), (7, 4)])
 def test_workers_share_the_images(place, size, batch):
-    """Every image belongs to one worker, in every epoch; all have as many batches; fillings are not counted."""
+    """Every image belongs to one worker, in every epoch; all have as many batches; fillings are not
+    counted.
+    """
     folder = str(place / 'data' / 'cifar10')
     plain = DATASET._replace(augment=False)
     one = data.Batches(folder, plain, 10)
@@ -145,7 +147,9 @@ def test_sum_and_first():
 
 @pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, workers):
-    """2 servers; BatchNorm is frozen, because each worker has the statistics of its part of a batch."""
+    """2 servers; BatchNorm is frozen, because each worker has the statistics of its part of a
+    batch.
+    """
     arguments = ('tests/helpers/train_with_frozen_batchnorm.py', place / 'data' / 'cifar10')
     run_script(*job(workers, *arguments, tmp_path / 'many', 'dist_sync', workers))
     run_script(*arguments, tmp_path / 'one', 'device', workers)
@@ -309,7 +313,9 @@ def test_nothing_is_left_behind(place, tmp_path, what):
 
 
 def part_with(folder, variable):
-    """Return the process of a part of the job in ``folder`` that has this variable in its environment, not the one that keeps it."""
+    """Return the process of a part of the job in ``folder`` that has this variable in its
+    environment, not the one that keeps it.
+    """
     for number in processes(str(folder)):
         with (
             open(f'/proc/{number}/environ') as environment,
@@ -362,9 +368,11 @@ def test_who_is_to_blame(tmp_path, codes, blamed):
 
 def started_job(folder, code):
     """Return the process of a job of one worker, which runs a piece of Python."""
+    values = ('import signal, sys, time\n' + code, str(folder), ROOT)
     job = (
-        'import os, sys; from system.script import run_main; from distributed.job import Job, Part\n'
-        f'code, folder, root = {("import signal, sys, time" + chr(10) + code, str(folder), ROOT)!r}\n'
+        'import os, sys\nfrom system.script import run_main\n'
+        'from distributed.job import Job, Part\n'
+        f'code, folder, root = {values!r}\n'
         'part = Part("worker", 0, None, [sys.executable, "-u", "-c", code], {"MARK": folder})\n'
         'def main(): raise SystemExit(Job([part], folder, root, sys.executable, []).run())\n'
         'run_main(main)'
@@ -490,7 +498,9 @@ def test_what_a_user_can_get_wrong(place, tmp_path):
 
 @pytest.fixture
 def sshd(tmp_path):
-    """A real server on the loopback interface with keys of its own; gives the ssh command that reaches it."""
+    """A real server on the loopback interface with keys of its own; gives the ssh command that
+    reaches it.
+    """
     server = shutil.which('sshd') or '/usr/sbin/sshd'
     if not os.path.exists(server) or not shutil.which('ssh'):
         pytest.skip('OpenSSH is not installed')
@@ -528,7 +538,9 @@ def sshd(tmp_path):
 
 
 def test_through_ssh(place, tmp_path, sshd):
-    """Trained to the end; then launch.py is killed in the middle, and nothing is left at the other end of the connection."""
+    """Trained to the end; then launch.py is killed in the middle, and nothing is left at the other
+    end of the connection.
+    """
     (tmp_path / 'hosts').write_text('127.0.0.1\n')
     (port,) = free_ports(1)
     options = (

@@ -1,4 +1,6 @@
-"""MXNet is prepared for today's machines; the GPU logic runs against stand-ins for NVIDIA's libraries."""
+"""MXNet is prepared for today's machines; the GPU logic runs against stand-ins for NVIDIA's
+libraries.
+"""
 
 import os
 import shutil
@@ -119,7 +121,9 @@ def compile_library(source, path, *options):
 
 @pytest.fixture(scope='module')
 def stand_in(tmp_path_factory):
-    """A site folder that looks like an installed GPU build: its metadata, libraries and a driver."""
+    """A site folder that looks like an installed GPU build: its metadata, libraries and a
+    driver.
+    """
     if not shutil.which('gcc'):
         pytest.skip('compiling the stand-ins needs gcc')
     site = tmp_path_factory.mktemp('site')

@@ -123,7 +123,9 @@ def passed(symbol, values, training):
     'rewrite', (lambda symbol: symbol, fast.for_training), ids=('textbook', 'native')
 )
 def test_a_component_is_the_network_alone(rewrite):
-    """Outputs and statistics are those of the single networks with the same weights, gradients their sum."""
+    """Outputs and statistics are those of the single networks with the same weights, gradients
+    their sum.
+    """
     whole = ensemble.get_symbol(4, 10)
     values = values_of(whole)
     outputs, gradients, statistics = passed(rewrite(whole), values, training=True)

@@ -1,4 +1,6 @@
-"""The fast graphs and PyTorch's twin compute what the textbook graph computes, with the same weights."""
+"""The fast graphs and PyTorch's twin compute what the textbook graph computes, with the same
+weights.
+"""
 
 import re
 
@@ -85,7 +87,9 @@ def nearest_to_zero(symbol, values):
 
 
 def values_off_the_kinks(symbol):
-    """Return values with which rounding turns no ReLU on or off: there a gradient jumps, however small the error."""
+    """Return values with which rounding turns no ReLU on or off: there a gradient jumps, however
+    small the error.
+    """
     return max(
         (values_for(symbol, batch=2, seed=seed) for seed in range(12)),
         key=lambda values: nearest_to_zero(symbol, values),
@@ -179,7 +183,9 @@ def test_the_operators_are_in_use():
 
 @pytest.mark.parametrize('network,depth', NETWORKS)
 def test_no_gradient_is_added_up_nor_a_map_copied(network, depth):
-    """Convolutions add the gradients of a map's other readers; BlockGrad, which cuts a map off from them, moves nothing."""
+    """Convolutions add the gradients of a map's other readers; BlockGrad, which cuts a map off from
+    them, moves nothing.
+    """
     plan = (
         fast.for_training(symbols.get_symbol(network, depth))
         .simple_bind(mx.cpu(), data=(4, 3, 32, 32))
@@ -196,7 +202,9 @@ def test_no_gradient_is_added_up_nor_a_map_copied(network, depth):
 
 @pytest.mark.parametrize('network', ('mr', 'mr-late'))
 def test_merge_and_run_is_one_pass_for_both_runs(network):
-    """One operator for each unit's two outputs, one for each BatchNorm-ReLU of its branches, one for the stem's."""
+    """One operator for each unit's two outputs, one for each BatchNorm-ReLU of its branches, one
+    for the stem's.
+    """
     symbol = symbols.get_symbol(network, 14)
     combines = [
         node for node in paths.nodes(fast.for_training(symbol)) if node['op'] == '_dfn_combine'

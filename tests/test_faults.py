@@ -1,4 +1,6 @@
-"""Runs that are killed, disks that fail, files that are damaged: nothing is lost but the epoch at hand."""
+"""Runs that are killed, disks that fail, files that are damaged: nothing is lost but the epoch at
+hand.
+"""
 
 import glob
 import os
@@ -41,7 +43,11 @@ def watch(module, name, wanted):
     setattr(module, name, call)
 for name in ('fsync', 'replace', 'rename', 'remove'):
     watch(os, name, lambda *args: True)
-watch(builtins, 'open', lambda path, *mode: mode[:1] in (('w',), ('wb',), ('a',)) and str(path).endswith(('.dfn-partial', '.jsonl')))
+def writes(path, *mode):
+    own = str(path).endswith(('.dfn-partial', '.jsonl'))
+    return own and mode[:1] in (('w',), ('wb',), ('a',))
+
+watch(builtins, 'open', writes)
 sys.argv = sys.argv[3:]
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
@@ -57,7 +63,9 @@ def place(tmp_path_factory, fashion):
 
 
 def same_as_undisturbed(place, folder, name, kept=(), lost=()):
-    """The log, the parameters and the files of a run are those of the one that nothing happened to."""
+    """The log, the parameters and the files of a run are those of the one that nothing
+    happened to.
+    """
     undisturbed = name_of(place / 'checkpoints')
     assert records_of(folder / 'logs' / (name + '.jsonl')) == records_of(
         place / 'logs' / (undisturbed + '.jsonl')
@@ -92,7 +100,9 @@ def command_for(place, folder):
 
 
 def killed_at_random(place, folder, kills, seed):
-    """Kill runs at ``kills`` moments between the first file and the end; each ends like the undisturbed one."""
+    """Kill runs at ``kills`` moments between the first file and the end; each ends like the
+    undisturbed one.
+    """
     moments, done = random.Random(seed), 0
     while done < kills or name_of(folder / 'checkpoints'):
         process = start(command_for(place, folder))
@@ -119,7 +129,9 @@ def killed_at_random(place, folder, kills, seed):
 
 
 def test_killed_at_random_moments(place, tmp_path):
-    """SIGKILL while it loads, trains, evaluates or writes: the run that goes on gives the same bits."""
+    """SIGKILL while it loads, trains, evaluates or writes: the run that goes on gives the same
+    bits.
+    """
     killed_at_random(place, tmp_path, 20, seed=1)
 
 
@@ -131,7 +143,9 @@ def test_killed_at_many_random_moments(place, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('where', ['behind', 'before'])
 def test_killed_while_it_writes(place, tmp_path, where):
-    """SIGKILL at the first call of a resumed process that touches a file, then at the second, and so on."""
+    """SIGKILL at the first call of a resumed process that touches a file, then at the second, and
+    so on.
+    """
     for number in range(1, 60):
         command = [sys.executable, '-c', SUICIDE, where, str(number)] + [
             str(part) for part in command_for(place, tmp_path)
@@ -362,7 +376,8 @@ def test_nan_stops_the_run(place, tmp_path, monkeypatch):
     poison(monkeypatch, 3, 1)
     with pytest.raises(
         UserError,
-        match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; to go on from epoch 3: .*--resume cifar10-mr-8-',
+        match=r'not finite in epoch 3, batch 1, learning rate 0\.01.*--on-nan rollback; '
+        'to go on from epoch 3: .*--resume cifar10-mr-8-',
     ):
         trained_here(monkeypatch, place, tmp_path)
     assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2

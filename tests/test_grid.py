@@ -1,4 +1,6 @@
-"""A grid of runs by study/run_experiments.py: real trainings of seconds, stopped, failed and gone on with."""
+"""A grid of runs by study/run_experiments.py: real trainings of seconds, stopped, failed and gone
+on with.
+"""
 
 import glob
 import os
@@ -23,7 +25,9 @@ def place(tmp_path_factory, fashion):
 
 
 def command(place, folder, *lines, name='grid.txt'):
-    """Write a grid's file; return the command that runs it with logs and checkpoints in ``folder``."""
+    """Write a grid's file; return the command that runs it with logs and checkpoints in
+    ``folder``.
+    """
     (folder / name).write_text('# a comment\n\n' + '\n'.join(lines) + '\n')
     return (
         'study/run_experiments.py',

@@ -1,4 +1,5 @@
-"""Half precision as far as a CPU can show it: MXNet has no float16 convolution there, so that one operator
+"""Half precision as far as a CPU can show it: MXNet has no float16 convolution there, so that one
+operator
 computes in float32 on values rounded to float16. No GPU was used."""
 
 import numpy

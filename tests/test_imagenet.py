@@ -24,7 +24,9 @@ IMAGE = (3, 224, 224)
     ],
 )
 def test_sizes_and_depths(network, depth, parameters, printed):
-    """44.5M and 43.3M are Table 6's; 25.6M and 60.2M are those of every published ResNet-50 and 152."""
+    """44.5M and 43.3M are Table 6's; 25.6M and 60.2M are those of every published ResNet-50 and
+    152.
+    """
     symbol = imagenet.get_symbol(network, depth)
     found = summary.parameters(symbol, IMAGE)
     assert found == parameters and f'{found / 10**6:.1f}' == printed
@@ -33,7 +35,9 @@ def test_sizes_and_depths(network, depth, parameters, printed):
 
 
 def test_what_appendix_a1_says():
-    """Ensemble sizes (equation 1), and of the observations on Figure 11 those that the reconstructions satisfy."""
+    """Ensemble sizes (equation 1), and of the observations on Figure 11 those that the
+    reconstructions satisfy.
+    """
     resnet, dfn1, dfn2 = (
         paths.histogram(imagenet.get_symbol(network, 50)) for network in ('resnet', 'dfn1', 'dfn2')
     )
@@ -56,14 +60,18 @@ def test_what_appendix_a1_says():
 
 
 def test_the_networks_of_dfn2_are_some_of_resnet_50s():
-    """A path is the blocks that it goes through; by place in the group, those of DFN2 are paths of ResNet-50."""
+    """A path is the blocks that it goes through; by place in the group, those of DFN2 are paths of
+    ResNet-50.
+    """
     everything = set(_choices([1] * 16))
     assert set(_choices([blocks for group in imagenet.PAIRS for blocks in group])) < everything
     assert [sum(group) for group in imagenet.PAIRS] == list(imagenet.RESNET[50])
 
 
 def _choices(branches):
-    """Yield for every path which of the bottlenecks it has, where each branch is taken whole or not at all."""
+    """Yield for every path which of the bottlenecks it has, where each branch is taken whole or not
+    at all.
+    """
     for number in range(2 ** len(branches)):
         yield tuple(
             bool(number >> place & 1)

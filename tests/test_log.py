@@ -47,7 +47,9 @@ def lines_of(path):
     ],
 )
 def test_options_of_a_header(good, options):
-    """Null, empty or mistyped options, of which each broke a figure or was drawn as if it were right."""
+    """Null, empty or mistyped options, of which each broke a figure or was drawn as if it were
+    right.
+    """
     header, *rest = lines_of(good)
     header = json.loads(header)
     whole = isinstance(options, dict) and 1 == len(options) and options != {'network': 'mr'}

@@ -66,7 +66,9 @@ def build(op, inputs, **attrs):
 
 
 def run(symbol, values, *gradients):
-    """Return the outputs, the gradients for those of the first outputs, and the auxiliary states."""
+    """Return the outputs, the gradients for those of the first outputs, and the auxiliary
+    states.
+    """
     assert operators.load()
     executor = symbol.simple_bind(mx.cpu(), grad_req='write' if gradients else 'null')
     for name, array in {**executor.arg_dict, **executor.aux_dict}.items():
@@ -109,7 +111,9 @@ def first(array):
     ],
 )
 def test_convolution(size, inputs, outputs, kernel, stride):
-    """Sizes that are multiples of 4 go by Winograd's algorithm, others do not; both must be right."""
+    """Sizes that are multiples of 4 go by Winograd's algorithm, others do not; both must
+    be right.
+    """
     x, w = normal(5, inputs, *size), normal(outputs, inputs, kernel, kernel, seed=1)
     plain = mx.sym.Convolution(
         mx.sym.Variable('x', shape=x.shape),
@@ -144,7 +148,9 @@ def test_convolution(size, inputs, outputs, kernel, stride):
     'kernel,stride,size', [(3, 1, 8), (3, 1, 7), (3, 2, 8), (1, 2, 8), (1, 1, 8)]
 )
 def test_gradients_on_their_way(kernel, stride, size):
-    """What arrives at the pass is added to the data's gradient, and with a route that is where the sum goes."""
+    """What arrives at the pass is added to the data's gradient, and with a route that is where the
+    sum goes.
+    """
     x, w = normal(5, size, size, 16), normal(32, 16, kernel, kernel, seed=1)
     plain = build('_dfn_convolution', {'x': x, 'w': w}, kernel=kernel, stride=stride, outputs=32)
     above, more = normal(*plain.infer_shape()[1][0], seed=2), normal(*x.shape, seed=3)
@@ -212,7 +218,9 @@ def test_combine(terms, train):
     'shared', ['map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'routed*0.5,map*2.0', 'map*-0.5']
 )
 def test_two_outputs_are_two_sums_of_the_shared_terms(shared):
-    """They are what two operators of one output give, of which the gradients of the shared terms are added up."""
+    """They are what two operators of one output give, of which the gradients of the shared terms
+    are added up.
+    """
     shape, count = (6, 32, 5, 7), len(shared.split(','))
     everything = terms_with_inputs(shared.replace('routed', 'map') + ',bn*1.0,bn*3.0', shape)[1]
     last_two = (f'{count}', f'{count + 1}')
@@ -302,7 +310,9 @@ def test_a_nan_stays_one():
 
 
 def test_denormal_numbers_are_flushed():
-    """1e-39 is below the least normal number; on some processors arithmetic with such numbers is slow."""
+    """1e-39 is below the least normal number; on some processors arithmetic with such numbers is
+    slow.
+    """
     for size in (4, 7):
         x = numpy.full((2, size, size, 16), 1e-39, 'float32')
         found = run(
@@ -378,7 +388,10 @@ def test_a_change_of_the_sources_makes_another_library(tmp_path, monkeypatch):
     assert building._fingerprint(['clang++'], folder_of_mxnet()) != before
 
 
-OPERATORS = 'from engine import operators, set_threads; set_threads(1); print(operators.versions()["operators"])'
+OPERATORS = (
+    'from engine import operators, set_threads; set_threads(1); '
+    'print(operators.versions()["operators"])'
+)
 
 
 @pytest.mark.parametrize(

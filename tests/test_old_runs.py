@@ -1,4 +1,6 @@
-"""Runs from before DFN-MR had the paper's ending keep meaning what they were trained as (log format 1)."""
+"""Runs from before DFN-MR had the paper's ending keep meaning what they were trained as (log format
+1).
+"""
 
 import json
 import os
@@ -60,7 +62,9 @@ def command(folder):
 
 
 def test_such_a_run_goes_on_as_it_began(trained):
-    """Its files are made what an older version leaves after its first epoch; the end is the same bit for bit."""
+    """Its files are made what an older version leaves after its first epoch; the end is the same
+    bit for bit.
+    """
     folder, name = trained
     run, path = folder / 'checkpoints' / name, folder / 'logs' / (name + '.jsonl')
     whole, records = arrays_of(run, 2), records_of(path)

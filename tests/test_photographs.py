@@ -1,4 +1,6 @@
-"""ImageNet's archives and folders of photographs, converted by the script and read back by MXNet."""
+"""ImageNet's archives and folders of photographs, converted by the script and read back by
+MXNet.
+"""
 
 import io
 import os
@@ -62,7 +64,9 @@ def shrunk(content):
 
 @pytest.mark.parametrize('devkit', [True, False])
 def test_official_archives(tmp_path, devkit):
-    """Every image of the tars, scaled, with the place of its WordNet id; training shuffled, validation in order."""
+    """Every image of the tars, scaled, with the place of its WordNet id; training shuffled,
+    validation in order.
+    """
     contents = [archives.jpeg(image) for image in archives.crops(36)]
     train = {
         synset: contents[place * 10 : place * 10 + 10]
@@ -412,7 +416,9 @@ def pixels(batch, dataset):
 
 
 def test_training_crops_of_2018_change_scale_and_aspect(tmp_path):
-    """A ramp from left to right, or from top to bottom, tells by its slope how an image was stretched."""
+    """A ramp from left to right, or from top to bottom, tells by its slope how an image was
+    stretched.
+    """
     ramp = numpy.repeat(numpy.linspace(40, 210, 480)[None], 480, 0)
     dataset = datasets.PHOTOGRAPHS._replace(classes=2, augment='authors-2018')
     slopes = {}

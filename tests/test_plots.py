@@ -115,7 +115,9 @@ def test_figure_8_without_top_5(tmp_path):
 
 
 def test_the_gap_of_section_6_5(tmp_path):
-    """It is printed with Figure 8: the mean difference of the validation errors over epochs 30 to 55."""
+    """It is printed with Figure 8: the mean difference of the validation errors over epochs 30 to
+    55.
+    """
 
     def photographs(network, depth, length, lower):
         return log_files.write(
@@ -148,7 +150,9 @@ def test_the_gap_of_section_6_5(tmp_path):
 
 
 def test_a_running_log_does_not_shorten_the_others(tmp_path):
-    """A finished run is drawn alone; while none is finished each epoch has the mean of those that have it."""
+    """A finished run is drawn alone; while none is finished each epoch has the mean of those that
+    have it.
+    """
     whole, running = write(tmp_path, 'mr', 14), write(tmp_path, 'mr', 14, epochs=4, shift=0.6)
     log_files.changed(running, running, epochs=6)
     (setting,), notes = curves.group([whole, running])
@@ -278,7 +282,9 @@ def test_mistakes(tmp_path):
 
 
 def test_figure_8_from_the_committed_runs(tmp_path):
-    """README's plot, from two real runs of train_imagenet.py, of which DFN-MR's has an ending of before."""
+    """README's plot, from two real runs of train_imagenet.py, of which DFN-MR's has an ending of
+    before.
+    """
     logs = sorted(glob.glob(os.path.join(ROOT, 'logs', 'photographs-*.jsonl')))
     said = run_script(
         'plot_curves.py', *logs, '--figure', '8', '--top5', '--out', tmp_path / 'figure8.png'

@@ -1,4 +1,6 @@
-"""data/prepare.py converts archives in every official format, pixel for pixel, and refuses others."""
+"""data/prepare.py converts archives in every official format, pixel for pixel, and refuses
+others.
+"""
 
 import gzip
 import hashlib
@@ -120,7 +122,9 @@ def test_svhn_of_the_paper():
 
 
 def test_svhn_script(tmp_path, fashion):
-    """4,000 + 2,000 images held out need that many, so the script's own split is made of real size."""
+    """4,000 + 2,000 images held out need that many, so the script's own split is made of
+    real size.
+    """
     images = numpy.tile(fashion[0].images[:500], (13, 1, 1, 1))
     truth = written.svhn(
         tmp_path, [fashion[0]._replace(images=images), fashion[1]], train=4200, extra=2100, test=30

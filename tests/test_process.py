@@ -1,4 +1,6 @@
-"""What every script does as a process: its streams, signals, locale, threads and the commands in its hints."""
+"""What every script does as a process: its streams, signals, locale, threads and the commands in
+its hints.
+"""
 
 import argparse
 import glob
@@ -24,7 +26,9 @@ FOLDER = "Müller's Läufe"
 
 @pytest.fixture(scope='module')
 def place(tmp_path_factory, fashion):
-    """A folder whose name has umlauts and a space, with a small CIFAR-10 and a run of one epoch in it."""
+    """A folder whose name has umlauts and a space, with a small CIFAR-10 and a run of one epoch in
+    it.
+    """
     folder = tmp_path_factory.mktemp('process') / FOLDER
     folder.mkdir()
     runs.small_cifar(folder, fashion, train=120, test=40)
@@ -50,7 +54,8 @@ def short(place, tmp_path, *more):
 # ---- threads ----
 
 THREADS = (
-    'import engine; from engine import mx; from system import script; script.run_main(lambda: engine.set_threads(%s)); '
+    'import engine; from engine import mx; from system import script; '
+    'script.run_main(lambda: engine.set_threads(%s)); '
     'print(mx.nd and engine.threads())'
 )
 
@@ -94,7 +99,8 @@ def test_learning_rates_that_change_nothing(native):
         '-c',
         'from engine import mx, optimizer; w, g = mx.nd.ones(3), mx.nd.ones(3)\n'
         'for lr in (0, 1e-30, 1e-40, 1e-300):\n'
-        '    optimizer.Nesterov(learning_rate=lr, momentum=0.9, wd=0).update(0, w, g, mx.nd.zeros(3))\n'
+        '    sgd = optimizer.Nesterov(learning_rate=lr, momentum=0.9, wd=0)\n'
+        '    sgd.update(0, w, g, mx.nd.zeros(3))\n'
         'assert (w.asnumpy() == 1).all()',
         DFN_NATIVE=native,
     )
@@ -365,7 +371,9 @@ def test_a_command_can_be_pasted(tmp_path, monkeypatch):
 
 
 def test_the_hint_at_the_end_of_a_run_works(place):
-    """It is pasted into a shell, with folders whose names have an apostrophe, a space and umlauts."""
+    """It is pasted into a shell, with folders whose names have an apostrophe, a space and
+    umlauts.
+    """
     hint = (
         (place / 'said')
         .read_text(encoding='utf-8')
@@ -496,7 +504,9 @@ def test_lengths_of_time(seconds, words):
 
 
 def test_the_time_that_is_left(monkeypatch, capsys):
-    """On an even pace the estimates are exact; the second epoch has the length of the first, with its test."""
+    """On an even pace the estimates are exact; the second epoch has the length of the first, with
+    its test.
+    """
     now = [1000.0]
     monkeypatch.setattr(progress.time, 'time', lambda: now[0])
     pace = progress.Pace(3)

@@ -1,4 +1,6 @@
-"""Repetitions are runs that differ in their seed alone; tables and curves from logs that the scripts wrote."""
+"""Repetitions are runs that differ in their seed alone; tables and curves from logs that the
+scripts wrote.
+"""
 
 import glob
 import os
@@ -115,7 +117,9 @@ def test_table_2_from_train_ensemble(place, tmp_path):
 
 
 def test_tables_6_and_7_from_train_imagenet(place, tmp_path):
-    """Its header has no width; DFN2 of Table 7 here, and the committed run of ResNet-101 in Table 6."""
+    """Its header has no width; DFN2 of Table 7 here, and the committed run of ResNet-101 in Table
+    6.
+    """
     path = trained(
         place,
         'train_imagenet.py',
@@ -314,7 +318,9 @@ def test_logs_from_before_an_option_was_there(real, tmp_path):
 
 
 def test_official_images_are_the_same_from_either_archive(real, tmp_path):
-    """CIFAR-10 has a binary and a Python version, whose manifests differ; packed photographs differ themselves."""
+    """CIFAR-10 has a binary and a Python version, whose manifests differ; packed photographs differ
+    themselves.
+    """
     for dataset, runs in (('cifar10', [2]), ('imagenet', [1, 1])):
         logs = [
             log_files.changed(

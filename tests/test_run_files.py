@@ -208,7 +208,9 @@ def test_one_module_writes_renames_and_removes():
 
 
 def finished_log(folder):
-    """Write the log of a finished run of four epochs, by the functions that runs write theirs with."""
+    """Write the log of a finished run of four epochs, by the functions that runs write
+    theirs with.
+    """
     path, _ = log.create(
         str(folder),
         'mr14',
@@ -550,7 +552,9 @@ def test_a_newer_format_is_refused(tmp_path):
 
 
 def test_a_state_that_may_not_be_read_is_not_damaged(copy):
-    """Root may read everything, so where the tests are root's the script runs without that power."""
+    """Root may read everything, so where the tests are root's the script runs without that
+    power.
+    """
     folder, name, run = copy
     (run / 'state.json').chmod(0)
     command = [sys.executable, 'score.py', '--run', str(run)]

@@ -237,7 +237,9 @@ for path in sys.argv[1:]:
         scorer.read_image(path, datasets.get('cifar10'))
     except UserError as error:
         print(error)
-print(int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]) >> 10)
+with open('/proc/self/status') as status:
+    peak = next(line for line in status if line.startswith('VmHWM'))
+print(int(peak.split()[1]) >> 10)
 """
     *said, megabytes = run_script('-c', code, *paths, OMP_NUM_THREADS='1').splitlines()
     assert len(said) == len(paths) and all(
@@ -327,7 +329,9 @@ def test_a_png_of_very_many_chunks():
 
 
 def test_what_is_no_image_file(tmp_path, photo):
-    """A folder, a FIFO, a device, a file of others, an empty one, one that is too large: each is told from the others."""
+    """A folder, a FIFO, a device, a file of others, an empty one, one that is too large: each is
+    told from the others.
+    """
     os.mkfifo(str(tmp_path / 'fifo'))
     (tmp_path / 'empty.png').write_bytes(b'')
     with open(str(tmp_path / 'large.png'), 'wb') as file:
@@ -426,7 +430,9 @@ def test_names_of_classes_cannot_steer_the_terminal(tmp_path, photo):
     [{'PYTHONIOENCODING': 'ascii'}, {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}],
 )
 def test_umlauts_where_the_terminal_has_none(runs, sample, tmp_path, photo, locale):
-    """Names of runs, folders, images and record files go through MXNet and OpenCV, and are printed."""
+    """Names of runs, folders, images and record files go through MXNet and OpenCV, and are
+    printed.
+    """
     place = tmp_path / 'Größe'
     shutil.copytree(str(runs / 'ten'), str(place / 'läuf'))
     shutil.copytree(str(sample / 'sample'), str(place / 'daten' / 'sample'))
@@ -524,7 +530,9 @@ def test_a_long_row_without_a_relu_is_refused():
 
 
 def test_the_projects_deepest_and_widest_networks_pass():
-    """Those of the paper's tables, ten times deeper ones, and ImageNet's at 224, in batches of 100."""
+    """Those of the paper's tables, ten times deeper ones, and ImageNet's at 224, in
+    batches of 100.
+    """
     small = [
         symbols.get_symbol(*args)
         for args in (
@@ -567,7 +575,9 @@ def test_what_a_forward_pass_needs():
 
 
 def test_a_forward_pass_that_needs_too_much(monkeypatch):
-    """4096 filters pass the check of attributes; what a batch takes is summed up before anything is bound."""
+    """4096 filters pass the check of attributes; what a batch takes is summed up before anything is
+    bound.
+    """
     wide = check.load(
         changed(
             symbols.get_symbol('plain', 5),

@@ -34,7 +34,9 @@ PRINTED = rf'{NUMBER}( [↑↓—])?|\*\*{NUMBER}\*\*( \(blue\))?|fail|-|[—↑
 
 
 def write(folder, network, depth, error, of=1, **more):
-    """Write the log of a run of one epoch, ``of`` so many; ``more`` are options and parts of its record."""
+    """Write the log of a run of one epoch, ``of`` so many; ``more`` are options and parts of its
+    record.
+    """
     own = {
         key: more.pop(key)
         for key in ('test_components', 'test_without', 'test_top5', 'train_top5')
@@ -103,7 +105,9 @@ def test_known_cells(number, row, column, text):
 
 
 def test_the_papers_tables_agree_with_each_other():
-    """Table 2's shared ensemble is Table 3's, and Table 1's but for depth 110; depths are those of the networks."""
+    """Table 2's shared ensemble is Table 3's, and Table 1's but for depth 110; depths are those of
+    the networks.
+    """
     for row in tables.paper(3)[1]:
         overall = tables.printed_error(row[-1])
         assert tables.printed_error(cell(2, [row[0], 'with'], 'Overall')) == overall
@@ -240,7 +244,9 @@ def test_components_that_were_trained_alone(tmp_path):
 
 
 def test_only_official_data_fill_the_papers_cells(tmp_path):
-    """A log of 1,000 images is not called CIFAR-10, and neither is one of before, which does not say."""
+    """A log of 1,000 images is not called CIFAR-10, and neither is one of before, which does not
+    say.
+    """
     part = dict(log_files.OFFICIAL, official=False, train_images=1000)
     for data in (part, None):
         path = write(tmp_path, 'mr', 14, 6.0, data=data)
@@ -472,7 +478,9 @@ def test_depths_of_components():
 
 
 def test_mean_and_deviation_of_astronomical_ensembles():
-    """2**600 paths, beyond what a float's division holds; a binomial distribution has known moments."""
+    """2**600 paths, beyond what a float's division holds; a binomial distribution has known
+    moments.
+    """
     counts = paths.histogram(symbols.get_symbol('resnet', 1202))
     mean, deviation = paths.mean_and_deviation(counts)
     small = paths.mean_and_deviation(paths.histogram(symbols.get_symbol('resnet', 26)))
@@ -497,7 +505,9 @@ def test_mean_and_deviation_of_astronomical_ensembles():
 
 @pytest.mark.slow
 def test_the_study_in_small(tmp_path):
-    """Every experiment of sections 3 and 4 on the sample, one depth and one epoch, up to tables and figures."""
+    """Every experiment of sections 3 and 4 on the sample, one depth and one epoch, up to tables and
+    figures.
+    """
     run_script('data/prepare.py', 'sample', '--out', tmp_path)
     files = (
         '--depth',
@@ -549,7 +559,9 @@ def test_the_study_in_small(tmp_path):
     ],
 )
 def test_diagrams(number, panels, convolutions, sums):
-    """They come from the symbols: every convolution that is no projection is a box, every sum a circle."""
+    """They come from the symbols: every convolution that is no projection is a box, every sum a
+    circle.
+    """
     drawn = diagrams.panels(number)
     source = draw.side_by_side(drawn).source
     assert len(drawn) == panels == source.count('subgraph')

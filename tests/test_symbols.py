@@ -78,7 +78,9 @@ def test_depth_is_that_of_the_longest_path(network, valid):
 
 @pytest.mark.parametrize('depth', (8, 26, 110))
 def test_resnet_has_two_paths_for_each_unit(depth):
-    """A path takes or leaves each unit's two layers, so depths are binomial; a projection is a layer."""
+    """A path takes or leaves each unit's two layers, so depths are binomial; a projection is a
+    layer.
+    """
     units = (depth - 2) // 2
     counts = paths.histogram(symbols.get_symbol('resnet', depth))
     assert sum(counts.values()) == 2**units
@@ -146,7 +148,9 @@ def test_plain_is_one_path():
 @pytest.mark.parametrize('network', ('mr', 'mr-late'))
 @pytest.mark.parametrize('depth', (8, 14))
 def test_mr_computes_the_merge_and_run_equations(network, depth):
-    """The whole network, every branch with weights of its own, against NumPy; and the two endings differ."""
+    """The whole network, every branch with weights of its own, against NumPy; and the two endings
+    differ.
+    """
     random = numpy.random.RandomState(depth)
     symbol = symbols.get_symbol(network, depth, num_classes=7)
     images = random.randn(2, 3, 32, 32).astype('float32')

@@ -69,7 +69,9 @@ def steps(symbol, devices, batches, count):
 
 @pytest.mark.parametrize('network', ('mr', 'fuse3'))
 def test_two_devices_step_as_one(place, network):
-    """Section 6.2 splits a batch of 64 over two devices; their gradients are summed by the kvstore."""
+    """Section 6.2 splits a batch of 64 over two devices; their gradients are summed by the
+    kvstore.
+    """
     symbol = frozen(symbols.get_symbol(network, 8))
     batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 64)
     one, two = (
@@ -312,7 +314,9 @@ def test_a_run_in_progress_is_not_resumed(finished):
 
 
 def test_it_learns(sample, tmp_path):
-    """A small network on the sample, one epoch, too short for moving statistics of momentum 0.99: chance is 90 % error."""
+    """A small network on the sample, one epoch, too short for moving statistics of momentum 0.99:
+    chance is 90 % error.
+    """
     run_script(
         'train_cifar.py',
         '--dataset',
@@ -370,7 +374,9 @@ def test_top5_with_100_classes(tmp_path, fashion):
 
 
 def test_the_papers_command_on_cpus(place):
-    """python train_cifar.py --network mr --depth 56, two devices, on an archive in CIFAR-10's format."""
+    """python train_cifar.py --network mr --depth 56, two devices, on an archive in CIFAR-10's
+    format.
+    """
     said = run_script(
         'train_cifar.py',
         '--network',

@@ -1,4 +1,6 @@
-"""Logs for tests: headers are those of the committed runs, which the scripts wrote, with changes named."""
+"""Logs for tests: headers are those of the committed runs, which the scripts wrote, with changes
+named.
+"""
 
 import glob
 import itertools

@@ -1,4 +1,6 @@
-"""DFN-MR's equations on NumPy arrays, written from the paper and without MXNet: whole networks of both families."""
+"""DFN-MR's equations on NumPy arrays, written from the paper and without MXNet: whole networks of
+both families.
+"""
 
 import numpy
 
@@ -58,7 +60,9 @@ class NumpyNetwork:
         return (x1 + x2) / 2
 
     def cifar_mr(self, x, units, late):
-        """CIFAR's DFN-MR with the ending of ``mr`` or of ``mr-late``; return the class probabilities."""
+        """CIFAR's DFN-MR with the ending of ``mr`` or of ``mr-late``; return the class
+        probabilities.
+        """
         x1 = x2 = relu(self.conv_bn(x, 'stem'))
         for group in (1, 2, 3):
             for number in range(1, units + 1):

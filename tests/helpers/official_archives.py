@@ -31,7 +31,9 @@ def tar(path, folder, files):
 
 
 def coloured(split, count, classes):
-    """Real images with channels that differ, so that a swap shows, and labels of all the classes."""
+    """Real images with channels that differ, so that a swap shows, and labels of all the
+    classes.
+    """
     images = numpy.array(split.images[:count])
     images[..., 1] //= 2
     images[..., 2] = 255 - images[..., 2]
@@ -173,7 +175,9 @@ SYNSETS = [
 
 
 def imagenet(folder, train, val, devkit=True):
-    """Write ImageNet's tars of {synset: [bytes]} and [(synset, bytes)], and the devkit or the list of labels."""
+    """Write ImageNet's tars of {synset: [bytes]} and [(synset, bytes)], and the devkit or the list
+    of labels.
+    """
     inner = {
         synset + '.tar': plain_tar(
             {f'{synset}_{number}.JPEG': content for number, content in enumerate(contents)}

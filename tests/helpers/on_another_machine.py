@@ -1,4 +1,6 @@
-"""A training script whose workers, but for the first, are in a folder of their own, as on a machine of their own."""
+"""A training script whose workers, but for the first, are in a folder of their own, as on a machine
+of their own.
+"""
 
 import os
 import runpy

@@ -8,7 +8,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):
-    """Run a script of the repository; return its stdout, or its stderr where ``status`` is not 0."""
+    """Run a script of the repository; return its stdout, or its stderr where ``status`` is
+    not 0.
+    """
     command = [sys.executable] + [str(argument) for argument in arguments]
     environment = dict(os.environ, PYTHONPATH=ROOT, **variables)
     done = subprocess.run(

@@ -1,4 +1,5 @@
-"""Train for an epoch with BatchNorm frozen, alone or as a worker: python train_with_frozen_batchnorm.py DATA OUT WORKERS PARTS.
+"""Train for an epoch with BatchNorm frozen, alone or as a worker: python
+train_with_frozen_batchnorm.py DATA OUT WORKERS PARTS.
 
 Alone, it takes the batches of all ``PARTS`` workers together: their mean gradient is that of the
 union.
