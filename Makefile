@@ -1,6 +1,7 @@
 # make demo   install, convert the sample, train DFN-MR and ResNet on it, score both, draw Figure 12
 # make study  the experiments of sections 3 and 4 on the sample, in small: tables and figures in study-sample/
 # make test   install and run the tests; make test-slow runs the long ones
+# make lint   check the form of the code with ruff and clang-format
 # Another interpreter: make demo PYTHON=/path/to/python3.10
 
 VENV := .venv
@@ -15,7 +16,7 @@ STUDY := study-sample
 STUDY_DEPTHS := 14 26
 STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --checkpoint-dir $(STUDY)/checkpoints
 
-.PHONY: demo study test test-slow clean
+.PHONY: demo study lint test test-slow clean
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
@@ -34,6 +35,11 @@ study: $(VENV)/installed
 	done
 	$(RUN) study/make_tables.py $(STUDY)/logs/*.jsonl --stand-in sample --out $(STUDY)
 	for figure in 2 4 5 11; do $(RUN) study/plot_study.py $(STUDY)/logs/*.jsonl --figure $$figure --stand-in sample --out $(STUDY)/figure$$figure.png || exit 1; done
+
+lint: $(VENV)/installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror engine/native/*.h engine/native/*.cc
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest

@@ -49,7 +49,7 @@ def _warn_of_too_many(threads):
 def threads_of_the_environment():
     """Return the number in OMP_NUM_THREADS, or None.
 
-    OpenMP also allows a list such as ``2,1``, with a number for each nested level; the first counts.
+    OpenMP also allows a list such as ``2,1``, one number for each nested level; the first is meant.
     """
     text = os.environ.get('OMP_NUM_THREADS', '')
     first = text.split(',')[0].strip()
