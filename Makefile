@@ -7,8 +7,8 @@
 VENV := .venv
 DEMO := demo
 EPOCHS := 5
-PYTHONS := $(PYTHON) python3.11 python3.10 python3.9 python3.8 python3 python
-FITS := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))
+PYTHONS := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3.10 python3 python
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))
 RUN := $(VENV)/bin/python
 SMALL := --dataset sample --epochs $(EPOCHS) --cpus 1 --log-dir $(DEMO)/logs --checkpoint-dir $(DEMO)/checkpoints
 
@@ -63,7 +63,7 @@ $(VENV)/bin/python:
 	@for python in $(PYTHONS); do \
 	  if $$python -c '$(FITS)' 2>/dev/null; then echo "using $$python"; exec $$python -m venv $(VENV); fi; \
 	done; \
-	echo "no Python 3.8 to 3.11 with the modules venv and ensurepip was found: install one (on Debian 12: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 2
+	echo "no Python 3.10 to 3.14 with the modules venv and ensurepip was found: install one (on Debian and Ubuntu: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.13" >&2; exit 2
 
 clean:
 	rm -rf $(VENV) $(DEMO) $(STUDY) engine/native/build

@@ -22,7 +22,7 @@ from common.compute import Compute
 from common.evaluate import Meter
 from common.recipe import Recipe, cifar_decay
 from common.trainer import Trainer
-from engine import build, mx, operators, private
+from engine import build, mx, numpy_names, operators, private
 from recordio import data, datasets
 
 CLASSES = 10
@@ -143,8 +143,8 @@ class Textbook(Ours):
 
     def __init__(self, spec):
         os.environ.pop('OMP_NUM_THREADS', None)
-        numpy.bool = bool
-        import mxnet  # not as ``engine.mx``, which would prepare it
+        with numpy_names.restored():
+            import mxnet  # not as ``engine.mx``, which would prepare it
 
         images, labels = random_batch(spec['batch'])
         self.fixed = mxnet.io.DataBatch([mxnet.nd.array(images)], [mxnet.nd.array(labels)], pad=0)

@@ -7,6 +7,7 @@ dropped and MXNet still asks for, and for the GPU build the CUDA libraries of Py
 import os
 import sys
 import types
+import warnings
 
 from engine import build, cuda
 from engine.cpu import set_threads
@@ -43,11 +44,15 @@ def _import():
         # compiles the operators.
         os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
-    _restore_numpy_names()
     if gpu:
         cuda.preload()
+    from engine import numpy_names  # not at the top, to have --help answered before NumPy's import
+
     try:
-        import mxnet  # noqa: F401 -- not at the top: all of the above comes first
+        with warnings.catch_warnings(), numpy_names.restored():
+            # MXNet compares versions by distutils, which setuptools still has, with a warning.
+            warnings.simplefilter('ignore')
+            import mxnet  # noqa: F401 -- not at the top: all of the above comes first
     except OSError as error:
         raise UserError(
             f'MXNet needs a library of the system ({error}): install it, on Debian with '
@@ -56,13 +61,6 @@ def _import():
     except ImportError as error:
         pip = command('-m pip', 'install', '-r', 'requirements.txt')
         raise UserError(
-            f'MXNet cannot be imported ({error}): install it with "{pip}", on x86-64 Linux with '
-            'Python 3.8 to 3.11'
+            f'MXNet cannot be imported ({error}): install it with "{pip}", on Linux with Python '
+            '3.10 to 3.14'
         )
-
-
-def _restore_numpy_names():
-    import numpy  # not at the top, to have --help answered at once
-
-    if 'bool' not in vars(numpy):  # gone since 1.24, and a warning before
-        numpy.bool = bool

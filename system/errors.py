@@ -67,7 +67,7 @@ def fail_for_missing_package(name):
     """Say which package is missing, and how to get it, and leave with status 2."""
     fail(
         f'the package {name} is missing here: use the environment that "make demo" makes '
-        '(.venv/bin/python), or install requirements.txt with Python 3.8 to 3.11'
+        '(.venv/bin/python), or install requirements.txt with Python 3.10 to 3.14'
     )
 
 
