@@ -2,7 +2,7 @@
 """Turn a data set's official archives into .rec files: python data/prepare.py cifar10.
 
 Writes OUT/NAME/{train,test}.{lst,rec,idx} (SVHN: val too) and a manifest. Running it again checks
-what is there and does the rest. See data/README.md for each data set. For ImageNet, and photographs
+what is there and does the rest. See docs/data.md for each data set. For ImageNet, and photographs
 in folders:
 
 python data/prepare.py imagenet --source FOLDER_WITH_THE_TARS

@@ -18,7 +18,7 @@ class _Lazy(types.ModuleType):
     """Stands for MXNet, which is imported when its first attribute is asked for."""
 
     def __getattr__(self, name):
-        if name.startswith('__') and name != '__version__':
+        if name.startswith('__') and name not in ('__file__', '__version__'):
             raise AttributeError(name)  # Python itself looks for these, and needs no MXNet
         return getattr(_mxnet(), name)
 

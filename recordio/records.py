@@ -76,7 +76,7 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
             raise UserError(
                 f'{path}: image {number + 1} of {total} has height, width and channels '
                 f'{found} and must have {shape}: convert the images first, see '
-                'data/README.md'
+                'docs/data.md'
             )
     return total
 

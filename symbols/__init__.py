@@ -3,26 +3,42 @@
 ``python -m symbols --network mr --depth 56`` prints what a network consists of.
 """
 
-from collections import namedtuple
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from symbols import fuse, il, mr, plain, resnet
 from system.errors import UserError
 
-# A network of depth d has (d - 2) / unit_depth units a group over the three groups; unit_depth is
-# the step from one valid depth to the next, and layers_of_unit what one of the builder's units
-# adds to the depth of a group.
-Network = namedtuple('Network', 'build unit_depth layers_of_unit title')
+
+class Network(NamedTuple):
+    """A kind of network, of which there is one for each valid depth.
+
+    A network of depth d has (d - 2) / unit_depth units in each of its three groups.
+    """
+
+    build: Callable  # (units, num_classes, widen=1) -> mx.sym.Symbol
+    unit_depth: int  # from one valid depth to the next
+    layers_of_unit: int  # what one of the builder's units adds to the depth of a group
+    title: str
+    # The paper's tables pair networks of the same size; d1 = pairing * (d - 2) + 2 is the depth of
+    # the ResNet of the same size.
+    pairing: int = 1
+
 
 NETWORKS = {
     'plain': Network(plain.get_symbol, 3, 1, 'plain network'),
     'resnet': Network(resnet.get_symbol, 6, 2, 'ResNet'),
-    'il': Network(il.get_symbol, 6, 2, 'DFN-IL, inception-like fusion'),
-    'mr': Network(mr.get_symbol, 6, 2, 'DFN-MR, merge-and-run fusion'),
+    'il': Network(il.get_symbol, 6, 2, 'DFN-IL, inception-like fusion', 2),
+    'mr': Network(mr.get_symbol, 6, 2, 'DFN-MR, merge-and-run fusion', 2),
     'mr-late': Network(
-        partial(mr.get_symbol, late=True), 6, 2, "DFN-MR with the later ending of the authors' code"
+        partial(mr.get_symbol, late=True),
+        6,
+        2,
+        "DFN-MR with the later ending of the authors' code",
+        2,
     ),
-    'side': Network(partial(il.get_symbol, identity=False), 6, 2, 'DFN-IL without the identity'),
+    'side': Network(partial(il.get_symbol, identity=False), 6, 2, 'DFN-IL without the identity', 2),
     'fuse3': Network(partial(fuse.get_symbol, fusions=1), 3, 1, 'fused net with 3 fusions'),
     'fuse6': Network(partial(fuse.get_symbol, fusions=2), 6, 1, 'fused net with 6 fusions'),
 }
@@ -93,4 +109,4 @@ def check_depth(network, depth):
 
 def paired_depth(network, depth):
     """Return d1, the depth of the ResNet of the same size, by which the paper's tables pair networks."""
-    return 2 * (depth - 1) if network in ('il', 'mr', 'mr-late', 'side') else depth
+    return NETWORKS[network].pairing * (depth - 2) + 2

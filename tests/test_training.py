@@ -15,6 +15,7 @@ import pytest
 from scripts import ROOT, run_script, user_error
 from training_runs import arguments, records_of, small_cifar
 
+import engine.operators
 import symbols
 from common import checkpoint, evaluate, log, recipe
 from common.compute import Compute
@@ -91,7 +92,7 @@ def test_no_training_step_runs_as_evaluation(place, operators, monkeypatch):
     (common/evaluate.py); the project's own have a graph for each.
     """
     if operators == 'mxnet':
-        monkeypatch.setattr(operators, 'load', lambda: False)
+        monkeypatch.setattr(engine.operators, 'load', lambda: False)
     batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 32)
     # Copies: the record iterator uses its own arrays again a few batches later.
     queue = [
@@ -459,8 +460,6 @@ class Random:
 
 def test_every_evaluation_is_of_the_parameters_of_its_time():
     """Evaluation has a graph of its own over the same arrays: it must not keep anything of them."""
-    from common.scorer import Scorer
-
     source, symbol, states = Random(), symbols.get_symbol('mr', 8), []
     for evaluated in (True, False):
         trainer = Trainer(symbol, source, recipe_of(1), CPU)
@@ -470,8 +469,9 @@ def test_every_evaluation_is_of_the_parameters_of_its_time():
                 trainer.module.backward()
                 trainer.module.update()
             if evaluated:
+                found = trainer.test()  # it waits for the training steps that are queued
                 model = Model(symbol, trainer.state(), 'mr-8', 'cifar10', datasets.get('cifar10'))
-                assert trainer.test() == Scorer(model, mx.cpu(), 32).score(source.test())
+                assert found == Scorer(model, mx.cpu(), 32).score(source.test())
         evaluate.barrier()
         states.append(
             {
