@@ -16,7 +16,7 @@ from common.recipe import Recipe, stepwise_decay
 from common.run import until_stopped
 from common.trainer import Diverged, Trainer
 from distributed import cluster
-from graphs.graph import with_bn_momentum
+from graphs.rewrite import with_bn_momentum
 from recordio import datasets
 from recordio.data import Batches
 from recordio.photographs import AUGMENTATIONS

@@ -21,7 +21,7 @@ import sys
 from common import log
 from common.options import FOLDERS
 from engine import mx, params
-from graphs import check
+from graphs import untrusted_symbol
 from system import files, schema
 from system.errors import UserError, command
 
@@ -357,7 +357,7 @@ def load_symbol(path):
     """Return the symbol of a model-symbol.json file, or raise ``UserError``."""
     try:
         with open(path) as file:
-            return check.load(file.read(check.MOST_BYTES + 1))
+            return untrusted_symbol.load(file.read(untrusted_symbol.MOST_BYTES + 1))
     except FileNotFoundError:
         raise UserError(f'{path} is not there: name the model-symbol.json of a run')
     except ValueError as error:

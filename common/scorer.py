@@ -4,7 +4,7 @@ import numpy
 
 from common.evaluate import evaluate
 from engine import mx
-from graphs import check
+from graphs import untrusted_symbol
 from graphs.fast import for_inference
 from graphs.fold import fold
 from graphs.quantize import int8
@@ -83,7 +83,7 @@ def infer(symbol, shape):
 
 def check_needs(symbol, batch, shape):
     """Raise ``UserError`` where a forward pass takes more memory or time than it may."""
-    needs = check.needs(symbol, shape)
+    needs = untrusted_symbol.needs(symbol, shape)
     size = f'{shape[2]}x{shape[1]}'
     if needs.operations > MOST_OPERATIONS:
         raise UserError(

@@ -6,12 +6,12 @@ are the same, and so are outputs and gradients up to rounding. Each departure fr
 graph, and what it gained in a training step of mr-14 on 2 cores, batch 64 (`benchmark.py
 --operators` shows the parts):
 
-* native.py: convolutions of 3x3 at stride 1 by Winograd's algorithm. Direct convolution took 110 of 154 ms
+* native_graph.py: convolutions of 3x3 at stride 1 by Winograd's algorithm. Direct convolution took 110 of 154 ms
   at 180 GFLOP/s, where the processor's peak is 231; 110 ms became 82.
-* native.py: one pass over memory for the BatchNorms, sums and ReLU between two convolutions, and their
+* native_graph.py: one pass over memory for the BatchNorms, sums and ReLU between two convolutions, and their
   statistics where the convolution is made. 44 ms became 24; 19 with both outputs of a merge-and-run
   unit in one pass.
-* routes.py: convolutions add up the gradients of maps with several readers, where MXNet's add_n took 8 ms.
+* gradient_accumulation.py: convolutions add up the gradients of maps with several readers, where MXNet's add_n took 8 ms.
 * recipe.py: all parameters updated by one operator: 3% to 4% of a step.
 * Without the operators (no compiler, or a graph they do not know) a ReLU that only follows a BatchNorm is
   made part of it: 6%, and the same bits.
@@ -23,7 +23,7 @@ arithmetic, not of the call, so one wider or grouped convolution has nothing to 
 """
 
 from engine import operators
-from graphs import graph, native
+from graphs import native_graph, rewrite
 
 FUSED = '_contrib_BatchNormWithReLU'
 
@@ -44,12 +44,12 @@ def _native(symbol, train):
     if not operators.load():
         return None
     try:
-        return native.Rewriter(symbol, train).symbol()
-    except native.Unsupported:
+        return native_graph.Rewriter(symbol, train).symbol()
+    except native_graph.Unsupported:
         return None
 
 
-class BatchNormReLU(graph.Rewriter):
+class BatchNormReLU(rewrite.Rewriter):
     """Makes each ReLU that only follows a BatchNorm part of it; every bit of the result is the same."""
 
     def make_activation(self, node):
@@ -59,7 +59,7 @@ class BatchNormReLU(graph.Rewriter):
             node['attrs']['act_type'] != 'relu'
             or norm['op'] != 'BatchNorm'
             or len(self.readers[node['inputs'][0][0]]) > 1
-            or not set(norm['attrs']) <= native.BATCHNORM
+            or not set(norm['attrs']) <= native_graph.BATCHNORM
         ):
             return self.make_other(node)
         return self.emit(

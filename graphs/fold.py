@@ -1,6 +1,6 @@
 """BatchNorm folded into the convolutions before it: a network for inference alone."""
 
-from graphs import graph
+from graphs import rewrite
 
 
 def fold(symbol, arg, aux):
@@ -26,7 +26,7 @@ def fold(symbol, arg, aux):
     )
 
 
-class Folder(graph.Rewriter):
+class Folder(rewrite.Rewriter):
     def __init__(self, symbol, arg, aux):
         super().__init__(symbol)
         self.arg, self.aux, self.folded_from = dict(arg), dict(aux), {}

@@ -7,7 +7,7 @@ most gradients of a network lie below what float16 can hold; the optimiser divid
 (Micikevicius et al., arXiv 1710.03740).
 """
 
-from graphs import graph
+from graphs import rewrite
 
 # SoftmaxOutput's gradients are those of the sum over the batch, not of the mean, so 128 here is
 # 8192 where the batch is 64 and the loss a mean.
@@ -19,7 +19,7 @@ def half(symbol):
     return Rewriter(symbol).symbol()
 
 
-class Rewriter(graph.Rewriter):
+class Rewriter(rewrite.Rewriter):
     def cast(self, entry, dtype, name):
         return self.emit('Cast', f'{name}_{dtype}', [entry], dtype=dtype)
 

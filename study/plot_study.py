@@ -47,18 +47,20 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from report import figures, study, tables
+    from report import figures, study_figures, tables
 
     if args.figure == 11:
-        figure = study.component_depths(
-            study.cifar_networks(args.depth) if args.depth else study.imagenet_networks()
+        figure = study_figures.component_depths(
+            study_figures.cifar_networks(args.depth)
+            if args.depth
+            else study_figures.imagenet_networks()
         )
     else:
         groups, notes = tables.finished(args.logs)
         for note in notes:
             sys.stderr.write(f'{note}\n')
         tables.check_stand_in(groups, args.stand_in)
-        figure = study.bars(args.figure, groups, args.stand_in)
+        figure = study_figures.bars(args.figure, groups, args.stand_in)
     figures.save(figure, args.out, args.overwrite)
     print(args.out)
 

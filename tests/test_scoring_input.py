@@ -26,7 +26,7 @@ import symbols
 from common import checkpoint, classes, scorer
 from common.model import load_run
 from engine import mx
-from graphs import check
+from graphs import untrusted_symbol
 from recordio import datasets, images
 from symbols import ensemble, imagenet
 from system.errors import UserError
@@ -478,7 +478,7 @@ def test_attributes_out_of_reason(node, attribute, values):
     symbol = symbols.get_symbol('mr', 8)
     for value in values:
         with pytest.raises(ValueError, match=f'has {attribute}'):
-            check.load(
+            untrusted_symbol.load(
                 changed(
                     symbol,
                     lambda nodes, value=value: nodes[node]['attrs'].update({attribute: value}),
@@ -512,11 +512,11 @@ def test_a_symbol_of_90000_layers_is_refused_at_once():
     text = chain(90_000)
     began = time.process_time()
     with pytest.raises(ValueError, match='operators, and at most 25000'):
-        check.load(text)
+        untrusted_symbol.load(text)
     assert time.process_time() - began < 4
-    assert len(check.load(chain(100)).list_arguments()) > 5  # the chain itself is right
+    assert len(untrusted_symbol.load(chain(100)).list_arguments()) > 5  # the chain itself is right
     with pytest.raises(ValueError, match='more than 64 MB'):
-        check.load(' ' * (check.MOST_BYTES + 1))
+        untrusted_symbol.load(' ' * (untrusted_symbol.MOST_BYTES + 1))
 
 
 def test_a_long_row_without_a_relu_is_refused():
@@ -526,7 +526,7 @@ def test_a_long_row_without_a_relu_is_refused():
         if node['name'].startswith('more'):
             node.update(op='_mul_scalar', attrs={'scalar': '1.0'})
     with pytest.raises(ValueError, match='in a row without a ReLU'):
-        check.load(json.dumps(graph))
+        untrusted_symbol.load(json.dumps(graph))
 
 
 def test_the_projects_deepest_and_widest_networks_pass():
@@ -552,8 +552,8 @@ def test_the_projects_deepest_and_widest_networks_pass():
         (symbol, (3, 224, 224)) for symbol in large
     ]:
         began = time.process_time()
-        loaded = check.load(symbol.tojson())
-        needs = check.needs(loaded, image)
+        loaded = untrusted_symbol.load(symbol.tojson())
+        needs = untrusted_symbol.needs(loaded, image)
         assert time.process_time() - began < 4
         assert loaded.list_arguments() == symbol.list_arguments()
         assert (
@@ -564,12 +564,13 @@ def test_the_projects_deepest_and_widest_networks_pass():
 
 def test_what_a_forward_pass_needs():
     """plain-5: most is held between the stem's convolution and BatchNorm, 16 x 32 x 32 each."""
-    needs = check.needs(symbols.get_symbol('plain', 5), (3, 32, 32))
+    needs = untrusted_symbol.needs(symbols.get_symbol('plain', 5), (3, 32, 32))
     assert needs.maps == (3 + 2 * 16) * 32 * 32
     weights = 16 * 27 * 1024 + 16 * 144 * 1024 + 32 * 144 * 256 + 64 * 288 * 64 + 640
     assert weights < needs.operations < 1.1 * weights
     four, one = (
-        check.needs(symbols.get_symbol('mr', 50, 10, widen), (3, 32, 32)) for widen in (4, 1)
+        untrusted_symbol.needs(symbols.get_symbol('mr', 50, 10, widen), (3, 32, 32))
+        for widen in (4, 1)
     )
     assert 3.5 < four.maps / one.maps < 4 and 15 < four.operations / one.operations < 16.5
 
@@ -578,7 +579,7 @@ def test_a_forward_pass_that_needs_too_much(monkeypatch):
     """4096 filters pass the check of attributes; what a batch takes is summed up before anything is
     bound.
     """
-    wide = check.load(
+    wide = untrusted_symbol.load(
         changed(
             symbols.get_symbol('plain', 5),
             lambda nodes: nodes['stem_conv']['attrs'].update(num_filter='4096'),

@@ -13,7 +13,7 @@ from scripts import run_script, user_error
 
 import symbols
 from graphs import paths, summary
-from report import diagrams, draw, figures, study, table_formats, tables
+from report import diagrams, draw, figures, study_figures, table_formats, tables
 from study import make_tables, plot_study
 from symbols import ensemble
 from system.errors import UserError
@@ -405,7 +405,7 @@ def test_bars_are_the_means(tmp_path):
         for depth, error in ((26, 7.0), (26, 7.4), (38, 8.0))
     ] + [write(tmp_path, 'ensemble7', 38, 6.5), write(tmp_path, 'plain', 26, 9.5)]
     runs = finished(logs)
-    (axis,) = study.bars(5, runs).axes
+    (axis,) = study_figures.bars(5, runs).axes
     assert heights(axis) == {
         'Ensemble-8': [7.2, 8.0],
         'Ensemble-7': [6.5],
@@ -420,7 +420,7 @@ def test_bars_are_the_means(tmp_path):
         for _, y in points.get_offsets()
     )
     assert {6.92, 6.96, 7.34, 7.18} <= set(marks)  # Table 3: overall and W/O RRR
-    (axis,) = study.bars(2, runs).axes
+    (axis,) = study_figures.bars(2, runs).axes
     assert heights(axis) == {'Plain': [9.5], 'Ensemble': [7.2, 8.0]}
 
 
@@ -439,11 +439,11 @@ def test_marks_of_plain_networks_and_resnets(tmp_path):
         (2, 'plain', (26, 110), {7.88}),
         (4, 'resnet', (26, 110), {6.62, 5.24}),
     ):
-        (axis,) = study.bars(
+        (axis,) = study_figures.bars(
             number, finished([write(tmp_path, network, depth, 9.0) for depth in depths])
         ).axes
         assert errors <= set(marks(axis)) and 6.48 not in marks(axis)
-    assert study.printed(study.FIGURES[2][1][0]) == {
+    assert study_figures.printed(study_figures.FIGURES[2][1][0]) == {
         26: 7.88,
         38: 8.78,
         50: 11.04,
@@ -454,7 +454,7 @@ def test_marks_of_plain_networks_and_resnets(tmp_path):
 
 def test_bars_of_another_data_set(tmp_path):
     groups = finished([write(tmp_path, 'plain', 14, 9.0, dataset='a$b$', data=None)])
-    (axis,) = study.bars(2, groups, 'a$b$').axes
+    (axis,) = study_figures.bars(2, groups, 'a$b$').axes
     assert (
         axis.get_title()
         == 'Plain network, fused net and ensemble\non a\\$b\\$ in place of CIFAR-10, 1 epoch'
@@ -465,9 +465,9 @@ def test_bars_of_another_data_set(tmp_path):
 def test_depths_of_components():
     assert [
         axis.get_title().split(' (')[0]
-        for axis in study.component_depths(study.imagenet_networks()).axes
+        for axis in study_figures.component_depths(study_figures.imagenet_networks()).axes
     ] == ['ResNet-50', 'DFN1', 'DFN2']
-    figure = study.component_depths(study.cifar_networks(26))
+    figure = study_figures.component_depths(study_figures.cifar_networks(26))
     for axis, (network, depth) in zip(figure.axes, (('resnet', 26), ('il', 14), ('mr', 14))):
         counts = paths.histogram(symbols.get_symbol(network, depth))
         found = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axis.patches}

@@ -1,4 +1,4 @@
-"""A symbol's graph, taken apart and built again: what fast.py, fold.py and native.py share."""
+"""A symbol's graph, taken apart and built again: what fast.py, fold.py, half.py and native_graph.py share."""
 
 import json
 from collections import defaultdict

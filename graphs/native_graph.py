@@ -2,8 +2,8 @@
 
 from ast import literal_eval
 
-from graphs import graph
-from graphs.routes import Routes
+from graphs import rewrite
+from graphs.gradient_accumulation import Routes
 
 MOST_TERMS, MOST_SHARED = (
     6,
@@ -20,7 +20,7 @@ class Unsupported(Exception):
     """The graph has something that the operators do not do; the text says what."""
 
 
-class Rewriter(graph.Rewriter):
+class Rewriter(rewrite.Rewriter):
     """Builds a graph whose feature maps are (batch, height, width, channels).
 
     A convolution becomes one operator, with the mean and the variance of its output if ``train``;
@@ -106,7 +106,7 @@ class Rewriter(graph.Rewriter):
         product = self.emit('dot', node['name'] + '_product', [data, weight], transpose_b=True)
         return self.emit('broadcast_add', node['name'], [product, bias])
 
-    make_softmaxoutput = graph.Rewriter.make_other
+    make_softmaxoutput = rewrite.Rewriter.make_other
 
     def make_other(self, node):
         raise Unsupported(f'operator {node["op"]}')
