@@ -1,8 +1,8 @@
-// What stands between two convolutions, in one pass over memory: out = relu(sum of terms), where a term
-// is a constant times a feature map or times the BatchNorm of a convolution's output.
+// What stands between two convolutions, in one pass over memory: out = relu(sum of terms), where a
+// term is a constant times a feature map or times the BatchNorm of a convolution's output.
 //
-// BatchNorm+ReLU is one term; a ResNet's sum is the identity and a BatchNorm; merge-and-run has two outputs,
-// which share two maps times 0.5 and have a BatchNorm each.
+// BatchNorm+ReLU is one term; a ResNet's sum is the identity and a BatchNorm; merge-and-run has two
+// outputs, which share two maps times 0.5 and have a BatchNorm each.
 #pragma once
 #include <cmath>
 #include "vec.h"
@@ -17,12 +17,19 @@ struct Term {
   bool normalised() const { return gamma; }
 };
 
-struct Output { float* y; const float* dy; };
+struct Output {
+  float* y;
+  const float* dy;
+};
 
-struct Options { long pixels, channels; float epsilon; bool relu; };
+struct Options {
+  long pixels, channels;
+  float epsilon;
+  bool relu;
+};
 
-// Pixels that stay in the cache while their channels are gone through sixteen at a time; also those whose
-// sums are single precision before they join a double.
+// Pixels that stay in the cache while their channels are gone through sixteen at a time; also those
+// whose sums are single precision before they join a double.
 constexpr long BLOCK = 256;
 
 // Call visit(channel, from, to) for sixteen channels of a block of pixels at a time.
@@ -33,7 +40,9 @@ inline void for_blocks(long begin, long end, long channels, Visit visit) {
 }
 
 // Each term as factor * x + offset, channel by channel.
-struct Affine { std::vector<float> factor, offset; };
+struct Affine {
+  std::vector<float> factor, offset;
+};
 
 inline std::vector<Affine> affine(const Term* terms, int count, const Options& o) {
   std::vector<Affine> result(count);
@@ -50,11 +59,13 @@ inline std::vector<Affine> affine(const Term* terms, int count, const Options& o
   return result;
 }
 
-// With one output all terms are its own; with more, each has one of the last to itself, and the others are shared.
+// With one output all terms are its own; with more, each has one of the last to itself, and the
+// others are shared.
 constexpr int shared(int count, int outputs) { return outputs == 1 ? count : count - outputs; }
 
 template <int COUNT, int OUTPUTS>
-inline void forward(const Term* terms, const Output* outputs, const Options& o) {  // a NaN stays one through the ReLU
+inline void forward(const Term* terms, const Output* outputs,
+                    const Options& o) {  // a NaN stays one through the ReLU
   constexpr int SHARED = shared(COUNT, OUTPUTS);
   auto scale = affine(terms, COUNT, o);
   split(o.pixels, [&](int, long begin, long end) {
@@ -98,12 +109,14 @@ inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
 
 // Sums of g and of g * (x - mean) over the pixels, for each term: sums[thread][COUNT][2][channels].
 template <int COUNT, int OUTPUTS>
-inline void sums_for_backward(const Term* terms, const Output* outputs, const Options& o, double* sums) {
+inline void sums_for_backward(const Term* terms, const Output* outputs, const Options& o,
+                              double* sums) {
   split(o.pixels, [&](int thread, long begin, long end) {
     double* mine = sums + thread * 2 * COUNT * o.channels;
     for_blocks(begin, end, o.channels, [&](long c, long from, long to) {
       vec sum[COUNT]{}, product[COUNT]{}, mean[COUNT]{}, g[COUNT];
-      for (int t = 0; t < COUNT; t++) if (terms[t].normalised()) mean[t] = load(terms[t].mean + c);
+      for (int t = 0; t < COUNT; t++)
+        if (terms[t].normalised()) mean[t] = load(terms[t].mean + c);
       for (long p = from; p < to; p++) {
         long at = p * o.channels + c;
         gradients<COUNT, OUTPUTS>(outputs, at, o.relu, g);
@@ -121,9 +134,11 @@ inline void sums_for_backward(const Term* terms, const Output* outputs, const Op
   });
 }
 
-// A term's dx as a * g + b * x + offset. It is scale * g; through a BatchNorm, whose mean and variance
-// depend on every x, scale * factor * (g - mean(g) - xhat * mean(g * xhat)).
-struct Slope { std::vector<float> a, b, offset; };
+// A term's dx as a * g + b * x + offset. It is scale * g; through a BatchNorm, whose mean and
+// variance depend on every x, scale * factor * (g - mean(g) - xhat * mean(g * xhat)).
+struct Slope {
+  std::vector<float> a, b, offset;
+};
 
 template <int COUNT>
 inline std::vector<Slope> slopes(Term* terms, const Options& o, const std::vector<double>& sums) {
@@ -139,7 +154,8 @@ inline std::vector<Slope> slopes(Term* terms, const Options& o, const std::vecto
     result.push_back({std::vector<float>(o.channels, term.scale), none, none});
     if (!term.normalised()) continue;
     for (long c = 0; c < o.channels; c++) {
-      double inverse = 1 / std::sqrt(double(term.variance[c]) + o.epsilon), factor = term.scale * term.gamma[c] * inverse;
+      double inverse = 1 / std::sqrt(double(term.variance[c]) + o.epsilon),
+             factor = term.scale * term.gamma[c] * inverse;
       double sum = total(2 * t, c), product = total(2 * t + 1, c) * inverse;
       double slope = -factor * inverse * product / o.pixels;
       term.dgamma[c] = term.scale * product;
@@ -165,7 +181,8 @@ inline void backward(Term* terms, const Output* outputs, const Options& o) {
         gradients<COUNT, OUTPUTS>(outputs, at, o.relu, g);
         for (int t = 0; t < COUNT; t++) {
           vec dx = load(&slope[t].a[c]) * g[t];
-          if (terms[t].normalised()) dx += load(&slope[t].b[c]) * load(terms[t].x + at) + load(&slope[t].offset[c]);
+          if (terms[t].normalised())
+            dx += load(&slope[t].b[c]) * load(terms[t].x + at) + load(&slope[t].offset[c]);
           store(terms[t].dx + at, dx);
         }
       }
@@ -173,22 +190,35 @@ inline void backward(Term* terms, const Output* outputs, const Options& o) {
   });
 }
 
-// Call visit with the numbers as integral constants: the loops above want to know them beforehand. Return
-// whether there is such a case.
+// Call visit with the numbers as integral constants: the loops above want to know them beforehand.
+// Return whether there is such a case.
 template <class Visit>
 inline bool with_counts(int count, int outputs, Visit visit) {
-  auto call = [&](auto count, auto outputs) { visit(count, outputs); return true; };
-  std::integral_constant<int, 1> one; std::integral_constant<int, 2> two; std::integral_constant<int, 3> three;
-  std::integral_constant<int, 4> four; std::integral_constant<int, 5> five; std::integral_constant<int, 6> six;
+  auto call = [&](auto count, auto outputs) {
+    visit(count, outputs);
+    return true;
+  };
+  std::integral_constant<int, 1> one;
+  std::integral_constant<int, 2> two;
+  std::integral_constant<int, 3> three;
+  std::integral_constant<int, 4> four;
+  std::integral_constant<int, 5> five;
+  std::integral_constant<int, 6> six;
   if (outputs == 2) return count == 3 ? call(three, two) : count == 4 && call(four, two);
   if (outputs != 1) return false;
   switch (count) {
-    case 1: return call(one, one);
-    case 2: return call(two, one);
-    case 3: return call(three, one);
-    case 4: return call(four, one);
-    case 5: return call(five, one);
-    case 6: return call(six, one);
+    case 1:
+      return call(one, one);
+    case 2:
+      return call(two, one);
+    case 3:
+      return call(three, one);
+    case 4:
+      return call(four, one);
+    case 5:
+      return call(five, one);
+    case 6:
+      return call(six, one);
   }
   return false;
 }

@@ -1,5 +1,6 @@
-// Convolution of any kernel and stride, a product of matrices for each row and each tap of the kernel:
-// the 3x3 and 1x1 convolutions of stride 2 and the stem, which Winograd's algorithm does not serve.
+// Convolution of any kernel and stride, a product of matrices for each row and each tap of the
+// kernel: the 3x3 and 1x1 convolutions of stride 2 and the stem, which Winograd's algorithm does
+// not serve.
 #pragma once
 #include "vec.h"
 
@@ -12,7 +13,9 @@ struct Shape {
   long out_width() const { return (width + 2 * pad() - kernel) / stride + 1; }
   long taps() const { return kernel * kernel; }
   long padded_width() const { return width + 2 * pad(); }
-  long padded() const { return (height + 2 * pad()) * padded_width() * inputs; }  // floats of an image
+  long padded() const {
+    return (height + 2 * pad()) * padded_width() * inputs;
+  }  // floats of an image
   // Where in a padded image the first input of an output row lies for one tap.
   long row(long out_row, long tap) const {
     return ((out_row * stride + tap / kernel) * padded_width() + tap % kernel) * inputs;
@@ -24,7 +27,8 @@ inline void transpose_weights(const float* w, const Shape& s, bool turned, float
   for (long o = 0; o < s.outputs; o++)
     for (long i = 0; i < s.inputs; i++)
       for (long tap = 0; tap < s.taps(); tap++)
-        packed[turned ? (tap * s.outputs + o) * s.inputs + i : (tap * s.inputs + i) * s.outputs + o] =
+        packed[turned ? (tap * s.outputs + o) * s.inputs + i
+                      : (tap * s.inputs + i) * s.outputs + o] =
             w[(o * s.inputs + i) * s.taps() + tap];
 }
 
@@ -32,7 +36,8 @@ inline void add_padding(const float* image, const Shape& s, float* padded) {
   long row = s.width * s.inputs;
   std::memset(padded, 0, s.padded() * sizeof(float));
   for (long i = 0; i < s.height; i++)
-    std::memcpy(padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs, image + i * row, row * sizeof(float));
+    std::memcpy(padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs, image + i * row,
+                row * sizeof(float));
 }
 
 // image = what the padding surrounds, plus more, where given.
@@ -41,7 +46,8 @@ inline void remove_padding(const float* padded, const Shape& s, const float* mor
   for (long i = 0; i < s.height; i++) {
     const float* inside = padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs;
     for (long at = 0; at < row; at += LANES)
-      store(image + i * row + at, more ? load(inside + at) + load(more + i * row + at) : load(inside + at));
+      store(image + i * row + at,
+            more ? load(inside + at) + load(more + i * row + at) : load(inside + at));
   }
 }
 
@@ -49,7 +55,8 @@ inline void remove_padding(const float* padded, const Shape& s, const float* mor
 inline void convolve(const float* x, const float* w, float* y, const Shape& s, double* sums,
                      const Epilogue* then = nullptr) {
   static thread_local Scratch weights, work;
-  float *packed = weights.get(s.taps() * s.inputs * s.outputs), *memory = work.get((s.padded() + 2 * s.outputs) * threads());
+  float *packed = weights.get(s.taps() * s.inputs * s.outputs),
+        *memory = work.get((s.padded() + 2 * s.outputs) * threads());
   transpose_weights(w, s, false, packed);
   long row = s.out_width() * s.outputs, image = s.out_height() * row;
   split(s.batch, [&](int thread, long begin, long end) {
@@ -57,21 +64,26 @@ inline void convolve(const float* x, const float* w, float* y, const Shape& s, d
     for (long n = begin; n < end; n++) {
       add_padding(x + n * s.height * s.width * s.inputs, s, padded);
       for (long i = 0; i < s.out_height(); i++)
-        for (long tap = 0; tap < s.taps(); tap += s.kernel)  // the taps of a kernel's row are neighbours
+        for (long tap = 0; tap < s.taps();
+             tap += s.kernel)  // the taps of a kernel's row are neighbours
           multiply(s.out_width(), s.outputs, padded + s.row(i, tap), s.stride * s.inputs, 1,
-                   packed + tap * s.inputs * s.outputs, s.outputs, y + n * image + i * row, s.outputs,
-                   s.kernel * s.inputs, tap > 0);
+                   packed + tap * s.inputs * s.outputs, s.outputs, y + n * image + i * row,
+                   s.outputs, s.kernel * s.inputs, tap > 0);
       for (long at = n * image; then && at < (n + 1) * image; at += LANES)
         store(y + at, (*then)(load(y + at), at, at % s.outputs));
-      if (sums) add_moments(y + n * image, s.out_height() * s.out_width(), s.outputs, part, sums + thread * 2 * s.outputs);
+      if (sums)
+        add_moments(y + n * image, s.out_height() * s.out_width(), s.outputs, part,
+                    sums + thread * 2 * s.outputs);
     }
   });
 }
 
 // dx = the gradient of the input, from that of the output, plus more, where given.
-inline void data_gradients(const float* dy, const float* w, float* dx, const Shape& s, const float* more) {
+inline void data_gradients(const float* dy, const float* w, float* dx, const Shape& s,
+                           const float* more) {
   static thread_local Scratch weights, work;
-  float *packed = weights.get(s.taps() * s.inputs * s.outputs), *memory = work.get(s.padded() * threads());
+  float *packed = weights.get(s.taps() * s.inputs * s.outputs),
+        *memory = work.get(s.padded() * threads());
   transpose_weights(w, s, true, packed);
   long row = s.out_width() * s.outputs, image = s.out_height() * row;
   split(s.batch, [&](int thread, long begin, long end) {
@@ -81,7 +93,8 @@ inline void data_gradients(const float* dy, const float* w, float* dx, const Sha
       for (long i = 0; i < s.out_height(); i++)
         for (long tap = 0; tap < s.taps(); tap++)
           multiply(s.out_width(), s.inputs, dy + n * image + i * row, s.outputs, 1,
-                   packed + tap * s.inputs * s.outputs, s.inputs, padded + s.row(i, tap), s.stride * s.inputs, s.outputs, true);
+                   packed + tap * s.inputs * s.outputs, s.inputs, padded + s.row(i, tap),
+                   s.stride * s.inputs, s.outputs, true);
       long at = n * s.height * s.width * s.inputs;
       remove_padding(padded, s, more ? more + at : nullptr, dx + at);
     }
@@ -101,15 +114,18 @@ inline void weight_gradients(const float* x, const float* dy, float* dw, const S
       add_padding(x + n * s.height * s.width * s.inputs, s, padded);
       for (long tap = 0; tap < s.taps(); tap += s.kernel)
         for (long i = 0; i < s.out_height(); i++)
-          multiply(s.kernel * s.inputs, s.outputs, padded + s.row(i, tap), 1, s.stride * s.inputs, dy + n * image + i * row, s.outputs,
-                   total + thread * size + tap * s.inputs * s.outputs, s.outputs, s.out_width(), true);
+          multiply(s.kernel * s.inputs, s.outputs, padded + s.row(i, tap), 1, s.stride * s.inputs,
+                   dy + n * image + i * row, s.outputs,
+                   total + thread * size + tap * s.inputs * s.outputs, s.outputs, s.out_width(),
+                   true);
     }
   });
   for (long o = 0; o < s.outputs; o++)
     for (long i = 0; i < s.inputs; i++)
       for (long tap = 0; tap < s.taps(); tap++) {
         float sum = 0;
-        for (int t = 0; t < threads(); t++) sum += total[t * size + (tap * s.inputs + i) * s.outputs + o];
+        for (int t = 0; t < threads(); t++)
+          sum += total[t * size + (tap * s.inputs + i) * s.outputs + o];
         dw[(o * s.inputs + i) * s.taps() + tap] = sum;
       }
 }

@@ -1,32 +1,34 @@
-// The kernels as MXNet operators, for single precision on the CPU. graphs/fast.py puts them in place
-// of a network's own operators.
+// The kernels as MXNet operators, for single precision on the CPU. graphs/fast.py puts them in
+// place of a network's own operators.
 //
 // _dfn_convolution(data, weight[, route]) -> output, moments[, pass]
-//   data (batch, height, width, inputs), weight (outputs, inputs, k, k), output (batch, height', width',
-//   outputs); moments (2, outputs) is each channel's mean and biased variance, for the BatchNorm that
-//   follows. Attributes: kernel, stride, outputs, moments (0: leave them out), data_gradient (0: none),
-//   pass and route (1: there is one).
-//   pass and route carry gradients, never data: MXNet would add up those of a map's readers in operators of
-//   their own. Instead one convolution makes a pass, of the data's shape, which nobody writes or reads; the
-//   next reader has it as its route, and the gradient of its data goes there; the convolution adds what
-//   arrives to its own gradient of the data.
+//   data (batch, height, width, inputs), weight (outputs, inputs, k, k), output (batch, height',
+//   width', outputs); moments (2, outputs) is each channel's mean and biased variance, for the
+//   BatchNorm that follows. Attributes: kernel, stride, outputs, moments (0: leave them out),
+//   data_gradient (0: none), pass and route (1: there is one). pass and route carry gradients,
+//   never data: MXNet would add up those of a map's readers in operators of their own. Instead one
+//   convolution makes a pass, of the data's shape, which nobody writes or reads; the next reader
+//   has it as its route, and the gradient of its data goes there; the convolution adds what arrives
+//   to its own gradient of the data.
 //
 // _dfn_combine(terms...) -> outputs...
-//   An output is relu(sum of terms). Attributes: terms, a comma-separated list of "map*S" (a feature map
-//   times the number S), "routed*S" (a map and a route, as above) and "bn*S" (the BatchNorm of a convolution:
-//   output, moments, gamma, beta, moving_mean, moving_var); outputs: if more than one, each has one of the
-//   last terms to itself and shares the others; relu; train (1: normalise with the moments and move the
-//   moving statistics, 0: with the moving statistics); eps; momentum.
+//   An output is relu(sum of terms). Attributes: terms, a comma-separated list of "map*S" (a
+//   feature map times the number S), "routed*S" (a map and a route, as above) and "bn*S" (the
+//   BatchNorm of a convolution: output, moments, gamma, beta, moving_mean, moving_var); outputs: if
+//   more than one, each has one of the last terms to itself and shares the others; relu; train (1:
+//   normalise with the moments and move the moving statistics, 0: with the moving statistics); eps;
+//   momentum.
 //
 // _dfn_pool(data) -> output
 //   The mean (batch, channels) of a map (batch, height, width, channels).
 //
 // _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
-//   relu(scale * (convolution + bias) + sum of the maps, each times its number). Attributes: kernel, stride,
-//   outputs, scale, relu, maps (a comma-separated list of the numbers, or nothing).
+//   relu(scale * (convolution + bias) + sum of the maps, each times its number). Attributes:
+//   kernel, stride, outputs, scale, relu, maps (a comma-separated list of the numbers, or nothing).
 //
 // _dfn_nesterov(weights..., gradients..., velocities...) -> a number without meaning
-//   Changes weights and velocities. Attributes: lr, momentum, decay, rescale, tensors (of each kind).
+//   Changes weights and velocities. Attributes: lr, momentum, decay, rescale, tensors (of each
+//   kind).
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -43,7 +45,8 @@ typedef std::unordered_map<std::string, std::string> Attributes;
 typedef std::vector<std::vector<unsigned>> Shapes;
 
 static long integer(const Attributes& attrs, const char* name) { return std::stol(attrs.at(name)); }
-// Not std::stof, which throws for a number that is too small for a float, and not only for one that is too large.
+// Not std::stof, which throws for a number that is too small for a float, and not only for one that
+// is too large.
 static float number(const std::string& text) { return float(std::strtod(text.c_str(), nullptr)); }
 static float real(const Attributes& attrs, const char* name) { return number(attrs.at(name)); }
 
@@ -79,8 +82,15 @@ static MXReturnValue convolution_arity(const Attributes& attrs, int* in, int* ou
   return MX_SUCCESS;
 }
 
-static direct::Shape convolution_shape(const Attributes& attrs, long n, long h, long w, long inputs) {
-  return {n, h, w, inputs, integer(attrs, "outputs"), integer(attrs, "kernel"), integer(attrs, "stride")};
+static direct::Shape convolution_shape(const Attributes& attrs, long n, long h, long w,
+                                       long inputs) {
+  return {n,
+          h,
+          w,
+          inputs,
+          integer(attrs, "outputs"),
+          integer(attrs, "kernel"),
+          integer(attrs, "stride")};
 }
 
 static MXReturnValue convolution_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
@@ -95,8 +105,8 @@ static MXReturnValue convolution_shapes(const Attributes& attrs, Shapes* in, Sha
 }
 
 static bool by_winograd(const direct::Shape& s) {
-  return s.kernel == 3 && s.stride == 1 && s.inputs % LANES == 0 && s.height % winograd::TILE == 0 &&
-         s.width % winograd::TILE == 0;
+  return s.kernel == 3 && s.stride == 1 && s.inputs % LANES == 0 &&
+         s.height % winograd::TILE == 0 && s.width % winograd::TILE == 0;
 }
 
 static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
@@ -104,9 +114,11 @@ static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
 }
 
 // One of the two algorithms; sums and then as they take them.
-static void convolve(const direct::Shape& s, const float* x, const float* w, float* y, double* sums, const Epilogue* then) {
+static void convolve(const direct::Shape& s, const float* x, const float* w, float* y, double* sums,
+                     const Epilogue* then) {
   if (by_winograd(s))
-    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, sums, then);
+    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, sums,
+                       then);
   else
     direct::convolve(x, w, y, s, sums, then);
 }
@@ -135,8 +147,9 @@ static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MX
 
 static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<MXTensor>* in,
                                           std::vector<MXTensor>* out, const OpResource&) {
-  // in: gradients of output, moments and pass, then data, weight and route, then the outputs; the gradient of
-  // the output has the moments' part in it, see combine.h. out: gradients of data, weight and route.
+  // in: gradients of output, moments and pass, then data, weight and route, then the outputs; the
+  // gradient of the output has the moments' part in it, see combine.h. out: gradients of data,
+  // weight and route.
   bool pass = integer(attrs, "pass"), route = integer(attrs, "route");
   MXTensor &data = in->at(2 + pass), &weight = in->at(3 + pass);
   auto s = shape_of(attrs, data);
@@ -144,12 +157,15 @@ static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<M
   const float* more = pass ? in->at(2).data<float>() : nullptr;
   float *dx = out->at(route ? 2 : 0).data<float>(), *dw = out->at(1).data<float>();
   bool wanted = integer(attrs, "data_gradient");
-  if (wanted && s.inputs % LANES) return refuse("the gradient needs a multiple of 16 input channels");
+  if (wanted && s.inputs % LANES)
+    return refuse("the gradient needs a multiple of 16 input channels");
   winograd::Maps maps{s.batch, s.height, s.width};
   if (by_winograd(s)) {
     std::vector<float> no_bias(s.inputs, 0.0f);
     Epilogue then{no_bias.data(), 1.0f, {{more, 1.0f}}, false};
-    if (wanted) winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr, more ? &then : nullptr);
+    if (wanted)
+      winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr,
+                         more ? &then : nullptr);
     winograd::weight_gradients(x, dy, dw, maps, s.outputs, s.inputs);
   } else {
     if (wanted) direct::data_gradients(dy, w, dx, s, more);
@@ -188,8 +204,10 @@ static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTenso
   auto s = shape_of(attrs, in->at(0));
   Epilogue then{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
   size_t at = 3;
-  for (const auto& factor : list(attrs, "maps")) then.maps.push_back({in->at(at++).data<float>(), number(factor)});
-  convolve(s, in->at(0).data<float>(), in->at(1).data<float>(), out->at(0).data<float>(), nullptr, &then);
+  for (const auto& factor : list(attrs, "maps"))
+    then.maps.push_back({in->at(at++).data<float>(), number(factor)});
+  convolve(s, in->at(0).data<float>(), in->at(1).data<float>(), out->at(0).data<float>(), nullptr,
+           &then);
   return MX_SUCCESS;
 }
 
@@ -234,7 +252,8 @@ static MXReturnValue combine_arity(const Attributes& attrs, int* in, int* out) {
 
 static MXReturnValue combine_mutated(const Attributes& attrs, std::vector<int>* indices) {
   for (const auto& place : places(attrs))
-    if (place.normalised) indices->insert(indices->end(), {place.at + MOVING_MEAN, place.at + MOVING_VARIANCE});
+    if (place.normalised)
+      indices->insert(indices->end(), {place.at + MOVING_MEAN, place.at + MOVING_VARIANCE});
   return MX_SUCCESS;
 }
 
@@ -242,13 +261,15 @@ static MXReturnValue combine_shapes(const Attributes& attrs, Shapes* in, Shapes*
   const auto shape = in->at(0);
   for (const auto& place : places(attrs))
     if (in->at(place.at) != shape) return refuse("the terms must have one shape");
-  if (shape.size() != 4 || shape[3] % LANES) return refuse("the channels must be last and a multiple of 16");
+  if (shape.size() != 4 || shape[3] % LANES)
+    return refuse("the channels must be last and a multiple of 16");
   out->assign(out->size(), shape);
   return MX_SUCCESS;
 }
 
 // The terms of a call; in[first] is the first term's first input.
-static std::vector<combine::Term> terms_of(const Attributes& attrs, const std::vector<Place>& places,
+static std::vector<combine::Term> terms_of(const Attributes& attrs,
+                                           const std::vector<Place>& places,
                                            std::vector<MXTensor>* in, int first) {
   std::vector<combine::Term> terms;
   bool train = integer(attrs, "train");
@@ -262,7 +283,8 @@ static std::vector<combine::Term> terms_of(const Attributes& attrs, const std::v
       term.gamma = input(GAMMA).data<float>();
       term.beta = input(BETA).data<float>();
       term.mean = train ? moments : input(MOVING_MEAN).data<float>();
-      term.variance = train ? moments + input(MOMENTS).shape[1] : input(MOVING_VARIANCE).data<float>();
+      term.variance =
+          train ? moments + input(MOMENTS).shape[1] : input(MOVING_VARIANCE).data<float>();
     }
     terms.push_back(term);
   }
@@ -270,10 +292,12 @@ static std::vector<combine::Term> terms_of(const Attributes& attrs, const std::v
 }
 
 static combine::Options options_of(const Attributes& attrs, const MXTensor& map) {
-  return {map.shape[0] * map.shape[1] * map.shape[2], map.shape[3], real(attrs, "eps"), integer(attrs, "relu") != 0};
+  return {map.shape[0] * map.shape[1] * map.shape[2], map.shape[3], real(attrs, "eps"),
+          integer(attrs, "relu") != 0};
 }
 
-static void move_statistics(float momentum, const std::vector<Place>& places, std::vector<MXTensor>* in) {
+static void move_statistics(float momentum, const std::vector<Place>& places,
+                            std::vector<MXTensor>* in) {
   for (const auto& place : places) {
     if (!place.normalised) continue;
     MXTensor& moments = in->at(place.at + MOMENTS);
@@ -295,7 +319,8 @@ static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTens
   std::vector<combine::Output> outputs;
   for (auto& map : *out) outputs.push_back({map.data<float>(), nullptr});
   bool done = combine::with_counts(terms.size(), outputs.size(), [&](auto count, auto of) {
-    combine::forward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(), options);
+    combine::forward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(),
+                                                                  options);
   });
   if (done && integer(attrs, "train")) move_statistics(real(attrs, "momentum"), where, in);
   return done ? MX_SUCCESS : refuse("too many terms or outputs");
@@ -303,8 +328,8 @@ static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTens
 
 static MXReturnValue combine_backward(const Attributes& attrs, std::vector<MXTensor>* in,
                                       std::vector<MXTensor>* out, const OpResource&) {
-  // in: the gradients of the outputs, the forward inputs, the outputs; out: the gradients of the inputs. Those
-  // of moments and moving statistics are nobody's input.
+  // in: the gradients of the outputs, the forward inputs, the outputs; out: the gradients of the
+  // inputs. Those of moments and moving statistics are nobody's input.
   auto where = places(attrs);
   int count = integer(attrs, "outputs");
   auto terms = terms_of(attrs, where, in, count);
@@ -320,7 +345,8 @@ static MXReturnValue combine_backward(const Attributes& attrs, std::vector<MXTen
     outputs.push_back({in->at(in->size() - count + i).data<float>(), in->at(i).data<float>()});
   auto options = options_of(attrs, in->at(count));
   bool done = combine::with_counts(terms.size(), count, [&](auto count, auto of) {
-    combine::backward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(), options);
+    combine::backward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(),
+                                                                   options);
   });
   return done ? MX_SUCCESS : refuse("too many terms or outputs");
 }
@@ -343,19 +369,24 @@ static MXReturnValue pool_arity(const Attributes&, int* in, int* out) {
 
 static MXReturnValue pool_shapes(const Attributes&, Shapes* in, Shapes* out) {
   const auto& data = in->at(0);
-  if (data.size() != 4 || data[3] % LANES) return refuse("the channels must be last and a multiple of 16");
+  if (data.size() != 4 || data[3] % LANES)
+    return refuse("the channels must be last and a multiple of 16");
   out->at(0) = {data[0], data[3]};
   return MX_SUCCESS;
 }
 
-static pool::Map pooled(const MXTensor& data) { return {data.shape[0], data.shape[1] * data.shape[2], data.shape[3]}; }
+static pool::Map pooled(const MXTensor& data) {
+  return {data.shape[0], data.shape[1] * data.shape[2], data.shape[3]};
+}
 
-static MXReturnValue pool_forward(const Attributes&, std::vector<MXTensor>* in, std::vector<MXTensor>* out, const OpResource&) {
+static MXReturnValue pool_forward(const Attributes&, std::vector<MXTensor>* in,
+                                  std::vector<MXTensor>* out, const OpResource&) {
   pool::forward(in->at(0).data<float>(), pooled(in->at(0)), out->at(0).data<float>());
   return MX_SUCCESS;
 }
 
-static MXReturnValue pool_backward(const Attributes&, std::vector<MXTensor>* in, std::vector<MXTensor>* out, const OpResource&) {
+static MXReturnValue pool_backward(const Attributes&, std::vector<MXTensor>* in,
+                                   std::vector<MXTensor>* out, const OpResource&) {
   // in: the output's gradient, the data, the output.
   pool::backward(in->at(0).data<float>(), pooled(in->at(1)), out->at(0).data<float>());
   return MX_SUCCESS;
@@ -393,9 +424,10 @@ static MXReturnValue nesterov_forward(const Attributes& attrs, std::vector<MXTen
   size_t count = integer(attrs, "tensors");
   std::vector<update::Tensor> tensors;
   for (size_t i = 0; i < count; i++)
-    tensors.push_back({in->at(i).data<float>(), in->at(count + i).data<float>(), in->at(2 * count + i).data<float>(),
-                       long(in->at(i).size())});
-  update::nesterov(tensors, {real(attrs, "lr"), real(attrs, "momentum"), real(attrs, "decay"), real(attrs, "rescale")});
+    tensors.push_back({in->at(i).data<float>(), in->at(count + i).data<float>(),
+                       in->at(2 * count + i).data<float>(), long(in->at(i).size())});
+  update::nesterov(tensors, {real(attrs, "lr"), real(attrs, "momentum"), real(attrs, "decay"),
+                             real(attrs, "rescale")});
   return MX_SUCCESS;
 }
 

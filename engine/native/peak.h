@@ -1,14 +1,14 @@
-// What the machine can compute at most: multiply-adds on registers alone, on every thread. benchmark.py measures
-// the operators by it.
+// What the machine can compute at most: multiply-adds on registers alone, on every thread.
+// benchmark.py measures the operators by it.
 #pragma once
 #include <vector>
 #include "threads.h"
 
 namespace peak {
 
-// One register full of floats, and as many sums that do not depend on one another as there are registers for: two
-// units with a latency of four to five cycles need ten. (`vec` of two registers would do, but GCC keeps arrays of
-// it in memory.)
+// One register full of floats, and as many sums that do not depend on one another as there are
+// registers for: two units with a latency of four to five cycles need ten. (`vec` of two registers
+// would do, but GCC keeps arrays of it in memory.)
 #if defined(__AVX512F__)
 constexpr int WIDTH = 16, SUMS = 16;
 #elif defined(__AVX__)
@@ -27,9 +27,11 @@ inline float run(long rounds, float factor, float addend) {
   return all[0];
 }
 
-// Make that many rounds on each thread; return the floating-point operations, two for a multiply-add.
+// Make that many rounds on each thread; return the floating-point operations, two for a
+// multiply-add.
 inline double multiply_adds(long rounds) {
-  volatile float factor = 0.5f, addend = 1.0f;  // the compiler may not know them; the sums tend to 2
+  volatile float factor = 0.5f,
+                 addend = 1.0f;  // the compiler may not know them; the sums tend to 2
   std::vector<float> results(threads());
   on_threads([&](int thread) { results[thread] = run(rounds, factor, addend); });
   volatile float used = 0;

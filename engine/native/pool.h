@@ -4,7 +4,9 @@
 
 namespace pool {
 
-struct Map { long batch, pixels, channels; };
+struct Map {
+  long batch, pixels, channels;
+};
 
 // y (batch, channels) = the mean of x (batch, pixels, channels).
 inline void forward(const float* x, const Map& map, float* y) {
@@ -12,7 +14,8 @@ inline void forward(const float* x, const Map& map, float* y) {
     for (long n = begin; n < end; n++)
       for (long c = 0; c < map.channels; c += LANES) {
         vec sum{};
-        for (long p = 0; p < map.pixels; p++) sum += load(x + (n * map.pixels + p) * map.channels + c);
+        for (long p = 0; p < map.pixels; p++)
+          sum += load(x + (n * map.pixels + p) * map.channels + c);
         store(y + n * map.channels + c, sum / float(map.pixels));
       }
   });
@@ -23,7 +26,8 @@ inline void backward(const float* dy, const Map& map, float* dx) {
     for (long n = begin; n < end; n++)
       for (long c = 0; c < map.channels; c += LANES) {
         vec g = load(dy + n * map.channels + c) / float(map.pixels);
-        for (long p = 0; p < map.pixels; p++) store(dx + (n * map.pixels + p) * map.channels + c, g);
+        for (long p = 0; p < map.pixels; p++)
+          store(dx + (n * map.pixels + p) * map.channels + c, g);
       }
   });
 }

@@ -1,6 +1,7 @@
-// Loops over threads of our own. OpenMP's would do, but for what it does where a process has more OpenMP
-// threads than cores: MXNet's reading and copying threads have teams too, and then those that compute
-// no longer wait for each other in a loop but go to sleep at each of some hundred places in a step.
+// Loops over threads of our own. OpenMP's would do, but for what it does where a process has more
+// OpenMP threads than cores: MXNet's reading and copying threads have teams too, and then those
+// that compute no longer wait for each other in a loop but go to sleep at each of some hundred
+// places in a step.
 #pragma once
 #include <xmmintrin.h>
 #include <atomic>
@@ -38,7 +39,8 @@ class Team {
     }
     if (asleep_.load()) wake_.notify_all();
     body(data, 0);
-    for (long i = 0; left_.load(std::memory_order_acquire); i++) i < PATIENCE ? _mm_pause() : std::this_thread::yield();
+    for (long i = 0; left_.load(std::memory_order_acquire); i++)
+      i < PATIENCE ? _mm_pause() : std::this_thread::yield();
   }
 
  private:
@@ -47,7 +49,8 @@ class Team {
   void serve(int thread) {
     flush_denormals();
     for (long done = 0;; done++) {
-      for (long i = 0; round_.load(std::memory_order_acquire) == done && i < PATIENCE; i++) _mm_pause();
+      for (long i = 0; round_.load(std::memory_order_acquire) == done && i < PATIENCE; i++)
+        _mm_pause();
       if (round_.load(std::memory_order_acquire) == done) {
         std::unique_lock<std::mutex> lock(mutex_);
         asleep_++;
@@ -67,8 +70,9 @@ class Team {
   std::condition_variable wake_;
 };
 
-// One for all of MXNet's threads, several of which take turns in running operators: more threads that
-// compute than there are cores would be in each other's way. Never destroyed: its threads run to the end.
+// One for all of MXNet's threads, several of which take turns in running operators: more threads
+// that compute than there are cores would be in each other's way. Never destroyed: its threads run
+// to the end.
 inline Team& team() {
   static Team* one = new Team;
   return *one;

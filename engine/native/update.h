@@ -4,8 +4,15 @@
 
 namespace update {
 
-struct Tensor { float* weight; const float* gradient; float* velocity; long size; };
-struct Options { float lr, momentum, decay, rescale; };
+struct Tensor {
+  float* weight;
+  const float* gradient;
+  float* velocity;
+  long size;
+};
+struct Options {
+  float lr, momentum, decay, rescale;
+};
 
 // d = rescale * gradient + decay * w; v = momentum * v - lr * d; w += momentum * v - lr * d.
 inline void nesterov(const std::vector<Tensor>& tensors, const Options& o) {

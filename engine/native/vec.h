@@ -1,4 +1,5 @@
-// Sixteen floats at once, scratch memory and products of matrices: what every kernel here is written in.
+// Sixteen floats at once, scratch memory and products of matrices: what every kernel here is
+// written in.
 //
 // GCC and Clang turn `vec` into one AVX-512 register or two of AVX2. Feature maps are
 // (batch, height, width, channels), so the sixteen are neighbouring channels of one pixel.
@@ -12,11 +13,16 @@
 constexpr int LANES = 16;
 typedef float vec __attribute__((vector_size(4 * LANES)));
 
-inline vec load(const float* p) { vec v; std::memcpy(&v, p, sizeof v); return v; }
+inline vec load(const float* p) {
+  vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
 inline void store(float* p, vec v) { std::memcpy(p, &v, sizeof v); }
 inline vec splat(float x) { return vec{} + x; }
 
-// A product keeps up to ROWS x COLUMNS sums in registers, of which there are 32, or 16 half as wide.
+// A product keeps up to ROWS x COLUMNS sums in registers, of which there are 32, or 16 half as
+// wide.
 #ifdef __AVX512F__
 constexpr int ROWS = 8, COLUMNS = 2;
 #else
@@ -57,8 +63,8 @@ inline void multiply_block(const float* a, long row_step, long k_step, const flo
 }
 
 template <int C>
-inline void multiply_rows(int rows, const float* a, long row_step, long k_step, const float* b, long b_step,
-                          float* c, long c_step, long depth, bool add) {
+inline void multiply_rows(int rows, const float* a, long row_step, long k_step, const float* b,
+                          long b_step, float* c, long c_step, long depth, bool add) {
   for (; rows >= ROWS; rows -= ROWS, a += ROWS * row_step, c += ROWS * c_step)
     multiply_block<ROWS, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
   for (; rows > 0; rows--, a += row_step, c += c_step)
@@ -66,14 +72,17 @@ inline void multiply_rows(int rows, const float* a, long row_step, long k_step, 
 }
 
 // The same for any number of rows and any multiple of sixteen columns.
-inline void multiply(int rows, int columns, const float* a, long row_step, long k_step, const float* b,
-                     long b_step, float* c, long c_step, long depth, bool add) {
-  for (; columns >= COLUMNS * LANES; columns -= COLUMNS * LANES, b += COLUMNS * LANES, c += COLUMNS * LANES)
+inline void multiply(int rows, int columns, const float* a, long row_step, long k_step,
+                     const float* b, long b_step, float* c, long c_step, long depth, bool add) {
+  for (; columns >= COLUMNS * LANES;
+       columns -= COLUMNS * LANES, b += COLUMNS * LANES, c += COLUMNS * LANES)
     multiply_rows<COLUMNS>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
-  if (COLUMNS > 1 && columns) multiply_rows<1>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
+  if (COLUMNS > 1 && columns)
+    multiply_rows<1>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
 }
 
-// Add the sum and the sum of squares of each channel to sums[2][channels]; part is scratch of that size.
+// Add the sum and the sum of squares of each channel to sums[2][channels]; part is scratch of that
+// size.
 inline void add_moments(const float* y, long pixels, long channels, float* part, double* sums) {
   for (long c = 0; c < channels; c += LANES) {
     vec sum{}, squares{};

@@ -1,8 +1,9 @@
-// 3x3 convolution at stride 1 by Winograd's algorithm F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308).
+// 3x3 convolution at stride 1 by Winograd's algorithm F(4x4, 3x3) (Lavin and Gray, arXiv
+// 1509.09308).
 //
 // A 6x6 tile of the input gives a 4x4 tile of the output with 36 multiplications for each pair of
-// channels where the direct way needs 144. It is the same sum with other rounding: the points of the
-// interpolation, 0, +-A, +-B and infinity, are chosen so that A * B = 1, which rounds least.
+// channels where the direct way needs 144. It is the same sum with other rounding: the points of
+// the interpolation, 0, +-A, +-B and infinity, are chosen so that A * B = 1, which rounds least.
 #pragma once
 #include "vec.h"
 
@@ -17,7 +18,8 @@ constexpr float N0 = 1 / (A2 * B2), NA = 1 / (2 * A2 * (A2 - B2)), NB = 1 / (2 *
 // One dimension of each transform, from x[0], x[step], ... to y[0], y[to], ...
 
 inline void input(const vec* x, int step, vec* y, int to) {
-  vec x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step], x5 = x[5 * step];
+  vec x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step],
+      x5 = x[5 * step];
   vec even = x4 - B2 * x2, odd = A1 * (x3 - B2 * x1);
   vec even2 = x4 - A2 * x2, odd2 = B1 * (x3 - A2 * x1);
   y[0] = (A2 * B2) * x0 - (A2 + B2) * x2 + x4;
@@ -74,20 +76,23 @@ struct Maps {
   long tiles() const { return batch * (height / TILE) * across(); }
 };
 
-struct Corner { long image, row, column; };
+struct Corner {
+  long image, row, column;
+};
 
 inline Corner corner(const Maps& maps, long tile) {
   long per_image = maps.height / TILE * maps.across(), inside = tile % per_image;
   return {tile / per_image, inside / maps.across() * TILE, inside % maps.across() * TILE};
 }
 
-// Tiles that are transformed together, by measurement; the extra sixteen floats keep the 36 streams of a
-// transform out of one set of the cache.
+// Tiles that are transformed together, by measurement; the extra sixteen floats keep the 36 streams
+// of a transform out of one set of the cache.
 constexpr int CHUNK = 16, GRADIENT_CHUNK = 24;
 inline long point_step(long tiles, long channels) { return tiles * channels + LANES; }
 
 // The 6x6 input tile, zero outside the map, to v[point][tile][channel].
-inline void transform_input(const float* x, const Maps& maps, long tile, long channels, float* v, long step) {
+inline void transform_input(const float* x, const Maps& maps, long tile, long channels, float* v,
+                            long step) {
   Corner at = corner(maps, tile);
   const float* image = x + at.image * maps.height * maps.width * channels;
   for (long c = 0; c < channels; c += LANES) {
@@ -113,9 +118,10 @@ inline void transform_input(const float* x, const Maps& maps, long tile, long ch
   }
 }
 
-// m[point][tile][channel] to the 4x4 output tile; sums, where given, takes the sum and the sum of squares.
-inline void transform_output(const float* m, long step, const Maps& maps, long tile, long channels, float* y,
-                             float* sums, const Epilogue* then) {
+// m[point][tile][channel] to the 4x4 output tile; sums, where given, takes the sum and the sum of
+// squares.
+inline void transform_output(const float* m, long step, const Maps& maps, long tile, long channels,
+                             float* y, float* sums, const Epilogue* then) {
   Corner at = corner(maps, tile);
   float* image = y + at.image * maps.height * maps.width * channels;
   for (long c = 0; c < channels; c += LANES) {
@@ -143,14 +149,16 @@ inline void transform_output(const float* m, long step, const Maps& maps, long t
 }
 
 // The 4x4 tile of the output's gradient to d[point][tile][channel].
-inline void transform_gradient(const float* y, const Maps& maps, long tile, long channels, float* d, long step) {
+inline void transform_gradient(const float* y, const Maps& maps, long tile, long channels, float* d,
+                               long step) {
   Corner at = corner(maps, tile);
   const float* image = y + at.image * maps.height * maps.width * channels;
   for (long c = 0; c < channels; c += LANES) {
     vec half[SPAN * TILE], out[SPAN];
     for (int j = 0; j < TILE; j++) {
       vec in[TILE];
-      for (int i = 0; i < TILE; i++) in[i] = load(image + ((at.row + i) * maps.width + at.column + j) * channels + c);
+      for (int i = 0; i < TILE; i++)
+        in[i] = load(image + ((at.row + i) * maps.width + at.column + j) * channels + c);
       gradient(in, 1, half + j, TILE);
     }
     for (int i = 0; i < SPAN; i++) {
@@ -160,8 +168,8 @@ inline void transform_gradient(const float* y, const Maps& maps, long tile, long
   }
 }
 
-// Weights (outputs, inputs, 3, 3) to u[point][from][to]. The data gradient is a convolution with the
-// kernel turned by 180 degrees, from the outputs to the inputs: turned.
+// Weights (outputs, inputs, 3, 3) to u[point][from][to]. The data gradient is a convolution with
+// the kernel turned by 180 degrees, from the outputs to the inputs: turned.
 inline void transform_weights(const float* w, long outputs, long inputs, bool turned, float* u) {
   long from = turned ? outputs : inputs, to = turned ? inputs : outputs;
   split(from, [&](int, long begin, long end) {
@@ -188,7 +196,8 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
         vec point[POINTS], half[3 * SPAN], kernel[9];
         for (int p = 0; p < POINTS; p++) {
           point[p] = vec{};
-          for (int t = 0; t < threads(); t++) point[p] += load(u + t * size + (p * inputs + i) * outputs + o);
+          for (int t = 0; t < threads(); t++)
+            point[p] += load(u + t * size + (p * inputs + i) * outputs + o);
         }
         for (int j = 0; j < SPAN; j++) weight_gradient(point + j, SPAN, half + j, SPAN);
         for (int k = 0; k < 3; k++) weight_gradient(half + k * SPAN, 1, kernel + k * 3, 1);
@@ -198,25 +207,29 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
   });
 }
 
-// Ask for the part-th of POINTS parts of the memory of some tiles (whole rows of tiles are contiguous): the
-// products of one chunk hide the way to memory of the next one's input and of their own output.
+// Ask for the part-th of POINTS parts of the memory of some tiles (whole rows of tiles are
+// contiguous): the products of one chunk hide the way to memory of the next one's input and of
+// their own output.
 template <int WRITE>
-inline void prefetch(const float* map, const Maps& maps, long tile, long count, long channels, int part) {
+inline void prefetch(const float* map, const Maps& maps, long tile, long count, long channels,
+                     int part) {
   long last = std::min(tile + count, maps.tiles()), floats = (last - tile) * TILE * TILE * channels;
   if (floats <= 0) return;
   const float* start = map + tile * TILE * TILE * channels;
-  for (long at = floats * part / POINTS / LANES * LANES; at < floats * (part + 1) / POINTS; at += LANES)
+  for (long at = floats * part / POINTS / LANES * LANES; at < floats * (part + 1) / POINTS;
+       at += LANES)
     __builtin_prefetch(start + at, WRITE, 2);
 }
 
 // y = x * w. sums, where given, is (threads, 2, to) of double: sum and sum of squares of y.
-inline void convolve(const float* x, const float* w, float* y, const Maps& maps, long outputs, long inputs,
-                     bool turned, double* sums, const Epilogue* then = nullptr) {
+inline void convolve(const float* x, const float* w, float* y, const Maps& maps, long outputs,
+                     long inputs, bool turned, double* sums, const Epilogue* then = nullptr) {
   static thread_local Scratch weights, work;
   long from = turned ? outputs : inputs, to = turned ? inputs : outputs;
   float* u = weights.get(POINTS * from * to);
   transform_weights(w, outputs, inputs, turned, u);
-  long in = point_step(CHUNK, from), out = point_step(CHUNK, to), each = POINTS * (in + out) + 2 * to;
+  long in = point_step(CHUNK, from), out = point_step(CHUNK, to),
+       each = POINTS * (in + out) + 2 * to;
   float* memory = work.get(each * threads());
   long chunks = (maps.tiles() + CHUNK - 1) / CHUNK;
   split(chunks, [&](int thread, long begin, long end) {
@@ -227,27 +240,33 @@ inline void convolve(const float* x, const float* w, float* y, const Maps& maps,
       for (int p = 0; p < POINTS; p++) {
         prefetch<0>(x, maps, first + count, CHUNK, from, p);
         prefetch<1>(y, maps, first, CHUNK, to, p);
-        multiply(count, to, v + p * in, from, 1, u + p * from * to, to, m + p * out, to, from, false);
+        multiply(count, to, v + p * in, from, 1, u + p * from * to, to, m + p * out, to, from,
+                 false);
       }
       if (sums) std::memset(part, 0, 2 * to * sizeof(float));
       for (long t = 0; t < count; t++)
         transform_output(m + t * to, out, maps, first + t, to, y, sums ? part : nullptr, then);
-      if (sums) for (long i = 0; i < 2 * to; i++) sums[thread * 2 * to + i] += part[i];
+      if (sums)
+        for (long i = 0; i < 2 * to; i++) sums[thread * 2 * to + i] += part[i];
     }
   });
 }
 
 // dw = the gradient of the weights, from x and the gradient of y.
-inline void weight_gradients(const float* x, const float* dy, float* dw, const Maps& maps, long outputs, long inputs) {
+inline void weight_gradients(const float* x, const float* dy, float* dw, const Maps& maps,
+                             long outputs, long inputs) {
   static thread_local Scratch weights, work;
-  long size = POINTS * inputs * outputs, in = point_step(GRADIENT_CHUNK, inputs), out = point_step(GRADIENT_CHUNK, outputs);
+  long size = POINTS * inputs * outputs, in = point_step(GRADIENT_CHUNK, inputs),
+       out = point_step(GRADIENT_CHUNK, outputs);
   float *total = weights.get(size * threads()), *memory = work.get(POINTS * (in + out) * threads());
   std::memset(total, 0, size * threads() * sizeof(float));
   long chunks = (maps.tiles() + GRADIENT_CHUNK - 1) / GRADIENT_CHUNK;
   split(chunks, [&](int thread, long begin, long end) {
-    float *v = memory + thread * POINTS * (in + out), *d = v + POINTS * in, *u = total + thread * size;
+    float *v = memory + thread * POINTS * (in + out), *d = v + POINTS * in,
+          *u = total + thread * size;
     for (long chunk = begin; chunk < end; chunk++) {
-      long first = chunk * GRADIENT_CHUNK, count = std::min<long>(GRADIENT_CHUNK, maps.tiles() - first);
+      long first = chunk * GRADIENT_CHUNK,
+           count = std::min<long>(GRADIENT_CHUNK, maps.tiles() - first);
       for (long t = 0; t < count; t++) {
         transform_input(x, maps, first + t, inputs, v + t * inputs, in);
         transform_gradient(dy, maps, first + t, outputs, d + t * outputs, out);
@@ -255,8 +274,8 @@ inline void weight_gradients(const float* x, const float* dy, float* dw, const M
       for (int p = 0; p < POINTS; p++) {
         prefetch<0>(x, maps, first + count, GRADIENT_CHUNK, inputs, p);
         prefetch<0>(dy, maps, first + count, GRADIENT_CHUNK, outputs, p);
-        multiply(inputs, outputs, v + p * in, 1, inputs, d + p * out, outputs, u + p * inputs * outputs, outputs,
-                 count, true);
+        multiply(inputs, outputs, v + p * in, 1, inputs, d + p * out, outputs,
+                 u + p * inputs * outputs, outputs, count, true);
       }
     }
   });
