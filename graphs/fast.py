@@ -1,25 +1,27 @@
 """A network's graph rewritten for speed on the CPU: the same function of the same parameters.
 
-The builders draw the paper's graph, and checkpoints and logs hold that one. What is bound on a CPU
-is ``for_training(symbol)`` or ``for_inference(symbol)``: names, shapes and numbers of parameters
-are the same, and so are outputs and gradients up to rounding. Each departure from the textbook
-graph, and what it gained in a training step of mr-14 on 2 cores, batch 64 (`benchmark.py
---operators` shows the parts):
+The builders in symbols/ make the paper's graph, and checkpoints and logs hold that one. On a CPU,
+``for_training(symbol)`` or ``for_inference(symbol)`` is bound instead. Names, shapes and numbers of
+the parameters are the same, and so are outputs and gradients up to rounding.
 
-* native_graph.py: convolutions of 3x3 at stride 1 by Winograd's algorithm. Direct convolution took 110 of 154 ms
-  at 180 GFLOP/s, where the processor's peak is 231; 110 ms became 82.
-* native_graph.py: one pass over memory for the BatchNorms, sums and ReLU between two convolutions, and their
-  statistics where the convolution is made. 44 ms became 24; 19 with both outputs of a merge-and-run
-  unit in one pass.
-* gradient_accumulation.py: convolutions add up the gradients of maps with several readers, where MXNet's add_n took 8 ms.
-* recipe.py: all parameters updated by one operator: 3% to 4% of a step.
-* Without the operators (no compiler, or a graph they do not know) a ReLU that only follows a BatchNorm is
-  made part of it: 6%, and the same bits.
-* layers.py: sums of several terms are one ``add_n``, and the pooling is a ``mean``, whose backward pass is
-  not MXNet's slow one.
+These are the differences from the textbook graph, with what each gained in a training step of mr-14
+on 2 cores at batch 64; ``python benchmark.py --operators`` shows the parts of a step.
 
-IL's and MR's two branches stay two convolutions: the cost of a convolution is that of its
-arithmetic, not of the call, so one wider or grouped convolution has nothing to gain.
+* native_graph.py: convolutions of 3x3 at stride 1 use Winograd's algorithm: 110 ms became 82.
+  Direct convolution took 110 of 154 ms at 180 GFLOP/s, where the processor's peak is 231.
+* native_graph.py: the BatchNorms, sums and ReLU between two convolutions are one pass over memory,
+  and the statistics are computed where the convolution writes its output: 44 ms became 24, and 19
+  with both outputs of a merge-and-run unit in one pass.
+* gradient_accumulation.py: convolutions add up the gradients of feature maps with several readers;
+  MXNet's add_n took 8 ms.
+* engine/optimizer.py: one operator updates all parameters: 3% to 4% of a step.
+* Where the operators cannot be used (no compiler, or a graph that they do not know), a ReLU that
+  follows a BatchNorm is fused with it: 6%, and every bit is the same.
+* symbols/layers.py: a sum of several terms is one ``add_n``, and the pooling is a ``mean``, whose
+  backward pass avoids the slow one of MXNet's pooling.
+
+The two branches of DFN-IL and DFN-MR stay two convolutions. The cost of a convolution is that of
+its arithmetic and not of the call, so one wider or grouped convolution would gain nothing.
 """
 
 from engine import operators
@@ -30,31 +32,35 @@ FUSED = '_contrib_BatchNormWithReLU'
 
 def for_training(symbol):
     """Return the graph to bind for training."""
-    found = _native(symbol, train=True)
-    return BatchNormReLU(symbol).symbol() if found is None else found
+    native = _on_native_operators(symbol, train=True)
+    return BatchNormReLU(symbol).symbol() if native is None else native
 
 
 def for_inference(symbol):
-    """Return the graph to bind for inference, or ``symbol`` itself, which MXNet fuses, where training's will do."""
-    found = _native(symbol, train=False)
-    return symbol if found is None else found
+    """Return the graph to bind for inference.
+
+    Without the project's operators it is ``symbol`` itself, which MXNet fuses where it is bound.
+    """
+    native = _on_native_operators(symbol, train=False)
+    return symbol if native is None else native
 
 
-def _native(symbol, train):
+def _on_native_operators(symbol, train):
+    """Return the graph on the project's operators, or None where they cannot be used."""
     if not operators.load():
         return None
     try:
-        return native_graph.Rewriter(symbol, train).symbol()
+        return native_graph.NativeRewriter(symbol, train).symbol()
     except native_graph.Unsupported:
         return None
 
 
 class BatchNormReLU(rewrite.Rewriter):
-    """Makes each ReLU that only follows a BatchNorm part of it; every bit of the result is the same."""
+    """Fuses a ReLU with the BatchNorm before it if nothing else reads that; no bit changes."""
 
     def make_activation(self, node):
         norm = self.source(node)
-        # With other options (frozen statistics, say) a BatchNorm stays what it is.
+        # A BatchNorm with other options, such as fixed statistics, is copied unchanged.
         if (
             node['attrs']['act_type'] != 'relu'
             or norm['op'] != 'BatchNorm'

@@ -1,43 +1,40 @@
-"""BatchNorm folded into the convolutions before it: a network for inference alone."""
+"""BatchNorm folded into the convolution before it: a network for inference alone."""
 
 from graphs import rewrite
 
 
 def fold(symbol, arg, aux):
-    """Return a symbol without BatchNorm, and its parameters: outputs are equal up to rounding.
+    """Return a symbol without BatchNorm, its parameters and its remaining moving statistics.
 
-    gamma / sqrt(var + eps) goes into the weights of the convolution before, which gets a bias for
-    the rest. A BatchNorm after anything else stays.
+    The weights of a convolution are multiplied by gamma / sqrt(var + eps) of the BatchNorm after
+    it, and the rest becomes a bias. A BatchNorm after any other operator is kept. Outputs are equal
+    up to rounding.
 
     Parameters
     ----------
     symbol : mx.sym.Symbol
     arg, aux : dict of str to mx.nd.NDArray
-        Parameters and BatchNorm's moving statistics; they stay as they are.
+        Parameters and moving statistics; they are not changed.
     """
-    folder = Folder(symbol, arg, aux)
+    folder = BatchNormFolder(symbol, arg, aux)
     symbol = folder.symbol()
-    return symbol, *(
-        {name: arrays[name] for name in names}
-        for arrays, names in (
-            (folder.arg, [name for name in symbol.list_arguments() if name in folder.arg]),
-            (folder.aux, symbol.list_auxiliary_states()),
-        )
-    )
+    arg = {name: folder.arg[name] for name in symbol.list_arguments() if name in folder.arg}
+    aux = {name: folder.aux[name] for name in symbol.list_auxiliary_states()}
+    return symbol, arg, aux
 
 
-class Folder(rewrite.Rewriter):
+class BatchNormFolder(rewrite.Rewriter):
+    """Folds a network's BatchNorms; ``arg`` and ``aux`` become those of the new symbol."""
+
     def __init__(self, symbol, arg, aux):
         super().__init__(symbol)
-        self.arg, self.aux, self.folded_from = dict(arg), dict(aux), {}
+        self.arg, self.aux, self.unfolded = dict(arg), dict(aux), {}
 
     def make_batchnorm(self, node):
-        conv, names = (
-            self.source(node),
-            [self.old[source]['name'] for source, _, _ in node['inputs'][1:]],
-        )
+        conv = self.source(node)
         if conv['op'] != 'Convolution' or len(self.readers[node['inputs'][0][0]]) > 1:
             return self.make_other(node)
+        names = [self.old[source]['name'] for source, _, _ in node['inputs'][1:]]
         gamma, beta = (self.arg[name] for name in names[:2])
         mean, variance = (self.aux[name] for name in names[2:])
         scale = 1 / (variance + float(node['attrs']['eps'])).sqrt()
@@ -46,19 +43,19 @@ class Folder(rewrite.Rewriter):
         return self._convolution(conv, scale, beta, mean)
 
     def _convolution(self, conv, scale, beta, mean):
-        weight, new = self.old[conv['inputs'][1][0]]['name'], conv['name'] + '_weight'
+        """Emit ``conv`` with its weights times ``scale`` and with a bias."""
+        old_weight, weight = self.old[conv['inputs'][1][0]]['name'], conv['name'] + '_weight'
         bias = conv['name'] + '_bias'
         if len(conv['inputs']) > 2:
             mean = mean - self.arg[bias]
-        # By the convolution's own name: an ensemble's share their weights, and not their
-        # statistics.
-        self.arg[new] = self.folded_from.setdefault(weight, self.arg[weight]) * scale.reshape(
-            (-1, 1, 1, 1)
-        )
+        # The folded weights have the convolution's own name: the networks of an ensemble share
+        # weights but not moving statistics, so the results of folding differ.
+        unfolded = self.unfolded.setdefault(old_weight, self.arg[old_weight])
+        self.arg[weight] = unfolded * scale.reshape((-1, 1, 1, 1))
         self.arg[bias] = beta - mean * scale
         inputs = [
             self.value(conv['inputs'][0]),
-            self.emit('null', new, []),
+            self.emit('null', weight, []),
             self.emit('null', bias, []),
         ]
         return self.emit(

@@ -1,45 +1,55 @@
-"""The ways of the gradients of maps that several operators read, see `_dfn_convolution` in engine/native/ops.cc.
+"""Gradient accumulation for feature maps with more than one reader.
 
-MXNet would add them up in operators of their own, for which each is written and read once more.
-Here the convolutions among the readers form a chain: each adds what the next reader has for it to
-its own gradient of the map, while it makes that; the readers that are no convolutions come after
-the last one.
+MXNet adds up the readers' gradients in an operator of its own, which writes and reads each of them
+once more. On the project's operators the convolutions among the readers form a chain instead: each
+convolution adds the gradient of the next reader to its own while it computes that. The readers that
+are no convolutions come after the last convolution. ``engine/native/ops.cc`` describes the links,
+the extra inputs and outputs through which the gradients travel.
 """
 
 
-class Routes:
-    """Answers for the nodes ``old`` of a graph, of which ``readers`` has the numbers of those each one feeds."""
+class Accumulation:
+    """Tells which convolution of a graph takes a reader's gradient.
 
-    def __init__(self, old, readers):
-        self.old, self.readers = old, readers
+    Parameters
+    ----------
+    nodes : list of dict
+        The nodes of the symbol's JSON form.
+    readers : dict of int to list of int
+        For each node, the numbers of the nodes that read it.
+
+    An entry below is [node, output, version], as in the JSON form.
+    """
+
+    def __init__(self, nodes, readers):
+        self.nodes, self.readers = nodes, readers
 
     def chain(self, entry):
-        """Return the numbers of the convolutions that read an entry, none if it is an input of the graph."""
-        if self.old[entry[0]]['op'] == 'null':
+        """Return the numbers of the convolutions that read an entry, [] for a graph's input."""
+        if self.nodes[entry[0]]['op'] == 'null':
             return []
         return [
-            number for number in self.readers[entry[0]] if self.old[number]['op'] == 'Convolution'
+            number for number in self.readers[entry[0]] if self.nodes[number]['op'] == 'Convolution'
         ]
 
-    def before(self, entry, reader=None):
-        """Return the convolution that takes the gradient of an entry from a reader (None: no convolution).
+    def receiver(self, entry, reader=None):
+        """Return the number of the convolution that takes a reader's gradient of an entry.
 
-        None for the first of the chain, and where there is no chain: MXNet has that gradient.
+        ``reader`` is the node of a convolution, None for any other operator. The result is None for
+        the first convolution of a chain and where there is no chain: MXNet handles that gradient.
         """
         chain = self.chain(entry)
-        place = (
-            len(chain)
-            if reader is None
-            else [self.old[number] for number in chain].index(reader)
-            if chain
-            else 0
-        )
-        return chain[place - 1] if place else None
+        if reader is None:
+            position = len(chain)
+        else:
+            position = [self.nodes[number] for number in chain].index(reader) if chain else 0
+        return chain[position - 1] if position else None
 
-    def passes(self, conv):
-        """Return whether a convolution takes gradients of other readers."""
+    def receives(self, conv):
+        """Return whether the convolution ``conv`` takes the gradient of another reader."""
         entry = conv['inputs'][0]
         chain = self.chain(entry)
-        return bool(chain) and (
-            self.old[chain[-1]] is not conv or len(self.readers[entry[0]]) > len(chain)
-        )
+        if not chain:
+            return False
+        is_last = self.nodes[chain[-1]] is conv
+        return not is_last or len(self.readers[entry[0]]) > len(chain)

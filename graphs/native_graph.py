@@ -1,15 +1,14 @@
-"""A network's graph on the project's own CPU operators (native/), for training and for inference."""
+"""A network's graph on the project's CPU operators (engine/native)."""
 
 from ast import literal_eval
 
 from graphs import rewrite
-from graphs.gradient_accumulation import Routes
+from graphs.gradient_accumulation import Accumulation
 
-MOST_TERMS, MOST_SHARED = (
-    6,
-    2,
-)  # in one sum, and of those what two outputs share: see with_counts in engine/native/combine.h
-LANES = 16  # channels come in sixteens
+# The most terms of one sum, and the most terms that two outputs share: the cases that with_counts
+# in engine/native/combine.h has.
+MOST_TERMS, MOST_SHARED = 6, 2
+LANES = 16  # numbers of channels are multiples of this, see engine/native/vec.h
 IMAGE = (1, 3, 32, 32)
 INPUTS = ('data', 'softmax_label')
 BATCHNORM = {'eps', 'momentum', 'fix_gamma'}
@@ -17,16 +16,20 @@ CONVOLUTION = {'kernel', 'stride', 'pad', 'num_filter', 'no_bias'}
 
 
 class Unsupported(Exception):
-    """The graph has something that the operators do not do; the text says what."""
+    """The graph has something that the operators cannot compute; the text says what."""
 
 
-class Rewriter(rewrite.Rewriter):
-    """Builds a graph whose feature maps are (batch, height, width, channels).
+class NativeRewriter(rewrite.Rewriter):
+    """Builds a graph whose feature maps have shape (batch, height, width, channels).
 
-    A convolution becomes one operator, with the mean and the variance of its output if ``train``;
-    all that follows it up to the next one (BatchNorm, sums, multiplication by constants, ReLU)
-    another. In a graph without BatchNorm, see ``fold.fold``, the convolution's operator does that
-    too.
+    Each convolution becomes one operator, which also computes the mean and the variance of its
+    output if ``train``. All operators between two convolutions (BatchNorm, sums, multiplication by
+    constants, ReLU) become another. In a graph without BatchNorm, see ``fold.fold``, they become
+    the epilogue of the convolution's operator.
+
+    A *term* below is (kind, factor, what): ('map', factor, entry) for a feature map, ('bn', factor,
+    node) for a BatchNorm and ('conv', factor, node) for a convolution with a bias. Entries and
+    nodes are those of the old graph.
 
     Raises
     ------
@@ -36,7 +39,7 @@ class Rewriter(rewrite.Rewriter):
     def __init__(self, symbol, train):
         super().__init__(symbol)
         self.train = train
-        self.routes = Routes(self.old, self.readers)
+        self.accumulation = Accumulation(self.old, self.readers)
         shapes, _, auxiliary = symbol.infer_shape(data=IMAGE)
         self.shapes = dict(
             zip(symbol.list_arguments() + symbol.list_auxiliary_states(), shapes + auxiliary)
@@ -45,8 +48,8 @@ class Rewriter(rewrite.Rewriter):
     def make_null(self, node):
         attrs = dict(node.get('attrs', {}))
         if node['name'] not in INPUTS:
-            # An operator of a library may not be asked for the shapes of its own parameters: MXNet
-            # 1.9.1 counts an unknown shape as -1 numbers and writes past its buffer.
+            # MXNet must know the shapes of all parameters: if it asks an operator of a library for
+            # them, MXNet 1.9.1 takes an unknown shape for -1 numbers and writes past its buffer.
             attrs['__shape__'] = self.shapes[node['name']]
         return self.emit('null', node['name'], [], **attrs)
 
@@ -54,14 +57,14 @@ class Rewriter(rewrite.Rewriter):
         if len(node['inputs']) > 2:
             return self._folded(node, [('conv', 1.0, node)], [], relu=0)
         inputs, entry = self._inputs(node), node['inputs'][0]
-        route = self._route(entry, node) if self.train else []
-        if route:
-            inputs = [route[0], inputs[1], route[1]]
+        linked = self._linked(entry, node) if self.train else []
+        if linked:
+            inputs = [linked[0], inputs[1], linked[1]]
         flags = {
             'moments': self.train,
             'data_gradient': not self._is_variable(entry),
-            'route': bool(route),
-            'pass': self.train and self.routes.passes(node),
+            'link_in': bool(linked),
+            'link_out': self.train and self.accumulation.receives(node),
         }
         return self.emit(
             '_dfn_convolution',
@@ -71,19 +74,21 @@ class Rewriter(rewrite.Rewriter):
             **_geometry(node),
         )
 
-    def _route(self, entry, reader=None):
-        """Return a map cut off from its gradient and the route for that instead, or [] where there is none."""
-        before = self.routes.before(entry, reader)
-        if before is None:
+    def _linked(self, entry, reader=None):
+        """Return [feature map without gradient, link_in], or [] where there is no link.
+
+        ``reader`` is as in ``Accumulation.receiver``. The link is the third output of the
+        convolution that takes the gradient.
+        """
+        receiver = self.accumulation.receiver(entry, reader)
+        if receiver is None:
             return []
-        data, (conv, _, _) = self.value(entry), self.value([before, 0, 0])
-        return [
-            self.emit('BlockGrad', f'{self.old[entry[0]]["name"]}_value{len(self.new)}', [data]),
-            [conv, 2, 0],
-        ]
+        data, (conv, _, _) = self.value(entry), self.value([receiver, 0, 0])
+        name = f'{self.old[entry[0]]["name"]}_value{len(self.new)}'
+        return [self.emit('BlockGrad', name, [data]), [conv, 2, 0]]
 
     def _inputs(self, conv):
-        """Return the data with its channels last, and what else the convolution has."""
+        """Return a convolution's inputs: the data with its channels last, and the parameters."""
         data, *parameters = map(self.value, conv['inputs'])
         if self._is_variable(conv['inputs'][0]):
             data = self.emit('transpose', conv['name'] + '_layout', [data], axes=(0, 2, 3, 1))
@@ -100,8 +105,8 @@ class Rewriter(rewrite.Rewriter):
     def make_fullyconnected(self, node):
         if self.source(node)['op'] != 'mean':
             raise Unsupported('a fully connected layer that does not follow the pooling')
-        # Not FullyConnected: MXNet's inference keeps a copy of its weights, which training then
-        # changes.
+        # Not FullyConnected: in inference MXNet keeps a copy of its weights, which would be out of
+        # date after the next training step.
         data, weight, bias = map(self.value, node['inputs'])
         product = self.emit('dot', node['name'] + '_product', [data, weight], transpose_b=True)
         return self.emit('broadcast_add', node['name'], [product, bias])
@@ -114,18 +119,19 @@ class Rewriter(rewrite.Rewriter):
     def make_activation(self, node):
         if node['attrs']['act_type'] != 'relu':
             raise Unsupported(f'activation {node["attrs"]["act_type"]}')
-        pair = self.train and self._pair(node)
+        pair = self.train and self._relus_that_share_a_sum(node)
         if not pair:
             return self._sum(node, self._terms(node['inputs'][0], 1.0), relu=1)
-        numbers, terms = pair
-        out = self._combine(node, terms, relu=1, outputs=len(numbers))
-        self.made.update({number: [out[0], output, 0] for output, number in enumerate(numbers)})
+        relus, terms = pair
+        out = self._combine(node, terms, relu=1, outputs=len(relus))
+        self.made.update({number: [out[0], output, 0] for output, number in enumerate(relus)})
         return self.made[self.old.index(node)]
 
-    def _pair(self, node):
-        """Return the numbers of two ReLUs that share a sum, as merge-and-run's do, and the terms of both; or None.
+    def _relus_that_share_a_sum(self, node):
+        """Return the numbers of two ReLUs with a sum in common and their terms, or None.
 
-        The shared terms come first, then the one of each.
+        The two states of a merge-and-run unit are such a pair, and the merge is the sum in common.
+        The terms are first those of that sum, then one for each ReLU. ``node`` is one of the ReLUs.
         """
         for shared, _, _ in self.source(node)['inputs']:
             sums = self.readers[shared]
@@ -149,16 +155,22 @@ class Rewriter(rewrite.Rewriter):
                 return relus, terms + own
 
     def make_add_n(self, node):
+        """Make a sum, a multiple or a BatchNorm whose result no ReLU follows."""
         return self._sum(node, self._parts(node, 1.0), relu=0)
 
     make_mul_scalar = make_batchnorm = make_add_n
 
     def _terms(self, entry, scale):
-        """Return the terms (kind, factor, entry or node) whose sum an old entry, times ``scale``, is."""
-        alone = len(self.readers[entry[0]]) == 1
-        return alone and self._parts(self.old[entry[0]], scale) or [('map', scale, entry)]
+        """Return terms whose sum is an old entry times ``scale``.
+
+        An operator with one reader is taken apart; the output of one with several readers is a
+        feature map of its own.
+        """
+        parts = self._parts(self.old[entry[0]], scale) if len(self.readers[entry[0]]) == 1 else []
+        return parts or [('map', scale, entry)]
 
     def _parts(self, node, scale):
+        """Return terms whose sum is an old node's output times ``scale``, [] for other nodes."""
         if node['op'] == 'add_n':
             return [term for entry in node['inputs'] for term in self._terms(entry, scale)]
         if node['op'] == '_mul_scalar':
@@ -170,6 +182,7 @@ class Rewriter(rewrite.Rewriter):
         return []
 
     def _sum(self, node, terms, relu):
+        """Make the sum of terms, with a ReLU if ``relu`` is 1."""
         terms = self._inlined(_without_repeats(terms), terms)
         if len(terms) > MOST_TERMS:
             raise Unsupported(f'a sum of {len(terms)} terms')
@@ -182,32 +195,31 @@ class Rewriter(rewrite.Rewriter):
         return self._combine(node, terms, relu)
 
     def _inlined(self, terms, repeated):
-        """Return terms in which a sum that nothing else reads is replaced by its own terms.
+        """Return ``terms`` with each feature map that nothing else reads replaced by its own terms.
 
-        The last unit of DFN-MR reads its merge in both states, and both in one sum: 2 merge need be
-        no map in memory.
+        ``terms`` has each map once, ``repeated`` as often as it is read. In the last unit of DFN-MR
+        both states read the merge, and one sum reads both states: it adds the terms of the merge
+        twice, and the merge is not written to memory.
         """
         inlined = []
         for kind, scale, what in terms:
-            uses = (
-                sum(other == 'map' and list(entry) == list(what) for other, _, entry in repeated)
-                if kind == 'map'
-                else 0
-            )
-            parts = (
-                self._parts(self.old[what[0]], scale)
-                if uses > 1 and uses == len(self.readers[what[0]])
-                else []
-            )
+            parts = []
+            if kind == 'map':
+                uses = sum(
+                    other == 'map' and list(entry) == list(what) for other, _, entry in repeated
+                )
+                if uses > 1 and uses == len(self.readers[what[0]]):
+                    parts = self._parts(self.old[what[0]], scale)
             inlined += parts or [(kind, scale, what)]
         return _without_repeats(inlined)
 
     def _combine(self, node, terms, relu, outputs=1):
+        """Emit the operator that adds terms up, see _dfn_combine in engine/native/ops.cc."""
         inputs, kinds = [], []
         for kind, scale, what in terms:
-            route = self._route(what) if kind == 'map' and self.train else []
-            inputs += self._normalised(what) if kind == 'bn' else route or [self.value(what)]
-            kinds.append(f'{"routed" if route else kind}*{scale!r}')
+            linked = self._linked(what) if kind == 'map' and self.train else []
+            inputs += self._normalised(what) if kind == 'bn' else linked or [self.value(what)]
+            kinds.append(f'{"linked" if linked else kind}*{scale!r}')
         options = {_batchnorm(what) for kind, _, what in terms if kind == 'bn'} or {(0.0, 0.0)}
         if len(options) > 1:
             raise Unsupported('a sum of BatchNorms with different options')
@@ -225,6 +237,7 @@ class Rewriter(rewrite.Rewriter):
         )
 
     def _normalised(self, bn):
+        """Return the inputs of a BatchNorm's term, see _dfn_combine in engine/native/ops.cc."""
         conv = self.source(bn)
         if conv['op'] != 'Convolution' or len(conv['inputs']) > 2:
             raise Unsupported('a BatchNorm that does not follow a convolution without bias')
@@ -232,7 +245,7 @@ class Rewriter(rewrite.Rewriter):
         return [output, [output[0], 1, 0]] + [self.value(entry) for entry in bn['inputs'][1:]]
 
     def _folded(self, node, convs, maps, relu):
-        """Add one convolution after another to the sum of the maps; the last has the ReLU."""
+        """Add one convolution after another to the sum of the maps; the last applies the ReLU."""
         for number, (_, scale, conv) in enumerate(convs):
             last = number == len(convs) - 1
             out = self.emit(
@@ -249,7 +262,10 @@ class Rewriter(rewrite.Rewriter):
 
 
 def _without_repeats(terms):
-    """Return the terms with each map once: in the first merge-and-run unit both runs are the stem."""
+    """Return the terms with each feature map once, times the sum of its factors.
+
+    In the first merge-and-run unit both states are the stem's output, which the merge adds twice.
+    """
     maps = {}
     for kind, scale, what in terms:
         if kind == 'map':
@@ -260,7 +276,7 @@ def _without_repeats(terms):
 
 
 def _geometry(conv):
-    """Return the operators' attributes of a convolution node."""
+    """Return the attributes kernel, stride and outputs of _dfn_convolution for a convolution."""
     attrs = conv['attrs']
     kernel, stride = (literal_eval(attrs[name]) for name in ('kernel', 'stride'))
     known = set(attrs) <= CONVOLUTION and kernel in ((1, 1), (3, 3)) and len(set(stride)) == 1

@@ -1,8 +1,8 @@
-"""Component networks: every path from the image to the softmax, counted by its depth.
+"""Component networks: the paths from the image to the softmax, counted by their depth.
 
-A path through the graph is one network of the tandem ensemble (section 3.1). Counting follows the
-graph itself: a weighted layer adds 1 to the depth of every path through it, and a sum unites the
-paths of its terms. Numbers are Python integers, so that 2**96 paths are counted exactly.
+A path through the graph is one network of the tandem ensemble (section 3.1). They are counted in
+the graph itself: a weighted layer adds 1 to the depth of every path through it, and a sum has the
+paths of all its terms. Counts are Python integers, so that even 2**96 paths are counted exactly.
 """
 
 import json
@@ -19,9 +19,9 @@ def nodes(symbol):
 
 
 def histogram(symbol):
-    """Return {depth in weighted layers: number of paths} from ``data`` to the outputs."""
+    """Return {depth in weighted layers: number of paths from ``data`` to the outputs}."""
     graph = json.loads(symbol.tojson())
-    found = []
+    found = []  # for each node, {depth: number of paths from ``data`` to it}
     for node in graph['nodes']:
         counts = Counter()
         if node['op'] == 'null':
@@ -40,16 +40,16 @@ def ensemble_size(symbol):
 
 
 def depth(symbol):
-    """Return the weighted layers on the longest path: the paper's depth of the network."""
+    """Return the weighted layers on the longest path: the depth as the paper counts it."""
     return max(histogram(symbol))
 
 
 def mean_and_deviation(counts):
-    """Return the mean and the standard deviation of the depth over the paths of a histogram."""
+    """Return mean and standard deviation of the depth over the paths of a histogram."""
     size = sum(counts.values())
     first = sum(depth * count for depth, count in counts.items())
     second = sum(depth * depth * count for depth, count in counts.items())
-    # In whole numbers up to the last step: the counts may be beyond what a float holds.
+    # Exact up to the last step, because the counts may be too large for a float.
     return float(Fraction(first, size)), math.sqrt(
         Fraction(second * size - first * first, size * size)
     )

@@ -1,4 +1,4 @@
-"""A folded network in 8-bit integers, by MXNet's own quantisation on oneDNN; for inference on the CPU."""
+"""A folded network in 8-bit integers for the CPU, by MXNet's own quantisation on oneDNN."""
 
 import contextlib
 import itertools
@@ -10,30 +10,31 @@ import numpy
 from engine import mx
 
 BACKEND = 'MKLDNN_QUANTIZE'
-BATCHES = 5  # whose largest activations set the scale of each layer
+CALIBRATION_BATCHES = 5  # the largest activations in them set the scale of each layer
 
 
 def int8(symbol, arg, aux, batches):
-    """Return symbol, parameters and statistics of the network in int8.
+    """Return symbol, parameters and moving statistics of the network in int8.
 
     Parameters
     ----------
     symbol, arg, aux
         What ``graphs.fold.fold`` returned.
     batches : iterator of mx.io.DataBatch
-        Of the training set; a few are run to find the range of every layer's output.
+        Batches of the training set. The network is run on the first few of them to find the range
+        of every layer's output.
     """
-    some = list(itertools.islice(batches, BATCHES))
+    first = list(itertools.islice(batches, CALIBRATION_BATCHES))
     images, labels = (
-        numpy.concatenate([getattr(batch, part)[0].asnumpy() for batch in some])
+        numpy.concatenate([getattr(batch, part)[0].asnumpy() for batch in first])
         for part in ('data', 'label')
     )
     calibration = mx.io.NDArrayIter(
-        images, labels, len(some[0].label[0]), label_name='softmax_label'
+        images, labels, len(first[0].label[0]), label_name='softmax_label'
     )
     quiet = logging.getLogger('quantize')
     quiet.setLevel(logging.ERROR)
-    with _silence():
+    with _stderr_to_null():
         fused = symbol.get_backend_symbol(BACKEND)
         symbol, arg, aux = mx.contrib.quantization.quantize_model(
             fused,
@@ -51,13 +52,16 @@ def int8(symbol, arg, aux, batches):
 
 
 @contextlib.contextmanager
-def _silence():
-    """Keep MXNet's C++ code from writing two lines a layer to stderr, which no option of its own does."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+def _stderr_to_null():
+    """Send stderr to the null device: MXNet's C++ code writes two lines a layer to it.
+
+    No option of MXNet turns these lines off.
+    """
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)

@@ -1,4 +1,4 @@
-"""A symbol's graph, taken apart and built again: what fast.py, fold.py, half.py and native_graph.py share."""
+"""Rewriting a symbol's graph: the base class of all rewritings, and BatchNorm's momentum."""
 
 import json
 from collections import defaultdict
@@ -7,7 +7,7 @@ from engine import mx
 
 
 def with_bn_momentum(symbol, momentum):
-    """Return the symbol with another momentum of BatchNorm's moving statistics, in every BatchNorm."""
+    """Return the symbol with ``momentum`` for the moving statistics of every BatchNorm."""
     graph = json.loads(symbol.tojson())
     for node in graph['nodes']:
         if node['op'] == 'BatchNorm':
@@ -16,10 +16,23 @@ def with_bn_momentum(symbol, momentum):
 
 
 class Rewriter:
-    """Copies a graph node by node; a subclass's ``make_OP(node)`` makes something else of an operator.
+    """Copies a graph node by node; subclasses replace some of its operators.
 
-    ``old`` holds the nodes of the symbol's JSON form, ``readers`` for each one the numbers of those
-    it feeds.
+    A subclass replaces the operator OP by defining ``make_OP(node)``, which adds nodes with
+    ``emit`` and returns the entry of the first output. OP is the operator's name in lower case,
+    without underscores at its ends. An entry is [node, output, version], as in the JSON form of
+    symbols.
+
+    Attributes
+    ----------
+    old : list of dict
+        The nodes of the symbol's JSON form.
+    new : list of dict
+        The nodes of the new graph so far.
+    made : dict of int to entry
+        For each old node that has been copied or replaced, the new entry of its first output.
+    readers : dict of int to list of int
+        For each old node, the numbers of the old nodes that read it.
     """
 
     def __init__(self, symbol):
@@ -32,9 +45,9 @@ class Rewriter:
 
     def symbol(self):
         """Return the new symbol."""
-        for number, node in enumerate(
-            self.old
-        ):  # from the input on: a call for the head would go as deep as the network
+        # ``value`` calls itself for the inputs of a node. From one ReLU to the next the calls stay
+        # few; from the head alone they would be as deep as the network.
+        for number, node in enumerate(self.old):
             if node['op'] == 'Activation':
                 self.value([number, 0, 0])
         heads = [self.value(head) for head in self.graph['heads']]
@@ -51,7 +64,7 @@ class Rewriter:
         )
 
     def value(self, entry):
-        """Return the new [node, output, version] of an old one; the node is made at the first call."""
+        """Return the new entry for an old one. The first call for a node makes the new node."""
         number, output, version = entry
         if number not in self.made:
             node = self.old[number]
@@ -61,17 +74,19 @@ class Rewriter:
         return [first[0], first[1] + output, version]
 
     def depends(self, number, on):
-        """Return whether an old node uses the output of another, ``on``, directly or not."""
-        used, front = {number}, [number]
-        while front:
+        """Return whether the old node ``number`` depends on the old node ``on``."""
+        used, to_visit = {number}, [number]
+        while to_visit:
+            # A node comes after those that it uses, so nodes before ``on`` cannot use it.
             sources = {
-                source for source, _, _ in self.old[front.pop()]['inputs'] if source >= on
-            }  # nodes come after those they use
-            front.extend(sources - used)
+                source for source, _, _ in self.old[to_visit.pop()]['inputs'] if source >= on
+            }
+            to_visit.extend(sources - used)
             used |= sources
         return on in used
 
     def make_other(self, node):
+        """Copy a node; this is what happens to every operator without a method of its own."""
         return self.emit(
             node['op'],
             node['name'],
@@ -80,7 +95,7 @@ class Rewriter:
         )
 
     def emit(self, op, name, inputs, **attrs):
-        """Append a node; return the entry of its first output."""
+        """Append a node to the new graph and return the entry of its first output."""
         self.new.append(
             {
                 'op': op,
@@ -92,5 +107,5 @@ class Rewriter:
         return [len(self.new) - 1, 0, 0]
 
     def source(self, node):
-        """Return the old node that the first input comes from."""
+        """Return the old node that an old node's first input comes from."""
         return self.old[node['inputs'][0][0]]

@@ -1,24 +1,32 @@
 """What a network consists of: weighted layers, parameters, multiply-adds."""
 
-from collections import namedtuple
+from typing import NamedTuple
 
 from graphs.paths import WEIGHTED, nodes
 
-Layer = namedtuple('Layer', 'name kind output parameters multiply_adds')
+
+class Layer(NamedTuple):
+    """A convolution or fully connected layer."""
+
+    name: str
+    kind: str  # such as "3x3 convolution, stride 2"
+    output: tuple  # shape of the output for one image
+    parameters: int  # number of weights and biases
+    multiply_adds: int  # for one image
 
 
 def shapes(symbol, image=(3, 32, 32)):
-    """Return {name: shape} of every internal output and argument, for a batch of one image."""
+    """Return {name: shape} of every output inside the graph and every argument, for one image."""
     internals = symbol.get_internals()
     _, found, _ = internals.infer_shape(data=(1,) + tuple(image))
     return dict(zip(internals.list_outputs(), found))
 
 
 def parameters(symbol, image=(3, 32, 32)):
-    """Return the number of trained numbers: weights, biases, BatchNorm's gamma and beta."""
+    """Return the number of parameters: weights, biases, and gamma and beta of BatchNorm."""
     arguments, _, _ = symbol.infer_shape(data=(1,) + tuple(image))
     return sum(
-        _size(shape)
+        size(shape)
         for name, shape in zip(symbol.list_arguments(), arguments)
         if name not in ('data', 'softmax_label')
     )
@@ -27,7 +35,7 @@ def parameters(symbol, image=(3, 32, 32)):
 def layers(symbol, image=(3, 32, 32)):
     """Return a ``Layer`` for each convolution and fully connected layer, in graph order.
 
-    Multiply-adds are those of one image; BatchNorm, sums and pooling are not counted.
+    Multiply-adds of BatchNorm, sums and pooling are not counted.
     """
     shape = shapes(symbol, image)
     graph = nodes(symbol)
@@ -36,15 +44,14 @@ def layers(symbol, image=(3, 32, 32)):
 
 def _layer(node, graph, shape):
     output = shape[node['name'] + '_output'][1:]
-    weight = shape[graph[node['inputs'][1][0]]['name']]
-    own = [graph[source]['name'] for source, _, _ in node['inputs'][1:]]
-    positions = _size(output[1:])
+    own = [shape[graph[source]['name']] for source, _, _ in node['inputs'][1:]]  # of its parameters
+    weight = own[0]
     return Layer(
-        node['name'],
-        _kind(node, weight),
-        output,
-        sum(_size(shape[name]) for name in own),
-        _size(weight) * positions,
+        name=node['name'],
+        kind=_kind(node, weight),
+        output=output,
+        parameters=sum(map(size, own)),
+        multiply_adds=size(weight) * size(output[1:]),  # the weights are used once at every pixel
     )
 
 
@@ -55,8 +62,9 @@ def _kind(node, weight):
     return f'{weight[2]}x{weight[3]} convolution{"" if stride == "1" else ", stride " + stride}'
 
 
-def _size(shape):
-    size = 1
+def size(shape):
+    """Return how many numbers an array of this shape has."""
+    product = 1
     for length in shape:
-        size *= length
-    return size
+        product *= length
+    return product

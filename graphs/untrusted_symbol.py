@@ -1,4 +1,4 @@
-"""A network's JSON from a file that nobody vouches for: what is in it, and what it takes to run."""
+"""Symbols from untrusted files: checked before MXNet reads them, and their cost computed."""
 
 import ast
 import json
@@ -33,10 +33,11 @@ def _real(least, most):
     )
 
 
-MOST_FILTERS, MOST_CLASSES, MOST_TERMS = 64 * 64, 100_000, 64  # as symbols.get_symbol has them
+# The limits of symbols.get_symbol, and the most terms in a sum.
+MOST_FILTERS, MOST_CLASSES, MOST_TERMS = 64 * 64, 100_000, 64
 _CONVOLUTION = {'kernel': _pair(1, 7), 'stride': _pair(1, 2), 'pad': _pair(0, 3)}
-# What the project's networks are made of: for each operator its numbers of inputs, and what its
-# attributes may be.
+# The operators of the project's networks: for each the possible numbers of inputs, and a check of
+# each attribute (None: the attributes are dropped).
 OPERATORS = {
     'null': ((0,), None),
     'Convolution': (
@@ -55,28 +56,30 @@ OPERATORS = {
     'FullyConnected': ((3,), {'num_hidden': _whole(1, MOST_CLASSES)}),
     'SoftmaxOutput': ((2,), {}),
 }
-# A ResNet of depth 7,000, or a DFN-MR of 3,000, which is bound within half a minute.
+# Enough for a ResNet of depth 7,000 or a DFN-MR of depth 3,000, which MXNet binds in half a minute.
 MOST_OPERATORS, MOST_NODES = 25_000, 100_000
 MOST_BYTES = 64 << 20  # of the text
-# Operators in a row without a ReLU. The project's networks have 6 at most; graphs are rewritten by
-# functions that call themselves from one ReLU back to the one before.
+# Operators in a row without a ReLU. The project's networks have 6 at most. More would make the
+# functions of graphs/ that rewrite graphs call themselves too often (see Rewriter.symbol).
 MOST_LINEAR = 50
-# MXNet's own operators keep up to this many copies of parameters and maps: 3.4 of the maps and 4.2
-# of the parameters were measured with ImageNet's DFN-MR-44. The operators of native/ keep fewer.
+# How many copies of parameters and feature maps MXNet's own operators keep. With ImageNet's
+# DFN-MR-44, 3.4 copies of the maps and 4.2 of the parameters were measured. The project's operators
+# keep fewer.
 FLOAT_BYTES, COPIES = 4, 4
 
 
 def load(text):
     """Return the symbol of a JSON text.
 
-    MXNet's reader believes what it finds: a wrong node number or attribute can crash it, and some
-    of its operators run code of their own. So every node is looked at first, and a graph of what
-    was understood is handed on. What it takes to run depends on the images, see ``needs``.
+    MXNet does not check what it reads: a wrong node number or attribute can crash it, and some of
+    its operators, such as Custom, run code that is not MXNet's. So every node is checked first, and
+    MXNet gets a new graph of the checked parts alone. What a forward pass takes depends on the
+    images, see ``needs``.
 
     Raises
     ------
     ValueError
-        It is no graph, or has something in it that no network of the project has.
+        The text is no graph, or has something that no network of the project has.
     """
     if len(text) > MOST_BYTES:
         raise ValueError(f'it has more than {MOST_BYTES >> 20} MB')
@@ -113,13 +116,13 @@ def load(text):
 
 
 def _node(number, node):
-    """Return a node with what is known of it, and nothing else."""
+    """Return a node with its checked parts alone; ``ValueError`` if a check fails."""
     op, name, attrs = node['op'], node['name'], node.get('attrs', {})
     if op not in OPERATORS:
         raise ValueError(f'it has the operator {str(op)[:50]}')
     inputs, checks = OPERATORS[op]
     if checks is None:
-        attrs, checks = {}, {}  # of a variable: what it is initialised with
+        attrs, checks = {}, {}  # a variable's, which say how it is initialised
     if not re.fullmatch(r'\w{1,200}', name) or len(node['inputs']) not in inputs:
         raise ValueError(f"node {number} is not one of the project's")
     if set(attrs) != set(checks):
@@ -136,18 +139,18 @@ def _node(number, node):
 
 
 def _check_graph(nodes):
-    """Raise ``ValueError`` for inputs that are not there, and for a graph that is too large.
+    """Raise ``ValueError`` for an input that does not exist and for a graph that is too large.
 
-    Inputs are [node, 0, version]: nodes that come before, parameters where parameters belong and
-    nowhere else.
+    An input is [node, 0, version], where the node comes before its reader. All inputs after the
+    first must be parameters, except in sums.
     """
-    linear, operators = [], 0  # linear: for each node, the operators since the last ReLU before it
+    linear, operators = [], 0  # linear: for each node, the number of operators since the last ReLU
     for number, node in enumerate(nodes):
         for place, (source, output, version) in enumerate(node['inputs']):
-            whole = all(type(part) is int for part in (source, output, version))
+            are_integers = all(type(part) is int for part in (source, output, version))
             parameter = place > 0 and node['op'] != 'add_n'
             if (
-                not whole
+                not are_integers
                 or not 0 <= source < number
                 or output
                 or version not in (0, 1)
@@ -167,25 +170,26 @@ def _check_graph(nodes):
 class Needs(NamedTuple):
     """What a forward pass takes."""
 
-    parameters: int  # numbers
-    maps: int  # numbers of the feature maps of one image that are needed at the same time, at most
-    operations: int  # multiplications and additions for one image, about
+    parameters: int  # how many numbers they are
+    maps: int  # numbers in the feature maps of one image that are needed at the same time, at most
+    operations: int  # approximate multiplications and additions for one image
 
     def memory(self, batch):
-        """Return about how many bytes a batch takes."""
+        """Return approximately how many bytes a batch of that many images takes."""
         return FLOAT_BYTES * COPIES * (self.parameters + self.maps * batch)
 
 
 def needs(symbol, image):
     """Return the ``Needs`` of a network for images of shape (channels, height, width).
 
-    A map is needed from the operator that makes it to the last one that reads it. Raises what
-    ``mx.sym.Symbol.infer_shape`` raises.
+    A feature map is needed from the operator that makes it to the last one that reads it. Raises
+    what ``mx.sym.Symbol.infer_shape`` raises.
     """
     shapes = summary.shapes(symbol, image)
     nodes = json.loads(symbol.tojson())['nodes']
     sizes = [
-        _size(shapes[node['name'] + ('_output' if node['op'] != 'null' else '')]) for node in nodes
+        summary.size(shapes[node['name'] + ('_output' if node['op'] != 'null' else '')])
+        for node in nodes
     ]
     last = {source: number for number, node in enumerate(nodes) for source, _, _ in node['inputs']}
     held = most = parameters = operations = 0
@@ -203,16 +207,9 @@ def needs(symbol, image):
 
 
 def _operations(node, nodes, shapes):
-    """Return how many operations one number of an operator's output takes."""
+    """Return how many operations an operator takes for one number of its output."""
     if node['op'] in summary.WEIGHTED:
-        return _size(shapes[nodes[node['inputs'][1][0]]['name']][1:])
+        return summary.size(shapes[nodes[node['inputs'][1][0]]['name']][1:])
     if node['op'] == 'Pooling':
-        return _size(ast.literal_eval(node['attrs']['kernel']))
+        return summary.size(ast.literal_eval(node['attrs']['kernel']))
     return len(node['inputs'])
-
-
-def _size(shape):
-    size = 1
-    for length in shape:
-        size *= length
-    return size

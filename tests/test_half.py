@@ -11,7 +11,7 @@ from engine import mx
 from graphs import half, paths, summary
 
 
-class Emulated(half.Rewriter):
+class Emulated(half.HalfRewriter):
     def make_convolution(self, node):
         super().make_convolution(node)
         conv = self.new.pop()

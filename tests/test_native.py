@@ -28,7 +28,7 @@ def normal(*shape, seed=0, scale=1.0):
 
 
 DEFAULTS = {
-    '_dfn_convolution': {'moments': 1, 'data_gradient': 1, 'route': 0, 'pass': 0},
+    '_dfn_convolution': {'moments': 1, 'data_gradient': 1, 'link_in': 0, 'link_out': 0},
     '_dfn_combine': {'outputs': 1, 'relu': 1, 'train': 1, 'eps': 2e-5, 'momentum': 0.9},
 }
 
@@ -49,7 +49,7 @@ def build(op, inputs, **attrs):
         }
     )
     outputs = {
-        '_dfn_convolution': 2 + attrs.get('pass', 0),
+        '_dfn_convolution': 2 + attrs.get('link_out', 0),
         '_dfn_combine': attrs.get('outputs'),
     }.get(op, 1)
     heads = [[len(inputs), output, 0] for output in range(outputs)]
@@ -147,10 +147,8 @@ def test_convolution(size, inputs, outputs, kernel, stride):
 @pytest.mark.parametrize(
     'kernel,stride,size', [(3, 1, 8), (3, 1, 7), (3, 2, 8), (1, 2, 8), (1, 1, 8)]
 )
-def test_gradients_on_their_way(kernel, stride, size):
-    """What arrives at the pass is added to the data's gradient, and with a route that is where the
-    sum goes.
-    """
+def test_gradient_accumulation(kernel, stride, size):
+    """What arrives at link_out is added to the gradient of data, which goes to link_in if it exists."""
     x, w = normal(5, size, size, 16), normal(32, 16, kernel, kernel, seed=1)
     plain = build('_dfn_convolution', {'x': x, 'w': w}, kernel=kernel, stride=stride, outputs=32)
     above, more = normal(*plain.infer_shape()[1][0], seed=2), normal(*x.shape, seed=3)
@@ -166,8 +164,8 @@ def test_gradients_on_their_way(kernel, stride, size):
                 kernel=kernel,
                 stride=stride,
                 outputs=32,
-                route=len(given) - 2,
-                **{'pass': 1},
+                link_in=len(given) - 2,
+                link_out=1,
             ),
             values,
             above,
@@ -215,14 +213,14 @@ def test_combine(terms, train):
 
 
 @pytest.mark.parametrize(
-    'shared', ['map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'routed*0.5,map*2.0', 'map*-0.5']
+    'shared', ['map*0.5,map*0.5', 'bn*0.5,bn*0.5', 'linked*0.5,map*2.0', 'map*-0.5']
 )
 def test_two_outputs_are_two_sums_of_the_shared_terms(shared):
     """They are what two operators of one output give, of which the gradients of the shared terms
     are added up.
     """
     shape, count = (6, 32, 5, 7), len(shared.split(','))
-    everything = terms_with_inputs(shared.replace('routed', 'map') + ',bn*1.0,bn*3.0', shape)[1]
+    everything = terms_with_inputs(shared.replace('linked', 'map') + ',bn*1.0,bn*3.0', shape)[1]
     last_two = (f'{count}', f'{count + 1}')
     singles = []
     above = [last(normal(*shape, seed=7)), last(normal(*shape, seed=8))]
@@ -230,12 +228,12 @@ def test_two_outputs_are_two_sums_of_the_shared_terms(shared):
         mine = {name: value for name, value in everything.items() if name[1] != other}
         singles.append(
             run(
-                build('_dfn_combine', mine, terms=shared.replace('routed', 'map') + ',' + term),
+                build('_dfn_combine', mine, terms=shared.replace('linked', 'map') + ',' + term),
                 mine,
                 gradient,
             )
         )
-    if 'routed' in shared:
+    if 'linked' in shared:
         everything = {'x0': everything.pop('x0'), 'r0': 0 * everything['x1'], **everything}
     found, gradients, statistics = run(
         build('_dfn_combine', everything, terms=shared + ',bn*1.0,bn*3.0', outputs=2),
@@ -357,7 +355,7 @@ def test_any_number_of_threads(threads):
 
 
 def folder_of_mxnet():
-    return os.path.dirname(mx.__file__)
+    return os.path.dirname(mx.base.__file__)
 
 
 @pytest.mark.slow

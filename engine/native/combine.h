@@ -1,8 +1,10 @@
-// What stands between two convolutions, in one pass over memory: out = relu(sum of terms), where a
-// term is a constant times a feature map or times the BatchNorm of a convolution's output.
+// The element-wise operations between two convolutions, in one pass over memory:
+// out = relu(sum of terms). A term is a constant times a feature map, or a constant times the
+// BatchNorm of a convolution's output.
 //
-// BatchNorm+ReLU is one term; a ResNet's sum is the identity and a BatchNorm; merge-and-run has two
-// outputs, which share two maps times 0.5 and have a BatchNorm each.
+// BatchNorm+ReLU is a sum of one term. A ResNet's unit adds the identity and a BatchNorm. A
+// merge-and-run unit has two outputs: they share two feature maps times 0.5, and each adds a
+// BatchNorm of its own.
 #pragma once
 #include <cmath>
 #include "vec.h"
@@ -12,8 +14,8 @@ namespace combine {
 struct Term {
   const float* x;
   float scale;
-  const float *gamma, *beta, *mean, *variance;  // null for a plain map
-  float *dx, *dgamma, *dbeta;                   // backward: where the gradients go
+  const float *gamma, *beta, *mean, *variance;  // null where the term is a plain feature map
+  float *dx, *dgamma, *dbeta;                   // written by the backward pass
   bool normalised() const { return gamma; }
 };
 
@@ -28,18 +30,18 @@ struct Options {
   bool relu;
 };
 
-// Pixels that stay in the cache while their channels are gone through sixteen at a time; also those
-// whose sums are single precision before they join a double.
+// Number of pixels in a block. A block stays in the cache while its channels are processed sixteen
+// at a time. Sums over a block are in single precision; sums over blocks are in double precision.
 constexpr long BLOCK = 256;
 
-// Call visit(channel, from, to) for sixteen channels of a block of pixels at a time.
+// Call visit(channel, from, to) for each block of pixels and each sixteen channels.
 template <class Visit>
 inline void for_blocks(long begin, long end, long channels, Visit visit) {
   for (long from = begin; from < end; from += BLOCK)
     for (long c = 0; c < channels; c += LANES) visit(c, from, std::min(end, from + BLOCK));
 }
 
-// Each term as factor * x + offset, channel by channel.
+// A term written as factor * x + offset, with one factor and one offset for each channel.
 struct Affine {
   std::vector<float> factor, offset;
 };
@@ -59,13 +61,12 @@ inline std::vector<Affine> affine(const Term* terms, int count, const Options& o
   return result;
 }
 
-// With one output all terms are its own; with more, each has one of the last to itself, and the
-// others are shared.
+// Return how many of the terms all outputs share. If there are several outputs, each of the last
+// terms belongs to one output alone.
 constexpr int shared(int count, int outputs) { return outputs == 1 ? count : count - outputs; }
 
 template <int COUNT, int OUTPUTS>
-inline void forward(const Term* terms, const Output* outputs,
-                    const Options& o) {  // a NaN stays one through the ReLU
+inline void forward(const Term* terms, const Output* outputs, const Options& o) {
   constexpr int SHARED = shared(COUNT, OUTPUTS);
   auto scale = affine(terms, COUNT, o);
   split(o.pixels, [&](int, long begin, long end) {
@@ -83,6 +84,7 @@ inline void forward(const Term* terms, const Output* outputs,
         for (int i = 0; i < OUTPUTS; i++) {
           vec sum = common + offset[i];
           if (OUTPUTS > 1) sum += factor[SHARED + i] * load(terms[SHARED + i].x + at);
+          // A NaN is not below zero, so it passes through the ReLU.
           store(outputs[i].y + at, o.relu ? (sum < 0.0f ? vec{} : sum) : sum);
         }
       }
@@ -90,12 +92,14 @@ inline void forward(const Term* terms, const Output* outputs,
   });
 }
 
+// The gradient of an output before its ReLU.
 inline vec masked(const Output& output, long at, bool relu) {
   vec g = load(output.dy + at);
   return relu ? (load(output.y + at) <= 0.0f ? vec{} : g) : g;
 }
 
-// Each term's gradient, before its factor: its output's, or the sum of all outputs'.
+// The gradient of each term before its factor: that of its output, or the sum over all outputs if
+// they share the term.
 template <int COUNT, int OUTPUTS>
 inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
   vec common{};
@@ -107,7 +111,8 @@ inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
   for (int t = 0; t < shared(COUNT, OUTPUTS); t++) g[t] = common;
 }
 
-// Sums of g and of g * (x - mean) over the pixels, for each term: sums[thread][COUNT][2][channels].
+// For each term, the sums over the pixels of g and of g * (x - mean), which the gradients of
+// BatchNorm need: sums[thread][COUNT][2][channels].
 template <int COUNT, int OUTPUTS>
 inline void sums_for_backward(const Term* terms, const Output* outputs, const Options& o,
                               double* sums) {
@@ -134,8 +139,9 @@ inline void sums_for_backward(const Term* terms, const Output* outputs, const Op
   });
 }
 
-// A term's dx as a * g + b * x + offset. It is scale * g; through a BatchNorm, whose mean and
-// variance depend on every x, scale * factor * (g - mean(g) - xhat * mean(g * xhat)).
+// The gradient of a term's input, written as a * g + b * x + offset. For a plain feature map it is
+// scale * g. For a BatchNorm, whose mean and variance depend on every x, it is
+// scale * factor * (g - mean(g) - xhat * mean(g * xhat)).
 struct Slope {
   std::vector<float> a, b, offset;
 };
@@ -190,8 +196,8 @@ inline void backward(Term* terms, const Output* outputs, const Options& o) {
   });
 }
 
-// Call visit with the numbers as integral constants: the loops above want to know them beforehand.
-// Return whether there is such a case.
+// Call visit(count, outputs) with both numbers as compile-time constants, so that the compiler can
+// unroll the loops above. Return false if no kernel is compiled for these numbers.
 template <class Visit>
 inline bool with_counts(int count, int outputs, Visit visit) {
   auto call = [&](auto count, auto outputs) {

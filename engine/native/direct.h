@@ -1,6 +1,6 @@
-// Convolution of any kernel and stride, a product of matrices for each row and each tap of the
-// kernel: the 3x3 and 1x1 convolutions of stride 2 and the stem, which Winograd's algorithm does
-// not serve.
+// Convolution with any kernel size and stride, computed as one matrix product for each output row
+// and each row of the kernel. It serves the convolutions that Winograd's algorithm does not: those
+// of stride 2, those of 1x1, and the stem.
 #pragma once
 #include "vec.h"
 
@@ -16,22 +16,24 @@ struct Shape {
   long padded() const {
     return (height + 2 * pad()) * padded_width() * inputs;
   }  // floats of an image
-  // Where in a padded image the first input of an output row lies for one tap.
+  // Offset, in a padded image, of the first input that an output row reads at one tap.
   long row(long out_row, long tap) const {
     return ((out_row * stride + tap / kernel) * padded_width() + tap % kernel) * inputs;
   }
 };
 
-// (outputs, inputs, taps) to [tap][input][output], or turned to [tap][output][input].
-inline void transpose_weights(const float* w, const Shape& s, bool turned, float* packed) {
+// Copy weights from (outputs, inputs, taps) to [tap][input][output], or if transposed to
+// [tap][output][input].
+inline void transpose_weights(const float* w, const Shape& s, bool transposed, float* packed) {
   for (long o = 0; o < s.outputs; o++)
     for (long i = 0; i < s.inputs; i++)
       for (long tap = 0; tap < s.taps(); tap++)
-        packed[turned ? (tap * s.outputs + o) * s.inputs + i
-                      : (tap * s.inputs + i) * s.outputs + o] =
+        packed[transposed ? (tap * s.outputs + o) * s.inputs + i
+                          : (tap * s.inputs + i) * s.outputs + o] =
             w[(o * s.inputs + i) * s.taps() + tap];
 }
 
+// Copy an image into the middle of zeros.
 inline void add_padding(const float* image, const Shape& s, float* padded) {
   long row = s.width * s.inputs;
   std::memset(padded, 0, s.padded() * sizeof(float));
@@ -40,20 +42,20 @@ inline void add_padding(const float* image, const Shape& s, float* padded) {
                 row * sizeof(float));
 }
 
-// image = what the padding surrounds, plus more, where given.
-inline void remove_padding(const float* padded, const Shape& s, const float* more, float* image) {
+// Copy the image out of its padding; extra, unless null, is added to it.
+inline void remove_padding(const float* padded, const Shape& s, const float* extra, float* image) {
   long row = s.width * s.inputs;
   for (long i = 0; i < s.height; i++) {
     const float* inside = padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs;
     for (long at = 0; at < row; at += LANES)
       store(image + i * row + at,
-            more ? load(inside + at) + load(more + i * row + at) : load(inside + at));
+            extra ? load(inside + at) + load(extra + i * row + at) : load(inside + at));
   }
 }
 
-// y = x * w. sums as in winograd::convolve.
+// y = the convolution of x with the weights w. sums: as in winograd::convolve.
 inline void convolve(const float* x, const float* w, float* y, const Shape& s, double* sums,
-                     const Epilogue* then = nullptr) {
+                     const Epilogue* epilogue = nullptr) {
   static thread_local Scratch weights, work;
   float *packed = weights.get(s.taps() * s.inputs * s.outputs),
         *memory = work.get((s.padded() + 2 * s.outputs) * threads());
@@ -65,12 +67,12 @@ inline void convolve(const float* x, const float* w, float* y, const Shape& s, d
       add_padding(x + n * s.height * s.width * s.inputs, s, padded);
       for (long i = 0; i < s.out_height(); i++)
         for (long tap = 0; tap < s.taps();
-             tap += s.kernel)  // the taps of a kernel's row are neighbours
+             tap += s.kernel)  // the taps of one kernel row are adjacent in memory
           multiply(s.out_width(), s.outputs, padded + s.row(i, tap), s.stride * s.inputs, 1,
                    packed + tap * s.inputs * s.outputs, s.outputs, y + n * image + i * row,
                    s.outputs, s.kernel * s.inputs, tap > 0);
-      for (long at = n * image; then && at < (n + 1) * image; at += LANES)
-        store(y + at, (*then)(load(y + at), at, at % s.outputs));
+      for (long at = n * image; epilogue && at < (n + 1) * image; at += LANES)
+        store(y + at, (*epilogue)(load(y + at), at, at % s.outputs));
       if (sums)
         add_moments(y + n * image, s.out_height() * s.out_width(), s.outputs, part,
                     sums + thread * 2 * s.outputs);
@@ -78,9 +80,9 @@ inline void convolve(const float* x, const float* w, float* y, const Shape& s, d
   });
 }
 
-// dx = the gradient of the input, from that of the output, plus more, where given.
+// dx = the gradient of the input, from dy, that of the output. extra, unless null, is added to it.
 inline void data_gradients(const float* dy, const float* w, float* dx, const Shape& s,
-                           const float* more) {
+                           const float* extra) {
   static thread_local Scratch weights, work;
   float *packed = weights.get(s.taps() * s.inputs * s.outputs),
         *memory = work.get(s.padded() * threads());
@@ -96,12 +98,12 @@ inline void data_gradients(const float* dy, const float* w, float* dx, const Sha
                    packed + tap * s.inputs * s.outputs, s.inputs, padded + s.row(i, tap),
                    s.stride * s.inputs, s.outputs, true);
       long at = n * s.height * s.width * s.inputs;
-      remove_padding(padded, s, more ? more + at : nullptr, dx + at);
+      remove_padding(padded, s, extra ? extra + at : nullptr, dx + at);
     }
   });
 }
 
-// dw = the gradient of the weights.
+// dw = the gradient of the weights, from the input x and dy, the gradient of the output.
 inline void weight_gradients(const float* x, const float* dy, float* dw, const Shape& s) {
   static thread_local Scratch weights, work;
   long size = s.taps() * s.inputs * s.outputs;

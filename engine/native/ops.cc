@@ -1,34 +1,41 @@
-// The kernels as MXNet operators, for single precision on the CPU. graphs/fast.py puts them in
-// place of a network's own operators.
+// The kernels as MXNet operators, for single precision on the CPU. graphs/native_graph.py replaces
+// a network's operators by them. Feature maps have shape (batch, height, width, channels).
 //
-// _dfn_convolution(data, weight[, route]) -> output, moments[, pass]
-//   data (batch, height, width, inputs), weight (outputs, inputs, k, k), output (batch, height',
-//   width', outputs); moments (2, outputs) is each channel's mean and biased variance, for the
-//   BatchNorm that follows. Attributes: kernel, stride, outputs, moments (0: leave them out),
-//   data_gradient (0: none), pass and route (1: there is one). pass and route carry gradients,
-//   never data: MXNet would add up those of a map's readers in operators of their own. Instead one
-//   convolution makes a pass, of the data's shape, which nobody writes or reads; the next reader
-//   has it as its route, and the gradient of its data goes there; the convolution adds what arrives
-//   to its own gradient of the data.
+// _dfn_convolution(data, weight[, link_in]) -> output, moments[, link_out]
+//   A convolution without bias, and the statistics of its output.
+//   data: (batch, height, width, inputs); weight: (outputs, inputs, k, k); output: (batch, height',
+//   width', outputs); moments: (2, outputs), each channel's mean and biased variance, for the
+//   BatchNorm that follows.
+//   Attributes: kernel, stride, outputs; moments (0: do not compute them); data_gradient (0: do not
+//   compute the gradient of data); link_in and link_out (1: the link exists).
 //
-// _dfn_combine(terms...) -> outputs...
-//   An output is relu(sum of terms). Attributes: terms, a comma-separated list of "map*S" (a
-//   feature map times the number S), "routed*S" (a map and a route, as above) and "bn*S" (the
-//   BatchNorm of a convolution: output, moments, gamma, beta, moving_mean, moving_var); outputs: if
-//   more than one, each has one of the last terms to itself and shares the others; relu; train (1:
-//   normalise with the moments and move the moving statistics, 0: with the moving statistics); eps;
+//   Links accumulate the gradient of a feature map that several operators read. MXNet would add up
+//   the readers' gradients in an operator of its own. Instead the convolutions among the readers
+//   form a chain. A link has the shape of the map and carries a gradient alone: nothing is written
+//   to it or read from it in the forward pass. An operator with a link_in writes the gradient of
+//   its data there instead of to data; the operator whose link_out it is adds what arrives to its
+//   own gradient of data.
+//
+// _dfn_combine(inputs of the terms...) -> outputs...
+//   An output is relu(sum of terms).
+//   Attributes: terms, a comma-separated list in which S is a number: "map*S" is S times a feature
+//   map (input: map), "linked*S" the same with a link (inputs: map, link_in), "bn*S" is S times the
+//   BatchNorm of a convolution's output (inputs: output, moments, gamma, beta, moving_mean,
+//   moving_var); outputs: their number n; if it is more than 1, each of the last n terms belongs to
+//   one output, and all outputs share the terms before; relu (0: none); train (1: normalise with
+//   the moments and update the moving statistics, 0: normalise with the moving statistics); eps;
 //   momentum.
 //
 // _dfn_pool(data) -> output
-//   The mean (batch, channels) of a map (batch, height, width, channels).
+//   Global average pooling. output: (batch, channels).
 //
 // _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
-//   relu(scale * (convolution + bias) + sum of the maps, each times its number). Attributes:
-//   kernel, stride, outputs, scale, relu, maps (a comma-separated list of the numbers, or nothing).
+//   relu(scale * (convolution + bias) + sum of the maps, each times its factor).
+//   Attributes: kernel, stride, outputs, scale, relu; maps, a comma-separated list of the factors.
 //
 // _dfn_nesterov(weights..., gradients..., velocities...) -> a number without meaning
-//   Changes weights and velocities. Attributes: lr, momentum, decay, rescale, tensors (of each
-//   kind).
+//   Updates weights and velocities in place, see update.h.
+//   Attributes: lr, momentum, decay, rescale; tensors, the number of weights.
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -45,8 +52,8 @@ typedef std::unordered_map<std::string, std::string> Attributes;
 typedef std::vector<std::vector<unsigned>> Shapes;
 
 static long integer(const Attributes& attrs, const char* name) { return std::stol(attrs.at(name)); }
-// Not std::stof, which throws for a number that is too small for a float, and not only for one that
-// is too large.
+// Not std::stof, which throws not only for a number that is too large for a float but also for one
+// that is too small.
 static float number(const std::string& text) { return float(std::strtod(text.c_str(), nullptr)); }
 static float real(const Attributes& attrs, const char* name) { return number(attrs.at(name)); }
 
@@ -77,8 +84,8 @@ static MXReturnValue refuse(const char* why) {
 // _dfn_convolution
 
 static MXReturnValue convolution_arity(const Attributes& attrs, int* in, int* out) {
-  *in = 2 + integer(attrs, "route");
-  *out = 2 + integer(attrs, "pass");
+  *in = 2 + integer(attrs, "link_in");
+  *out = 2 + integer(attrs, "link_out");
   return MX_SUCCESS;
 }
 
@@ -113,14 +120,15 @@ static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
   return convolution_shape(attrs, data.shape[0], data.shape[1], data.shape[2], data.shape[3]);
 }
 
-// One of the two algorithms; sums and then as they take them.
+// Winograd's algorithm where the shape allows it, otherwise direct convolution. sums and epilogue
+// may be null.
 static void convolve(const direct::Shape& s, const float* x, const float* w, float* y, double* sums,
-                     const Epilogue* then) {
+                     const Epilogue* epilogue) {
   if (by_winograd(s))
     winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, sums,
-                       then);
+                       epilogue);
   else
-    direct::convolve(x, w, y, s, sums, then);
+    direct::convolve(x, w, y, s, sums, epilogue);
 }
 
 static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MXTensor>* in,
@@ -139,7 +147,7 @@ static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MX
       squares += sums[(t * 2 + 1) * s.outputs + c];
     }
     moments[c] = sum / pixels;
-    // In this order of the arguments a NaN stays one.
+    // std::max returns its first argument if that is NaN: divergence stays visible.
     moments[s.outputs + c] = std::max(squares / pixels - sum / pixels * (sum / pixels), 0.0);
   }
   return MX_SUCCESS;
@@ -147,28 +155,28 @@ static MXReturnValue convolution_forward(const Attributes& attrs, std::vector<MX
 
 static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<MXTensor>* in,
                                           std::vector<MXTensor>* out, const OpResource&) {
-  // in: gradients of output, moments and pass, then data, weight and route, then the outputs; the
-  // gradient of the output has the moments' part in it, see combine.h. out: gradients of data,
-  // weight and route.
-  bool pass = integer(attrs, "pass"), route = integer(attrs, "route");
-  MXTensor &data = in->at(2 + pass), &weight = in->at(3 + pass);
+  // in: the gradients of output, moments and link_out; then data, weight and link_in; then the
+  // outputs. out: the gradients of data, weight and link_in. The gradient of moments is not used:
+  // combine::backward has already included it in that of the output.
+  bool link_out = integer(attrs, "link_out"), link_in = integer(attrs, "link_in");
+  MXTensor &data = in->at(2 + link_out), &weight = in->at(3 + link_out);
   auto s = shape_of(attrs, data);
   const float *dy = in->at(0).data<float>(), *x = data.data<float>(), *w = weight.data<float>();
-  const float* more = pass ? in->at(2).data<float>() : nullptr;
-  float *dx = out->at(route ? 2 : 0).data<float>(), *dw = out->at(1).data<float>();
+  const float* extra = link_out ? in->at(2).data<float>() : nullptr;
+  float *dx = out->at(link_in ? 2 : 0).data<float>(), *dw = out->at(1).data<float>();
   bool wanted = integer(attrs, "data_gradient");
   if (wanted && s.inputs % LANES)
     return refuse("the gradient needs a multiple of 16 input channels");
   winograd::Maps maps{s.batch, s.height, s.width};
   if (by_winograd(s)) {
     std::vector<float> no_bias(s.inputs, 0.0f);
-    Epilogue then{no_bias.data(), 1.0f, {{more, 1.0f}}, false};
+    Epilogue epilogue{no_bias.data(), 1.0f, {{extra, 1.0f}}, false};
     if (wanted)
       winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr,
-                         more ? &then : nullptr);
+                         extra ? &epilogue : nullptr);
     winograd::weight_gradients(x, dy, dw, maps, s.outputs, s.inputs);
   } else {
-    if (wanted) direct::data_gradients(dy, w, dx, s, more);
+    if (wanted) direct::data_gradients(dy, w, dx, s, extra);
     direct::weight_gradients(x, dy, dw, s);
   }
   return MX_SUCCESS;
@@ -202,12 +210,12 @@ static MXReturnValue folded_shapes(const Attributes& attrs, Shapes* in, Shapes* 
 static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTensor>* in,
                                     std::vector<MXTensor>* out, const OpResource&) {
   auto s = shape_of(attrs, in->at(0));
-  Epilogue then{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
+  Epilogue epilogue{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
   size_t at = 3;
   for (const auto& factor : list(attrs, "maps"))
-    then.maps.push_back({in->at(at++).data<float>(), number(factor)});
+    epilogue.maps.push_back({in->at(at++).data<float>(), number(factor)});
   convolve(s, in->at(0).data<float>(), in->at(1).data<float>(), out->at(0).data<float>(), nullptr,
-           &then);
+           &epilogue);
   return MX_SUCCESS;
 }
 
@@ -221,23 +229,24 @@ REGISTER_OP(_dfn_folded_convolution)
 // _dfn_combine
 
 enum { X, MOMENTS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, INPUTS_OF_BN };
-enum { ROUTE = X + 1 };
+enum { LINK_IN = X + 1 };
 
-// A term as the attributes name it, and where its inputs begin among those of the operator.
-struct Place {
-  bool normalised, routed;
+// A term as the attribute describes it. at: the number of its first input
+// among the inputs of the operator.
+struct TermInputs {
+  bool normalised, linked;
   float scale;
   int at;
-  int inputs() const { return normalised ? INPUTS_OF_BN : 1 + routed; }
+  int inputs() const { return normalised ? INPUTS_OF_BN : 1 + linked; }
 };
 
-static std::vector<Place> places(const Attributes& attrs) {
-  std::vector<Place> result;
+static std::vector<TermInputs> layout(const Attributes& attrs) {
+  std::vector<TermInputs> result;
   int at = 0;
   for (const auto& term : list(attrs, "terms")) {
     auto star = term.find('*');
     auto kind = term.substr(0, star);
-    result.push_back({kind == "bn", kind == "routed", number(term.substr(star + 1)), at});
+    result.push_back({kind == "bn", kind == "linked", number(term.substr(star + 1)), at});
     at += result.back().inputs();
   }
   return result;
@@ -245,22 +254,22 @@ static std::vector<Place> places(const Attributes& attrs) {
 
 static MXReturnValue combine_arity(const Attributes& attrs, int* in, int* out) {
   *in = 0;
-  for (const auto& place : places(attrs)) *in += place.inputs();
+  for (const auto& term : layout(attrs)) *in += term.inputs();
   *out = integer(attrs, "outputs");
   return MX_SUCCESS;
 }
 
 static MXReturnValue combine_mutated(const Attributes& attrs, std::vector<int>* indices) {
-  for (const auto& place : places(attrs))
-    if (place.normalised)
-      indices->insert(indices->end(), {place.at + MOVING_MEAN, place.at + MOVING_VARIANCE});
+  for (const auto& term : layout(attrs))
+    if (term.normalised)
+      indices->insert(indices->end(), {term.at + MOVING_MEAN, term.at + MOVING_VARIANCE});
   return MX_SUCCESS;
 }
 
 static MXReturnValue combine_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
   const auto shape = in->at(0);
-  for (const auto& place : places(attrs))
-    if (in->at(place.at) != shape) return refuse("the terms must have one shape");
+  for (const auto& term : layout(attrs))
+    if (in->at(term.at) != shape) return refuse("the terms must have one shape");
   if (shape.size() != 4 || shape[3] % LANES)
     return refuse("the channels must be last and a multiple of 16");
   out->assign(out->size(), shape);
@@ -269,16 +278,16 @@ static MXReturnValue combine_shapes(const Attributes& attrs, Shapes* in, Shapes*
 
 // The terms of a call; in[first] is the first term's first input.
 static std::vector<combine::Term> terms_of(const Attributes& attrs,
-                                           const std::vector<Place>& places,
+                                           const std::vector<TermInputs>& layout,
                                            std::vector<MXTensor>* in, int first) {
   std::vector<combine::Term> terms;
   bool train = integer(attrs, "train");
-  for (const auto& place : places) {
-    auto input = [&](int which) -> MXTensor& { return in->at(first + place.at + which); };
+  for (const auto& from : layout) {
+    auto input = [&](int which) -> MXTensor& { return in->at(first + from.at + which); };
     combine::Term term{};
     term.x = input(X).data<float>();
-    term.scale = place.scale;
-    if (place.normalised) {
+    term.scale = from.scale;
+    if (from.normalised) {
       const float* moments = input(MOMENTS).data<float>();
       term.gamma = input(GAMMA).data<float>();
       term.beta = input(BETA).data<float>();
@@ -296,15 +305,15 @@ static combine::Options options_of(const Attributes& attrs, const MXTensor& map)
           integer(attrs, "relu") != 0};
 }
 
-static void move_statistics(float momentum, const std::vector<Place>& places,
+static void move_statistics(float momentum, const std::vector<TermInputs>& layout,
                             std::vector<MXTensor>* in) {
-  for (const auto& place : places) {
-    if (!place.normalised) continue;
-    MXTensor& moments = in->at(place.at + MOMENTS);
+  for (const auto& term : layout) {
+    if (!term.normalised) continue;
+    MXTensor& moments = in->at(term.at + MOMENTS);
     const float* batch = moments.data<float>();
     long channels = moments.shape[1];
     for (int which = 0; which < 2; which++) {
-      float* moving = in->at(place.at + MOVING_MEAN + which).data<float>();
+      float* moving = in->at(term.at + MOVING_MEAN + which).data<float>();
       for (long c = 0; c < channels; c++)
         moving[c] = momentum * moving[c] + (1 - momentum) * batch[which * channels + c];
     }
@@ -313,8 +322,8 @@ static void move_statistics(float momentum, const std::vector<Place>& places,
 
 static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTensor>* in,
                                      std::vector<MXTensor>* out, const OpResource&) {
-  auto where = places(attrs);
-  auto terms = terms_of(attrs, where, in, 0);
+  auto inputs = layout(attrs);
+  auto terms = terms_of(attrs, inputs, in, 0);
   auto options = options_of(attrs, in->at(0));
   std::vector<combine::Output> outputs;
   for (auto& map : *out) outputs.push_back({map.data<float>(), nullptr});
@@ -322,21 +331,22 @@ static MXReturnValue combine_forward(const Attributes& attrs, std::vector<MXTens
     combine::forward<decltype(count)::value, decltype(of)::value>(terms.data(), outputs.data(),
                                                                   options);
   });
-  if (done && integer(attrs, "train")) move_statistics(real(attrs, "momentum"), where, in);
+  if (done && integer(attrs, "train")) move_statistics(real(attrs, "momentum"), inputs, in);
   return done ? MX_SUCCESS : refuse("too many terms or outputs");
 }
 
 static MXReturnValue combine_backward(const Attributes& attrs, std::vector<MXTensor>* in,
                                       std::vector<MXTensor>* out, const OpResource&) {
-  // in: the gradients of the outputs, the forward inputs, the outputs; out: the gradients of the
-  // inputs. Those of moments and moving statistics are nobody's input.
-  auto where = places(attrs);
+  // in: the gradients of the outputs, then the inputs of the forward pass, then the outputs. out:
+  // the gradients of the inputs; nothing reads those of moments and moving statistics, so they are
+  // not written.
+  auto inputs = layout(attrs);
   int count = integer(attrs, "outputs");
-  auto terms = terms_of(attrs, where, in, count);
+  auto terms = terms_of(attrs, inputs, in, count);
   for (size_t i = 0; i < terms.size(); i++) {
-    auto gradient = [&](int which) { return out->at(where[i].at + which).data<float>(); };
-    terms[i].dx = gradient(where[i].routed ? ROUTE : X);
-    if (!where[i].normalised) continue;
+    auto gradient = [&](int which) { return out->at(inputs[i].at + which).data<float>(); };
+    terms[i].dx = gradient(inputs[i].linked ? LINK_IN : X);
+    if (!inputs[i].normalised) continue;
     terms[i].dgamma = gradient(GAMMA);
     terms[i].dbeta = gradient(BETA);
   }
@@ -387,7 +397,7 @@ static MXReturnValue pool_forward(const Attributes&, std::vector<MXTensor>* in,
 
 static MXReturnValue pool_backward(const Attributes&, std::vector<MXTensor>* in,
                                    std::vector<MXTensor>* out, const OpResource&) {
-  // in: the output's gradient, the data, the output.
+  // in: the gradient of output, then data, then output.
   pool::backward(in->at(0).data<float>(), pooled(in->at(1)), out->at(0).data<float>());
   return MX_SUCCESS;
 }
@@ -439,7 +449,7 @@ REGISTER_OP(_dfn_nesterov)
     .setInferShape(nesterov_shapes)
     .setMutateInputs(nesterov_mutated);
 
-// No operator: benchmark.py calls it.
+// Not an operator: benchmark.py calls it, see peak.h.
 extern "C" double dfn_multiply_adds(long rounds) { return peak::multiply_adds(rounds); }
 
 MXReturnValue initialize(int version) {

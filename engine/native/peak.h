@@ -1,14 +1,14 @@
-// What the machine can compute at most: multiply-adds on registers alone, on every thread.
-// benchmark.py measures the operators by it.
+// The machine's peak speed: multiply-adds on registers alone, on every thread. benchmark.py states
+// the speed of the operators as a share of it.
 #pragma once
 #include <vector>
 #include "threads.h"
 
 namespace peak {
 
-// One register full of floats, and as many sums that do not depend on one another as there are
-// registers for: two units with a latency of four to five cycles need ten. (`vec` of two registers
-// would do, but GCC keeps arrays of it in memory.)
+// WIDTH: floats in one register. SUMS: sums that do not depend on one another, as many as fit into
+// the registers; two units with a latency of four to five cycles need at least ten. (`vec` is not
+// used here: where it takes two registers, GCC keeps arrays of it in memory.)
 #if defined(__AVX512F__)
 constexpr int WIDTH = 16, SUMS = 16;
 #elif defined(__AVX__)
@@ -27,11 +27,11 @@ inline float run(long rounds, float factor, float addend) {
   return all[0];
 }
 
-// Make that many rounds on each thread; return the floating-point operations, two for a
-// multiply-add.
+// Compute that many rounds on each thread. Return the number of floating-point operations, two for
+// each multiply-add.
 inline double multiply_adds(long rounds) {
   volatile float factor = 0.5f,
-                 addend = 1.0f;  // the compiler may not know them; the sums tend to 2
+                 addend = 1.0f;  // volatile: unknown to the compiler
   std::vector<float> results(threads());
   on_threads([&](int thread) { results[thread] = run(rounds, factor, addend); });
   volatile float used = 0;

@@ -8,7 +8,7 @@ struct Map {
   long batch, pixels, channels;
 };
 
-// y (batch, channels) = the mean of x (batch, pixels, channels).
+// y (batch, channels) = the mean over the pixels of x (batch, pixels, channels).
 inline void forward(const float* x, const Map& map, float* y) {
   split(map.batch, [&](int, long begin, long end) {
     for (long n = begin; n < end; n++)
@@ -21,6 +21,7 @@ inline void forward(const float* x, const Map& map, float* y) {
   });
 }
 
+// dx = the gradient of x, from dy, that of y.
 inline void backward(const float* dy, const Map& map, float* dx) {
   split(map.batch, [&](int, long begin, long end) {
     for (long n = begin; n < end; n++)

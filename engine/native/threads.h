@@ -1,7 +1,7 @@
-// Loops over threads of our own. OpenMP's would do, but for what it does where a process has more
-// OpenMP threads than cores: MXNet's reading and copying threads have teams too, and then those
-// that compute no longer wait for each other in a loop but go to sleep at each of some hundred
-// places in a step.
+// Parallel loops on the project's own threads. OpenMP is not used, because MXNet's threads for
+// reading and copying have OpenMP teams too. A process then has more OpenMP threads than cores, and
+// OpenMP's threads go to sleep, instead of waiting in a loop, at every one of the some hundred
+// parallel loops of a training step.
 #pragma once
 #include <xmmintrin.h>
 #include <atomic>
@@ -18,10 +18,12 @@ inline int threads() {
   return count;
 }
 
-// Numbers below 1e-38 become zero: on some processors arithmetic with them is many times slower.
+// Let the processor round numbers below 1e-38 to zero: on some processors arithmetic with such
+// numbers is many times slower.
 inline void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }
 
-// The threads that help a calling thread. They look for work in a loop for a while, then sleep.
+// The threads that work together with a calling thread. Between two calls they wait in a loop for a
+// while, then sleep.
 class Team {
  public:
   Team() {
@@ -44,7 +46,7 @@ class Team {
   }
 
  private:
-  static constexpr long PATIENCE = 30000;  // turns of the loop, about a millisecond
+  static constexpr long PATIENCE = 30000;  // iterations of the waiting loop, about a millisecond
 
   void serve(int thread) {
     flush_denormals();
@@ -70,9 +72,9 @@ class Team {
   std::condition_variable wake_;
 };
 
-// One for all of MXNet's threads, several of which take turns in running operators: more threads
-// that compute than there are cores would be in each other's way. Never destroyed: its threads run
-// to the end.
+// The one team of the process. Several of MXNet's threads run operators, and they take turns with
+// the team: two teams would have more threads than there are cores. It is never destroyed, because
+// its threads run until the process ends.
 inline Team& team() {
   static Team* one = new Team;
   return *one;
@@ -86,8 +88,9 @@ void on_threads(Body body) {
   team().run([](void* data, int thread) { (*static_cast<Body*>(data))(thread); }, &body);
 }
 
-// Call body(thread, from, to) with equal parts of 0..count. The parts depend only on the number of
-// threads, so the same number gives the same sums bit for bit.
+// Divide 0..count into equal parts and call body(thread, from, to) for each part on its thread. The
+// parts depend only on the number of threads, so sums are the same, bit for bit, in every run with
+// the same number.
 template <class Body>
 void split(long count, Body body) {
   on_threads([&](int thread) {

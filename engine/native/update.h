@@ -1,4 +1,4 @@
-// One step of Nesterov's momentum on many tensors at once.
+// One step of SGD with Nesterov's momentum, on many parameters at once.
 #pragma once
 #include "vec.h"
 
@@ -14,7 +14,8 @@ struct Options {
   float lr, momentum, decay, rescale;
 };
 
-// d = rescale * gradient + decay * w; v = momentum * v - lr * d; w += momentum * v - lr * d.
+// For each weight w and its velocity v: d = rescale * gradient + decay * w,
+// v = momentum * v - lr * d, and then w += momentum * v - lr * d.
 inline void nesterov(const std::vector<Tensor>& tensors, const Options& o) {
   long total = 0;
   for (const auto& tensor : tensors) total += tensor.size;

@@ -1,8 +1,8 @@
-// Sixteen floats at once, scratch memory and products of matrices: what every kernel here is
-// written in.
+// What all kernels here are built from: vectors of sixteen floats, scratch memory and matrix
+// products.
 //
-// GCC and Clang turn `vec` into one AVX-512 register or two of AVX2. Feature maps are
-// (batch, height, width, channels), so the sixteen are neighbouring channels of one pixel.
+// GCC and Clang compile `vec` to one AVX-512 register or to two AVX2 registers. Feature maps have
+// shape (batch, height, width, channels), so the sixteen floats are adjacent channels of one pixel.
 #pragma once
 #include <algorithm>
 #include <cstdlib>
@@ -21,15 +21,15 @@ inline vec load(const float* p) {
 inline void store(float* p, vec v) { std::memcpy(p, &v, sizeof v); }
 inline vec splat(float x) { return vec{} + x; }
 
-// A product keeps up to ROWS x COLUMNS sums in registers, of which there are 32, or 16 half as
-// wide.
+// A matrix product keeps up to ROWS x COLUMNS sums in registers. AVX-512 has 32 registers; AVX2 has
+// 16, and a `vec` takes two of them.
 #ifdef __AVX512F__
 constexpr int ROWS = 8, COLUMNS = 2;
 #else
 constexpr int ROWS = 4, COLUMNS = 1;
 #endif
 
-// Scratch memory of one kernel, kept between its calls.
+// Scratch memory of one kernel, aligned to 64 bytes and kept between calls.
 class Scratch {
  public:
   float* get(size_t floats) {
@@ -42,8 +42,8 @@ class Scratch {
   std::vector<float> memory_;
 };
 
-// c[row][column] (+)= sum over k of a(row, k) * b[k][column], for up to R rows and C registers of
-// columns. a(row, k) is a[row * row_step + k * k_step].
+// c[row][column] = sum over k of a(row, k) * b[k][column], added to c if `add`, for R rows and C
+// registers of columns. a(row, k) is a[row * row_step + k * k_step]; k runs up to `depth`.
 template <int R, int C>
 inline void multiply_block(const float* a, long row_step, long k_step, const float* b, long b_step,
                            float* c, long c_step, long depth, bool add) {
@@ -62,6 +62,7 @@ inline void multiply_block(const float* a, long row_step, long k_step, const flo
     for (int j = 0; j < C; j++) store(c + r * c_step + j * LANES, sum[r][j]);
 }
 
+// The same for any number of rows.
 template <int C>
 inline void multiply_rows(int rows, const float* a, long row_step, long k_step, const float* b,
                           long b_step, float* c, long c_step, long depth, bool add) {
@@ -71,7 +72,7 @@ inline void multiply_rows(int rows, const float* a, long row_step, long k_step, 
     multiply_block<1, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
 }
 
-// The same for any number of rows and any multiple of sixteen columns.
+// The same for any number of rows and any number of columns that is a multiple of sixteen.
 inline void multiply(int rows, int columns, const float* a, long row_step, long k_step,
                      const float* b, long b_step, float* c, long c_step, long depth, bool add) {
   for (; columns >= COLUMNS * LANES;
@@ -81,8 +82,8 @@ inline void multiply(int rows, int columns, const float* a, long row_step, long 
     multiply_rows<1>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
 }
 
-// Add the sum and the sum of squares of each channel to sums[2][channels]; part is scratch of that
-// size.
+// Add the sum and the sum of squares of each channel of y to sums[2][channels]. part is scratch
+// memory of the same size.
 inline void add_moments(const float* y, long pixels, long channels, float* part, double* sums) {
   for (long c = 0; c < channels; c += LANES) {
     vec sum{}, squares{};
@@ -97,15 +98,16 @@ inline void add_moments(const float* y, long pixels, long channels, float* part,
   for (long i = 0; i < 2 * channels; i++) sums[i] += part[i];
 }
 
-// What inference does with a convolution's output where it is made, in place of a pass of its own:
-// relu(scale * (output + bias) + sum of other feature maps, each times a constant).
+// The epilogue of a convolution: relu(scale * (output + bias) + sum of other feature maps, each
+// times a constant). Inference computes it where the output is made, without another pass over
+// memory.
 struct Epilogue {
   const float* bias;
   float scale;
   std::vector<std::pair<const float*, float>> maps;
   bool relu;
 
-  // at: where in the output, c: its channel.
+  // v: sixteen numbers of the output, at: their offset in it, c: their first channel.
   vec operator()(vec v, long at, long c) const {
     v = scale * (v + load(bias + c));
     for (const auto& map : maps) v += map.second * load(map.first + at);

@@ -2,20 +2,22 @@
 // 1509.09308).
 //
 // A 6x6 tile of the input gives a 4x4 tile of the output with 36 multiplications for each pair of
-// channels where the direct way needs 144. It is the same sum with other rounding: the points of
-// the interpolation, 0, +-A, +-B and infinity, are chosen so that A * B = 1, which rounds least.
+// channels; direct convolution needs 144. Only rounding differs. The interpolation points 0, +-A,
+// +-B and infinity are chosen so that A * B = 1, which gives the smallest rounding errors.
 #pragma once
 #include "vec.h"
 
 namespace winograd {
 
 constexpr int TILE = 4, SPAN = 6, POINTS = SPAN * SPAN;
-constexpr float A2 = 0.5f, B2 = 2.0f;  // squares of the points
+constexpr float A2 = 0.5f, B2 = 2.0f;  // squares of the points A and B
 constexpr float A1 = 0.70710678118654752f, B1 = 1.41421356237309505f;
 constexpr float A3 = A1 * A2, B3 = B1 * B2;
 constexpr float N0 = 1 / (A2 * B2), NA = 1 / (2 * A2 * (A2 - B2)), NB = 1 / (2 * B2 * (B2 - A2));
 
-// One dimension of each transform, from x[0], x[step], ... to y[0], y[to], ...
+// Each of these functions is one transform of the algorithm in one dimension, from x[0], x[step],
+// ... to y[0], y[to], ...; applied to the columns and then to the rows of a tile it is the
+// transform in two dimensions.
 
 inline void input(const vec* x, int step, vec* y, int to) {
   vec x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step],
@@ -69,13 +71,14 @@ inline void weight_gradient(const vec* x, int step, vec* y, int to) {
   y[2 * to] = A2 * sum + B2 * sum2 + x[5 * step];
 }
 
-// Feature maps of one call: batch images of height x width, both multiples of 4.
+// The shape of the feature maps of one call. Height and width are multiples of 4.
 struct Maps {
   long batch, height, width;
   long across() const { return width / TILE; }
   long tiles() const { return batch * (height / TILE) * across(); }
 };
 
+// The upper left pixel of a tile.
 struct Corner {
   long image, row, column;
 };
@@ -85,12 +88,13 @@ inline Corner corner(const Maps& maps, long tile) {
   return {tile / per_image, inside / maps.across() * TILE, inside % maps.across() * TILE};
 }
 
-// Tiles that are transformed together, by measurement; the extra sixteen floats keep the 36 streams
-// of a transform out of one set of the cache.
+// Number of tiles that are transformed together; these were the fastest. point_step has sixteen
+// floats more than needed, so that the 36 arrays that a transform writes do not compete for the
+// same set of the cache.
 constexpr int CHUNK = 16, GRADIENT_CHUNK = 24;
 inline long point_step(long tiles, long channels) { return tiles * channels + LANES; }
 
-// The 6x6 input tile, zero outside the map, to v[point][tile][channel].
+// Transform a 6x6 tile of the input, which is zero outside the map, to v[point][tile][channel].
 inline void transform_input(const float* x, const Maps& maps, long tile, long channels, float* v,
                             long step) {
   Corner at = corner(maps, tile);
@@ -118,10 +122,10 @@ inline void transform_input(const float* x, const Maps& maps, long tile, long ch
   }
 }
 
-// m[point][tile][channel] to the 4x4 output tile; sums, where given, takes the sum and the sum of
-// squares.
+// Transform m[point][tile][channel] to a 4x4 tile of the output. Its sum and its sum of squares are
+// added to sums[2][channel], unless that is null.
 inline void transform_output(const float* m, long step, const Maps& maps, long tile, long channels,
-                             float* y, float* sums, const Epilogue* then) {
+                             float* y, float* sums, const Epilogue* epilogue) {
   Corner at = corner(maps, tile);
   float* image = y + at.image * maps.height * maps.width * channels;
   for (long c = 0; c < channels; c += LANES) {
@@ -136,7 +140,7 @@ inline void transform_output(const float* m, long step, const Maps& maps, long t
       output(half + i * SPAN, 1, out, 1);
       for (int j = 0; j < TILE; j++) {
         float* pixel = image + ((at.row + i) * maps.width + at.column + j) * channels + c;
-        store(pixel, then ? (*then)(out[j], pixel - y, c) : out[j]);
+        store(pixel, epilogue ? (*epilogue)(out[j], pixel - y, c) : out[j]);
         sum += out[j];
         squares += out[j] * out[j];
       }
@@ -148,7 +152,7 @@ inline void transform_output(const float* m, long step, const Maps& maps, long t
   }
 }
 
-// The 4x4 tile of the output's gradient to d[point][tile][channel].
+// Transform a 4x4 tile of the output's gradient to d[point][tile][channel].
 inline void transform_gradient(const float* y, const Maps& maps, long tile, long channels, float* d,
                                long step) {
   Corner at = corner(maps, tile);
@@ -168,17 +172,20 @@ inline void transform_gradient(const float* y, const Maps& maps, long tile, long
   }
 }
 
-// Weights (outputs, inputs, 3, 3) to u[point][from][to]. The data gradient is a convolution with
-// the kernel turned by 180 degrees, from the outputs to the inputs: turned.
-inline void transform_weights(const float* w, long outputs, long inputs, bool turned, float* u) {
-  long from = turned ? outputs : inputs, to = turned ? inputs : outputs;
+// Transform weights (outputs, inputs, 3, 3) to u[point][from][to]. If `transposed`, they are those
+// of the data gradient: a convolution from the outputs to the inputs with the kernel rotated by 180
+// degrees.
+inline void transform_weights(const float* w, long outputs, long inputs, bool transposed,
+                              float* u) {
+  long from = transposed ? outputs : inputs, to = transposed ? inputs : outputs;
   split(from, [&](int, long begin, long end) {
     for (long f = begin; f < end; f++)
       for (long t = 0; t < to; t += LANES) {
         vec kernel[9], half[3 * SPAN], point[POINTS];
         for (int lane = 0; lane < LANES; lane++) {
-          const float* source = w + (turned ? f * inputs + t + lane : (t + lane) * inputs + f) * 9;
-          for (int i = 0; i < 9; i++) kernel[i][lane] = source[turned ? 8 - i : i];
+          const float* source =
+              w + (transposed ? f * inputs + t + lane : (t + lane) * inputs + f) * 9;
+          for (int i = 0; i < 9; i++) kernel[i][lane] = source[transposed ? 8 - i : i];
         }
         for (int j = 0; j < 3; j++) weight(kernel + j, 3, half + j, 3);
         for (int i = 0; i < SPAN; i++) weight(half + i * 3, 1, point + i * SPAN, 1);
@@ -187,7 +194,8 @@ inline void transform_weights(const float* w, long outputs, long inputs, bool tu
   });
 }
 
-// The threads' sums u[thread][point][input][output] to dw (outputs, inputs, 3, 3).
+// Add up u[thread][point][input][output] over the threads and transform the sum to the weights'
+// gradient dw (outputs, inputs, 3, 3).
 inline void transform_weight_gradients(const float* u, long outputs, long inputs, float* dw) {
   long size = POINTS * inputs * outputs;
   split(inputs, [&](int, long begin, long end) {
@@ -207,9 +215,9 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
   });
 }
 
-// Ask for the part-th of POINTS parts of the memory of some tiles (whole rows of tiles are
-// contiguous): the products of one chunk hide the way to memory of the next one's input and of
-// their own output.
+// Prefetch one of POINTS equal parts of the memory of `count` tiles (rows of tiles are contiguous).
+// While the matrix products of one chunk of tiles run, the input of the next chunk and their own
+// output are fetched from memory.
 template <int WRITE>
 inline void prefetch(const float* map, const Maps& maps, long tile, long count, long channels,
                      int part) {
@@ -221,19 +229,21 @@ inline void prefetch(const float* map, const Maps& maps, long tile, long count, 
     __builtin_prefetch(start + at, WRITE, 2);
 }
 
-// y = x * w. sums, where given, is (threads, 2, to) of double: sum and sum of squares of y.
+// y = the convolution of x with the weights w. Each thread adds the sum and the sum of squares of
+// its part of y to sums[thread][2][channel], unless that is null.
 inline void convolve(const float* x, const float* w, float* y, const Maps& maps, long outputs,
-                     long inputs, bool turned, double* sums, const Epilogue* then = nullptr) {
+                     long inputs, bool transposed, double* sums,
+                     const Epilogue* epilogue = nullptr) {
   static thread_local Scratch weights, work;
-  long from = turned ? outputs : inputs, to = turned ? inputs : outputs;
+  long from = transposed ? outputs : inputs, to = transposed ? inputs : outputs;
   float* u = weights.get(POINTS * from * to);
-  transform_weights(w, outputs, inputs, turned, u);
+  transform_weights(w, outputs, inputs, transposed, u);
   long in = point_step(CHUNK, from), out = point_step(CHUNK, to),
-       each = POINTS * (in + out) + 2 * to;
-  float* memory = work.get(each * threads());
+       per_thread = POINTS * (in + out) + 2 * to;
+  float* memory = work.get(per_thread * threads());
   long chunks = (maps.tiles() + CHUNK - 1) / CHUNK;
   split(chunks, [&](int thread, long begin, long end) {
-    float *v = memory + thread * each, *m = v + POINTS * in, *part = m + POINTS * out;
+    float *v = memory + thread * per_thread, *m = v + POINTS * in, *part = m + POINTS * out;
     for (long chunk = begin; chunk < end; chunk++) {
       long first = chunk * CHUNK, count = std::min<long>(CHUNK, maps.tiles() - first);
       for (long t = 0; t < count; t++) transform_input(x, maps, first + t, from, v + t * from, in);
@@ -245,14 +255,14 @@ inline void convolve(const float* x, const float* w, float* y, const Maps& maps,
       }
       if (sums) std::memset(part, 0, 2 * to * sizeof(float));
       for (long t = 0; t < count; t++)
-        transform_output(m + t * to, out, maps, first + t, to, y, sums ? part : nullptr, then);
+        transform_output(m + t * to, out, maps, first + t, to, y, sums ? part : nullptr, epilogue);
       if (sums)
         for (long i = 0; i < 2 * to; i++) sums[thread * 2 * to + i] += part[i];
     }
   });
 }
 
-// dw = the gradient of the weights, from x and the gradient of y.
+// dw = the gradient of the weights, from the input x and dy, the gradient of the output.
 inline void weight_gradients(const float* x, const float* dy, float* dw, const Maps& maps,
                              long outputs, long inputs) {
   static thread_local Scratch weights, work;
