@@ -23,12 +23,13 @@ def tandem(units, num_classes):
     """
     image = mx.sym.Variable('data')
     columns = {
-        name: layers.basic(image, name + '_stem', layers.STEM_CHANNELS) for name in ensemble.NAMES
+        name: layers.stem(layers.STEM_CHANNELS, prefix=name + '_', variables={'data': image})
+        for name in ensemble.NAMES
     }
-    for number, place in enumerate(layers.plan(1)):
+    for number, spec in enumerate(layers.plan(1)):
         blocks = {}
         for name, data in columns.items():
-            own = place._replace(name=f'{name}_{place.name}')
+            own = spec._replace(name=f'{name}_{spec.name}')
             deep = name[number] == 'R'
             blocks[name] = (
                 layers.chain(data, own.name + '_deep', own.channels, own.stride, units)
@@ -38,18 +39,16 @@ def tandem(units, num_classes):
         columns = {
             name: layers.relu(
                 layers.add(
-                    f'{name}_{place.name}',
+                    f'{name}_{spec.name}',
                     *(blocks[name[:number] + letter + name[number + 1 :]] for letter in 'LR'),
                 ),
-                f'{name}_{place.name}',
+                f'{name}_{spec.name}',
             )
             for name in blocks
         }
-    scores = []
-    for name, data in columns.items():
-        pool = mx.sym.mean(data, axis=(2, 3), name=name + '_pool')
-        scores.append(mx.sym.FullyConnected(pool, num_hidden=num_classes, name=name + '_fc'))
-    return mx.sym.Group(scores)
+    return mx.sym.Group(
+        [layers.classifier(data, num_classes, name + '_') for name, data in columns.items()]
+    )
 
 
 def fusions():
@@ -66,14 +65,14 @@ def fusions():
 
 def units():
     """Figure 6: one unit of DFN-IL and of DFN-MR, and two of a ResNet, inside a group."""
-    place = layers.Place('unit', 16, 1, False, False)
+    spec = layers.UnitSpec('unit', 16, 1, False, False)
     data, data1, data2 = map(mx.sym.Variable, ('data0', 'data1', 'data2'))
-    merged = mx.sym.Group(mr.unit(data1, data2, place))
-    second = place._replace(name='unit2')
+    merged = mx.sym.Group(mr.unit(data1, data2, spec))
+    second = spec._replace(name='unit2')
     return [
-        ('(a) inception-like', il.unit(data, place)),
+        ('(a) inception-like', il.unit(data, spec)),
         ('(b) merge-and-run', merged),
-        ('(c) two residual units', resnet.unit(resnet.unit(data, place), second)),
+        ('(c) two residual units', resnet.unit(resnet.unit(data, spec), second)),
     ]
 
 

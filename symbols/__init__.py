@@ -12,17 +12,13 @@ from system.errors import UserError
 
 
 class Network(NamedTuple):
-    """A kind of network, of which there is one for each valid depth.
+    """A row of the table of networks. Valid depths are 2 + unit_depth * k for k = 1, 2, ..."""
 
-    A network of depth d has (d - 2) / unit_depth units in each of its three groups.
-    """
-
-    build: Callable  # (units, num_classes, widen=1) -> mx.sym.Symbol
-    unit_depth: int  # from one valid depth to the next
-    layers_of_unit: int  # what one of the builder's units adds to the depth of a group
+    build: Callable  # (units, num_classes, widen) -> symbol, where units counts those of a group
+    unit_depth: int  # step from one valid depth to the next
+    layers_of_unit: int  # weighted layers on the longest path through one unit
     title: str
-    # The paper's tables pair networks of the same size; d1 = pairing * (d - 2) + 2 is the depth of
-    # the ResNet of the same size.
+    # Table 4 pairs networks of the same size: d1 = pairing * (depth - 2) + 2 is the ResNet's depth.
     pairing: int = 1
 
 
@@ -44,7 +40,7 @@ NETWORKS = {
 }
 
 
-# Beyond what anybody has trained; a slip of the finger should not fill the memory.
+# More than anybody has trained. The limits catch typing errors, which would fill the memory.
 MOST_DEPTH, MOST_WIDEN, MOST_CLASSES = 10000, 64, 100000
 
 
@@ -72,7 +68,7 @@ def get_symbol(network, depth, num_classes=10, widen=1):
     Raises
     ------
     UserError
-        No such network, or a depth, class count or width that it cannot have.
+        There is no such network, or it cannot have this depth, number of classes or width.
     """
     if network not in NETWORKS:
         raise UserError(
@@ -93,7 +89,7 @@ def get_symbol(network, depth, num_classes=10, widen=1):
 
 
 def check_depth(network, depth):
-    """Raise ``UserError``, naming the nearest valid depths, unless ``network`` can be ``depth`` deep."""
+    """Raise ``UserError``, which names the nearest valid depths, for a depth that is not valid."""
     step = NETWORKS[network].unit_depth
     if depth > MOST_DEPTH:
         raise UserError(f'a depth of {depth} is more than the {MOST_DEPTH} layers that are allowed')
@@ -108,5 +104,5 @@ def check_depth(network, depth):
 
 
 def paired_depth(network, depth):
-    """Return d1, the depth of the ResNet of the same size, by which the paper's tables pair networks."""
+    """Return d1, the depth of the ResNet that Table 4 pairs with a network."""
     return NETWORKS[network].pairing * (depth - 2) + 2

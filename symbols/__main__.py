@@ -1,4 +1,4 @@
-"""python -m symbols: what study/show_network.py prints and draws."""
+"""``python -m symbols`` runs study/show_network.py, which prints and draws networks."""
 
 import os
 import runpy

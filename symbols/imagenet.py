@@ -2,44 +2,56 @@
 
 A feature map has shape (batch, channels, height, width); the input is (batch, 3, 224, 224).
 
-DFN1 and DFN2 are reconstructions: Figure 10 draws them and no text gives their units. Of what
-appendix A.1 says of them this holds (tests/test_imagenet.py): the ensembles of ResNet-50 and DFN1
-are equally large and DFN2's is smaller; DFN1's networks are much deeper, and its shallowest is
-deeper than ResNet-50's shallowest; DFN2's networks all belong to ResNet-50's. This does not: "more
-diverse and more uniformly distributed" depths of ResNet-50 (standard deviation 5.57) holds against
-DFN1 (4.00), not against DFN2 (7.52). DFN1 has 40.1M parameters, ResNet-50 and DFN2 have 25.6M.
+DFN1 and DFN2 are reconstructions: Figure 10 draws them, and no text gives their units. They have
+these properties of appendix A.1 (tests/test_imagenet.py): the ensembles of ResNet-50 and DFN1 are
+equally large, and DFN2's is smaller; DFN1's components are much deeper, and its shallowest is
+deeper than the shallowest of ResNet-50; all components of DFN2 are components of ResNet-50. One
+property holds in part: the depths of ResNet-50's components (standard deviation 5.57) are "more
+diverse and more uniformly distributed" than those of DFN1 (4.00) but not than those of DFN2 (7.52).
+DFN1 has 40.1M parameters; ResNet-50 and DFN2 have 25.6M.
 
-The maximum pooling behind the stem has padding 1, as ResNet's own; the authors' has none, with the
-rounding of MXNet 0.9.
+The max pooling after the stem has padding 1, as in ResNet's own code. The authors' code has padding
+0, with the rounding of MXNet 0.9.
 """
 
-from collections import namedtuple
+from functools import partial
+from typing import NamedTuple
 
 from engine import mx
 from symbols import layers
 from system.errors import UserError
 
-STEM_CHANNELS, CHANNELS, NARROWING = 64, (256, 512, 1024, 2048), 4
+STEM_CHANNELS = 64
+CHANNELS = (256, 512, 1024, 2048)  # of the four groups
+NARROWING = 4  # a bottleneck's inner layers have this many times fewer channels
+# Units in each of the four groups, by depth.
 RESNET = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 MR = {44: (2, 2, 8, 2)}
-# What logs of format 1 called mr: its last two states had a ReLU each, and then their sum.
-BEFORE = 'mr-relu'
-# Bottlenecks in each branch of DFN2: neighbours of ResNet-50 are one branch.
+# What logs of format 1 call mr is called this: an earlier DFN-MR, with a ReLU on each of its last
+# states.
+MR_RELU = 'mr-relu'
+# DFN2: for each group, the bottlenecks in each branch. One branch takes neighbouring ones of
+# ResNet-50.
 PAIRS = ((2, 1), (2, 2), (2, 2, 2), (2, 1))
 
-# One unit's place: stride 2 where a group after the first begins; widens where the number of
-# channels changes.
-Place = namedtuple('Place', 'name channels stride widens')
+
+class UnitSpec(NamedTuple):
+    """What the plan of a network says of one unit."""
+
+    name: str  # such as group2_unit1
+    channels: int  # of its output
+    stride: int  # 2 where a group after the first begins, else 1
+    widens: bool  # whether its output has more channels than its input
 
 
 def plan(groups):
-    """Return the ``Place`` of every unit; ``groups`` has the number of units in each group."""
+    """Return the ``UnitSpec`` of each unit; ``groups`` has the number of units in each group."""
     return [
-        Place(
-            f'group{group + 1}_unit{unit + 1}',
-            CHANNELS[group],
-            2 if group and not unit else 1,
-            not unit,
+        UnitSpec(
+            name=f'group{group + 1}_unit{unit + 1}',
+            channels=CHANNELS[group],
+            stride=2 if group and not unit else 1,
+            widens=not unit,
         )
         for group, count in enumerate(groups)
         for unit in range(count)
@@ -47,7 +59,7 @@ def plan(groups):
 
 
 def bottleneck(data, name, channels, stride):
-    """1x1, 3x3 with the stride and 1x1 convolution, the inner two a quarter as wide, the last without its ReLU."""
+    """Convolutions of 1x1, 3x3 with the stride, and 1x1, the last one without its ReLU."""
     inner = channels // NARROWING
     data = layers.relu(layers.conv_bn(data, name + '_layer1', inner, kernel=1), name + '_layer1')
     data = layers.relu(
@@ -56,29 +68,17 @@ def bottleneck(data, name, channels, stride):
     return layers.conv_bn(data, name + '_layer3', channels, kernel=1)
 
 
-def line(data, name, place, always=False):
-    """The identity, or a 1x1 projection where the width changes, or ``always``."""
-    if not (place.widens or always):
+def line(data, name, spec, always=False):
+    """The identity, or a 1x1 projection where the width changes or if ``always``."""
+    if not (spec.widens or always):
         return data
-    return layers.conv_bn(data, name + '_projection', place.channels, kernel=1, stride=place.stride)
+    return layers.conv_bn(data, name + '_projection', spec.channels, kernel=1, stride=spec.stride)
 
 
 def stem():
-    """7x7 convolution of stride 2 with BatchNorm and ReLU, then 3x3 maximum of stride 2: 56 x 56 of 64 channels."""
-    conv = mx.sym.Convolution(
-        mx.sym.Variable('data'),
-        num_filter=STEM_CHANNELS,
-        kernel=(7, 7),
-        stride=(2, 2),
-        pad=(3, 3),
-        no_bias=True,
-        name='stem_conv',
-    )
-    norm = mx.sym.BatchNorm(
-        conv, fix_gamma=False, momentum=layers.BN_MOMENTUM, eps=layers.BN_EPSILON, name='stem_bn'
-    )
+    """7x7 convolution of stride 2, then max pooling of 3x3 and stride 2: 64 channels of 56 x 56."""
     return mx.sym.Pooling(
-        layers.relu(norm, 'stem'),
+        layers.stem(STEM_CHANNELS, kernel=7, stride=2),
         kernel=(3, 3),
         stride=(2, 2),
         pad=(1, 1),
@@ -87,98 +87,90 @@ def stem():
     )
 
 
-def _residual(data, place, blocks=1, projected=False):
-    """relu(line(x) + branch(x)), the branch of one bottleneck or of several with a ReLU between."""
-    branch, stride = data, place.stride
+def residual(data, spec, blocks=1, projection=False):
+    """relu(line(x) + branch(x)); the branch is one bottleneck, or several with ReLUs between them.
+
+    ``projection`` puts a projection in the place of every identity.
+    """
+    branch, stride = data, spec.stride
     for number in range(1, blocks + 1):
-        branch = bottleneck(branch, f'{place.name}_block{number}', place.channels, stride)
-        branch, stride = (
-            (layers.relu(branch, f'{place.name}_block{number}') if number < blocks else branch),
-            1,
-        )
-    return layers.relu(
-        layers.add(place.name, line(data, place.name, place, projected), branch), place.name
-    )
+        name = f'{spec.name}_block{number}'
+        branch = bottleneck(branch, name, spec.channels, stride)
+        if number < blocks:
+            branch = layers.relu(branch, name)
+        stride = 1
+    total = layers.add(spec.name, line(data, spec.name, spec, projection), branch)
+    return layers.relu(total, spec.name)
 
 
 def resnet(groups, num_classes):
-    """ResNet (Figures 9a and 10a): an ensemble of 2**units."""
+    """ResNet (Figures 9a and 10a), with an ensemble of size 2**units."""
     data = stem()
-    for place in plan(groups):
-        data = _residual(data, place)
+    for spec in plan(groups):
+        data = residual(data, spec)
     return layers.head(data, num_classes)
 
 
 def merge_and_run(groups, num_classes):
-    """DFN-MR (Figure 9b): x1' = relu(merge + branch1(x1)), x2' likewise, merge = 0.5 * (line1(x1) + line2(x2)).
+    """DFN-MR (Figure 9b), with an ensemble of size 2 * 3**units.
 
-    Both states begin as the stem's output. As in CIFAR's DFN-MR (mr.py), the last unit's states get
-    no ReLU, and relu(x1 + x2) goes to the head: an ensemble of 2 * 3**units.
+    Both states begin as the stem's output. x1' = relu(merge + branch_1(x1)), x2' likewise, where
+    merge = (line_1(x1) + line_2(x2)) / 2. As in DFN-MR for CIFAR (mr.py), the states of the last
+    unit get no ReLU, and the head gets relu(x1 + x2).
     """
     data1 = data2 = stem()
-    places = plan(groups)
-    for place in places:
-        data1, data2 = _run(data1, data2, place)
-        if place is not places[-1]:
-            data1, data2 = (
-                layers.relu(data, place.name + run)
-                for data, run in ((data1, '_run1'), (data2, '_run2'))
-            )
-    return layers.head(layers.relu(layers.add('merged', data1, data2), 'merged'), num_classes)
+    *specs, last = plan(groups)
+    for spec in specs:
+        data1, data2 = (
+            layers.relu(state, spec.name + run)
+            for run, state in zip(('_run1', '_run2'), states_before_relu(data1, data2, spec))
+        )
+    states = states_before_relu(data1, data2, last)
+    return layers.head(layers.relu(layers.add('merged', *states), 'merged'), num_classes)
 
 
-def _run(data1, data2, place):
-    """Return merge + branch1(x1) and merge + branch2(x2), before their ReLU."""
+def states_before_relu(data1, data2, spec):
+    """Return merge + branch_1(x1) and merge + branch_2(x2) of a unit."""
     merge = 0.5 * layers.add(
-        place.name + '_merge',
-        line(data1, place.name + '_line1', place),
-        line(data2, place.name + '_line2', place),
+        spec.name + '_merge',
+        line(data1, spec.name + '_line1', spec),
+        line(data2, spec.name + '_line2', spec),
     )
     return [
         layers.add(
-            place.name + run,
-            merge,
-            bottleneck(data, place.name + branch, place.channels, place.stride),
+            spec.name + run, merge, bottleneck(data, spec.name + branch, spec.channels, spec.stride)
         )
         for run, branch, data in (('_run1', '_branch1', data1), ('_run2', '_branch2', data2))
     ]
 
 
 def dfn1(num_classes):
-    """DFN1 (Figure 10b), a reconstruction: ResNet-50 with a 1x1 projection in place of every identity.
+    """DFN1 (Figure 10b), reconstructed: ResNet-50 with a 1x1 projection in place of every identity.
 
-    As A.1 has it, the ensemble is as large as ResNet-50's, its networks are much deeper, and its
-    shallowest are deeper than ResNet-50's shallowest. The projections bring it to 40.1M parameters;
-    ResNet-50 has 25.6M.
+    As appendix A.1 says, its ensemble is as large as ResNet-50's, its components are much deeper,
+    and its shallowest is deeper than the shallowest of ResNet-50.
     """
     data = stem()
-    for place in plan(RESNET[50]):
-        data = _residual(data, place, projected=True)
+    for spec in plan(RESNET[50]):
+        data = residual(data, spec, projection=True)
     return layers.head(data, num_classes)
 
 
 def dfn2(num_classes):
-    """DFN2 (Figure 10c), a reconstruction: ResNet-50 with one fusion around each two neighbouring bottlenecks of a group.
+    """DFN2 (Figure 10c), reconstructed: ResNet-50 with one fusion for two neighbouring bottlenecks.
 
-    As A.1 has it, its networks are some of ResNet-50's, and they are far fewer.
+    As appendix A.1 says, its components are some of those of ResNet-50, and they are far fewer.
     """
     data = stem()
-    for place, blocks in zip(
-        plan([len(group) for group in PAIRS]), [blocks for group in PAIRS for blocks in group]
-    ):
-        data = _residual(data, place, blocks)
+    blocks = [number for group in PAIRS for number in group]
+    for spec, number in zip(plan([len(group) for group in PAIRS]), blocks):
+        data = residual(data, spec, number)
     return layers.head(data, num_classes)
 
 
 NETWORKS = {
-    'resnet': {
-        depth: lambda classes, groups=groups: resnet(groups, classes)
-        for depth, groups in RESNET.items()
-    },
-    'mr': {
-        depth: lambda classes, groups=groups: merge_and_run(groups, classes)
-        for depth, groups in MR.items()
-    },
+    'resnet': {depth: partial(resnet, groups) for depth, groups in RESNET.items()},
+    'mr': {depth: partial(merge_and_run, groups) for depth, groups in MR.items()},
     'dfn1': {50: dfn1},
     'dfn2': {50: dfn2},
 }
@@ -190,8 +182,7 @@ def get_symbol(network, depth, num_classes=1000):
     Parameters
     ----------
     network : str
-        ``resnet`` of depth 50, 101 or 152, ``mr`` of depth 44 (groups 2, 2, 8, 2), ``dfn1`` or
-        ``dfn2`` of depth 50.
+        ``resnet`` of depth 50, 101 or 152, ``mr`` of depth 44, ``dfn1`` or ``dfn2`` of depth 50.
     depth : int
         Weighted layers on the longest path.
     num_classes : int
@@ -207,11 +198,10 @@ def get_symbol(network, depth, num_classes=1000):
     UserError
         There is no such network.
     """
-    if network == BEFORE:
+    if network == MR_RELU:
         raise UserError(
-            'this run trains the DFN-MR of before, whose last two states had a ReLU '
-            'each: it can be scored, and not '
-            'gone on with; start a run of --network mr'
+            'this run trains an earlier DFN-MR, whose last two states have a ReLU each: it can be '
+            'scored but not resumed; start a new run with --network mr'
         )
     if network not in NETWORKS:
         raise UserError(

@@ -1,62 +1,62 @@
 """DFN-MR: merge-and-run fusion (section 5, Figures 6b and 7c).
 
-The paper says how a unit computes and not how the network ends. There are two endings, with the
-same parameters:
+The paper says what a unit computes but not how the network ends. The authors' code has had two
+endings, with the same parameters:
 
-``mr``: the authors' code on the day the paper was submitted (first commit, 2016-11-23). In the last
-unit the two states get no ReLU, and the head gets relu(x1 + x2) = relu(2 merge + two_1(x1) +
-two_2(x2)).
+``mr``: the code on the day the paper was submitted (first commit, 2016-11-23). The last unit has no
+ReLU on its two states, and the head gets relu(x1 + x2) = relu(2 merge + two_1(x1) + two_2(x2)).
 
-``mr-late``: their code of two days later. The head gets relu(merge + two_1(x1) + two_2(x2)).
+``mr-late``: the code of two days later. The head gets relu(merge + two_1(x1) + two_2(x2)).
 """
 
 from symbols import layers
 
 
-def merged(data1, data2, place):
-    """Return the terms of a unit: merge = (line_1(x1) + line_2(x2)) / 2, two_1(x1) and two_2(x2).
+def merge_and_branches(data1, data2, spec):
+    """Return merge = (line_1(x1) + line_2(x2)) / 2, two_1(x1) and two_2(x2) of a unit.
 
     Where the width changes, each line has a projection of its own.
     """
     merge = 0.5 * layers.add(
-        place.name + '_merge',
-        layers.line(data1, place.name + '_line1', place),
-        layers.line(data2, place.name + '_line2', place),
+        spec.name + '_merge',
+        layers.line(data1, spec.name + '_line1', spec),
+        layers.line(data2, spec.name + '_line2', spec),
     )
     return (
         merge,
-        layers.branch(data1, place.name + '_branch1', place),
-        layers.branch(data2, place.name + '_branch2', place),
+        layers.branch(data1, spec.name + '_branch1', spec),
+        layers.branch(data2, spec.name + '_branch2', spec),
     )
 
 
-def unit(data1, data2, place):
-    """Map the states (x1, x2) through one unit: x1' = relu(merge + two_1(x1)), x2' = relu(merge + two_2(x2))."""
-    merge, two1, two2 = merged(data1, data2, place)
+def unit(data1, data2, spec):
+    """Return relu(merge + two_1(x1)) and relu(merge + two_2(x2)), the states after a unit."""
+    merge, two1, two2 = merge_and_branches(data1, data2, spec)
     return tuple(
-        layers.relu(layers.add(place.name + run, merge, two), place.name + run)
+        layers.relu(layers.add(spec.name + run, merge, two), spec.name + run)
         for run, two in (('_run1', two1), ('_run2', two2))
     )
 
 
-def end(data1, data2, place, late):
+def last_unit(data1, data2, spec, late):
     """Return the one feature map that the last unit gives to the head."""
-    merge, two1, two2 = merged(data1, data2, place)
+    merge, two1, two2 = merge_and_branches(data1, data2, spec)
     if late:
-        return layers.relu(layers.add(place.name, merge, two1, two2), place.name)
+        return layers.relu(layers.add(spec.name, merge, two1, two2), spec.name)
     states = [
-        layers.add(place.name + run, merge, two) for run, two in (('_run1', two1), ('_run2', two2))
+        layers.add(spec.name + run, merge, two) for run, two in (('_run1', two1), ('_run2', two2))
     ]
-    return layers.relu(layers.add(place.name, *states), place.name)
+    return layers.relu(layers.add(spec.name, *states), spec.name)
 
 
 def get_symbol(units, num_classes, widen=1, late=False):
-    """Return the DFN-MR of ``units`` units a group: depth 6 * units + 2, ensemble size 2 * 3**(3 units).
+    """Return the DFN-MR with ``units`` units in each group: depth 6 * units + 2.
 
-    ``late=True`` is ``mr-late``, whose ensemble has 4 * 3**(3 units - 1) networks.
+    Its ensemble size is 2 * 3**(3 * units). ``late=True`` is ``mr-late``, with the ensemble size
+    4 * 3**(3 * units - 1).
     """
-    data1 = data2 = layers.stem(widen)
-    *places, last = layers.plan(units, widen)
-    for place in places:
-        data1, data2 = unit(data1, data2, place)
-    return layers.head(end(data1, data2, last, late), num_classes)
+    data1 = data2 = layers.stem(layers.STEM_CHANNELS * widen)
+    *specs, last = layers.plan(units, widen)
+    for spec in specs:
+        data1, data2 = unit(data1, data2, spec)
+    return layers.head(last_unit(data1, data2, last, late), num_classes)

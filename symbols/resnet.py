@@ -1,21 +1,24 @@
-"""ResNet: the identity and one two-layer branch a unit (Figures 6c and 7a)."""
+"""ResNet: each unit adds a two-layer branch to the identity (Figures 6c and 7a)."""
 
 from symbols import layers
 
 
-def unit(data, place):
+def unit(data, spec):
     """relu(line(x) + two(x))."""
     total = layers.add(
-        place.name,
-        layers.line(data, place.name, place),
-        layers.branch(data, place.name + '_branch1', place),
+        spec.name,
+        layers.line(data, spec.name, spec),
+        layers.branch(data, spec.name + '_branch1', spec),
     )
-    return layers.relu(total, place.name)
+    return layers.relu(total, spec.name)
 
 
 def get_symbol(units, num_classes, widen=1):
-    """Return the ResNet of ``units`` units a group: depth 6 * units + 2, ensemble size 2**(3 units)."""
-    data = layers.stem(widen)
-    for place in layers.plan(units, widen):
-        data = unit(data, place)
+    """Return the ResNet with ``units`` units in each group.
+
+    Its depth is 6 * units + 2 and its ensemble size 2**(3 * units).
+    """
+    data = layers.stem(layers.STEM_CHANNELS * widen)
+    for spec in layers.plan(units, widen):
+        data = unit(data, spec)
     return layers.head(data, num_classes)

@@ -100,8 +100,8 @@ def test_the_ensemble_of_merge_and_run():
 
 
 def test_a_run_of_the_network_of_before_is_told_so():
-    with pytest.raises(UserError, match='can be scored, and not gone on with'):
-        imagenet.get_symbol(imagenet.BEFORE, 44)
+    with pytest.raises(UserError, match='can be scored but not resumed'):
+        imagenet.get_symbol(imagenet.MR_RELU, 44)
 
 
 @pytest.mark.parametrize(
