@@ -1,4 +1,4 @@
-"""Curves from logs: the runs of one setting become a mean and a range over their epochs."""
+"""Curves from logs: the mean and the range, epoch by epoch, of the runs of one setting."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ import symbols
 from report import repetition
 from system.errors import UserError
 
-# mr-late and mr-relu are DFN-MR's other endings, see symbols/mr.py and log.upgraded.
+# What the paper calls the networks, in its order. mr-late and mr-relu are DFN-MR with other
+# endings, see symbols/mr.py and symbols/imagenet.py.
 NAMES = {
     'plain': 'Plain',
     'resnet': 'ResNet',
@@ -33,9 +34,9 @@ class Curves(NamedTuple):
     """The mean curves of the runs of one setting, with their range."""
 
     setting: dict  # see repetition.setting_of
-    runs: int  # how many there are
-    epochs: numpy.ndarray  # from 1
-    curves: dict  # {key of the log: (mean, lowest, highest)}, arrays over the epochs
+    runs: int  # number of runs
+    epochs: numpy.ndarray  # numbers of the epochs, from 1
+    curves: dict  # {key of the log: (mean, lowest, highest)}, each an array over the epochs
 
     @property
     def network(self):
@@ -63,16 +64,16 @@ class Curves(NamedTuple):
 
 
 def group(paths):
-    """Return the ``Curves`` of each setting among logs, and a sentence on each log left out.
+    """Return the ``Curves`` of each setting, and a sentence on each log that is left out.
 
-    Left out are logs without an epoch, the second of two runs with one seed, and runs that are not
-    finished where others of their setting are. If none is finished, the mean of an epoch is that of
-    the runs that have come so far.
+    A log is left out if it has no epoch yet, if another run has the same setting and seed, or if it
+    is not finished and another run of its setting is. If no run of a setting is finished, the mean
+    at an epoch is that of the runs that have reached it.
 
     Raises
     ------
     UserError
-        A file is no log, is named twice, or none has an epoch yet.
+        A file is no log or is named twice, or no log has an epoch yet.
     """
     runs = repetition.read(paths)
     notes = [
@@ -96,13 +97,13 @@ def group(paths):
 
 def _order(curves):
     """The paper's order: networks as in its tables, then by depth."""
-    place = list(NAMES).index(curves.network) if curves.network in NAMES else len(NAMES)
+    position = list(NAMES).index(curves.network) if curves.network in NAMES else len(NAMES)
     setting = curves.setting
-    return place, curves.network, curves.depth, setting['dataset'], setting['widen']
+    return position, curves.network, curves.depth, setting['dataset'], setting['widen']
 
 
 def _mean(setting, runs):
-    """Return the ``Curves`` of runs; a short run counts in the epochs that it has."""
+    """Return the ``Curves`` of runs; a shorter run counts in the epochs that it has."""
     length = max(len(run.records) for run in runs)
     curves = {}
     for key in KEYS:
@@ -112,16 +113,16 @@ def _mean(setting, runs):
         for row, run in zip(values, runs):
             row[: len(run.records)] = [record[key] for record in run.records]
         curves[key] = tuple(
-            of(values, axis=0) for of in (numpy.nanmean, numpy.nanmin, numpy.nanmax)
+            function(values, axis=0) for function in (numpy.nanmean, numpy.nanmin, numpy.nanmax)
         )
     return Curves(setting, len(runs), numpy.arange(1, length + 1), curves)
 
 
 def panels(found):
-    """Return {(data set, d1): curves}, the panels of Figure 12 with their titles' parts.
+    """Return {(data set, d1): curves}, the panels of Figure 12.
 
-    Networks of one size share a panel, whatever their own depth (Table 4). d1 is None for networks
-    for photographs, whose depths the paper does not pair like this.
+    Networks of one size share a panel although their own depths differ (Table 4). d1 is None for
+    networks for photographs, whose depths the paper does not pair.
     """
     columns = {}
     for curves in found:
@@ -132,21 +133,21 @@ def panels(found):
 
 
 def gaps(found):
-    """Return sentences: how much lower DFN-MR's top-1 validation error is, as in section 6.5.
+    """Return sentences that say how much lower DFN-MR's top-1 validation error is (section 6.5).
 
-    There is one for each DFN-MR and each ResNet on the same photographs.
+    There is one for each pair of a DFN-MR and a ResNet that were trained on the same photographs.
     """
-    said = []
+    sentences = []
     for resnet in found:
         for mr in found:
-            pair = resnet.network == 'resnet' and mr.network in ('mr', 'mr-relu')
+            are_pair = resnet.network == 'resnet' and mr.network in ('mr', 'mr-relu')
             images = [
                 [each.setting.get(key) for key in ('dataset', 'data', 'image_size')]
                 for each in (resnet, mr)
             ]
-            if pair and repetition.is_photographs(mr.setting) and images[0] == images[1]:
-                said.append(_gap(resnet, mr))
-    return said
+            if are_pair and repetition.is_photographs(mr.setting) and images[0] == images[1]:
+                sentences.append(_gap(resnet, mr))
+    return sentences
 
 
 def _gap(resnet, mr):
@@ -157,11 +158,12 @@ def _gap(resnet, mr):
             f'{resnet.title} and {mr.deep_name} share {last} epochs: the paper compares '
             f'epochs {first} to {GAP[1]}'
         )
-    part = slice(first - 1, last)
-    lower = (resnet.curves['test_error'][0][part] - mr.curves['test_error'][0][part]).mean()
-    where = 'lower' if lower >= 0 else 'higher'
+    compared = slice(first - 1, last)
+    errors = [each.curves['test_error'][0][compared] for each in (resnet, mr)]
+    lower = (errors[0] - errors[1]).mean()
+    word = 'lower' if lower >= 0 else 'higher'
     return (
-        f'{mr.title}: top-1 validation error {abs(lower):.2f} points {where} than that of '
+        f'{mr.title}: top-1 validation error {abs(lower):.2f} points {word} than that of '
         f'{resnet.deep_name}, mean of epochs {first} to {last} '
-        f'(the paper: about 5 lower, epochs {first} to {GAP[1]})'
+        f'(the paper: about 5 lower in epochs {first} to {GAP[1]})'
     )

@@ -1,4 +1,4 @@
-"""The networks of the paper's diagrams, for draw.py: Figures 1, 3, 6, 7, 9 and 10."""
+"""The networks of the paper's diagrams, Figures 1, 3, 6, 7, 9 and 10; draw.py draws them."""
 
 import symbols
 from engine import mx
@@ -6,7 +6,10 @@ from symbols import ensemble, fuse, il, imagenet, layers, mr, resnet
 
 
 def architecture_resemblance():
-    """Figure 1: the fused net with three fusions of two layers each, the same expanded, and the ensemble of its components."""
+    """Figure 1: a fused net, its tandem ensemble, and the ensemble of its components.
+
+    The net has three fusions, whose deep branches have two layers.
+    """
     units = 2
     return [
         ('(a) fused net', symbols.get_symbol('fuse3', 3 * units + 2)),
@@ -16,10 +19,11 @@ def architecture_resemblance():
 
 
 def tandem(units, num_classes):
-    """Return the tandem ensemble: the components side by side, and after each block sums across them (section 3.1).
+    """Return the tandem ensemble: components side by side with sums between them (section 3.1).
 
-    A component adds to its block's output that of the one which chose the other block and is the
-    same else. With the weights of the fused net each output is the fused net's.
+    After each block, a component adds the output of the component that takes the other branch here
+    and the same branches elsewhere. With the weights of the fused net, each output is the fused
+    net's.
     """
     image = mx.sym.Variable('data')
     columns = {
@@ -52,7 +56,7 @@ def tandem(units, num_classes):
 
 
 def fusions():
-    """Figure 3: a plain network, three fusions, six fusions, of depth 14."""
+    """Figure 3: a plain network of depth 14, the same with three fusions and with six."""
     return [
         (title, symbols.get_symbol(network, 14))
         for title, network in (
@@ -64,7 +68,7 @@ def fusions():
 
 
 def units():
-    """Figure 6: one unit of DFN-IL and of DFN-MR, and two of a ResNet, inside a group."""
+    """Figure 6: one unit of DFN-IL, one of DFN-MR and two of ResNet, inside a group."""
     spec = layers.UnitSpec('unit', 16, 1, False, False)
     data, data1, data2 = map(mx.sym.Variable, ('data0', 'data1', 'data2'))
     merged = mx.sym.Group(mr.unit(data1, data2, spec))
@@ -97,7 +101,7 @@ def imagenet_networks():
 
 
 def resnet50_and_variants():
-    """Figure 10: ResNet-50, DFN1 and DFN2, the latter two as reconstructed in imagenet.py."""
+    """Figure 10: ResNet-50, and DFN1 and DFN2 as symbols/imagenet.py reconstructs them."""
     return [
         ('(a) ResNet-50', imagenet.get_symbol('resnet', 50)),
         ('(b) DFN1', imagenet.get_symbol('dfn1', 50)),
@@ -116,5 +120,5 @@ FIGURES = {
 
 
 def panels(number):
-    """Return [(title, symbol)] of a figure."""
+    """Return [(title, symbol)], the panels of the figure with this number."""
     return FIGURES[number]()

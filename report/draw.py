@@ -1,10 +1,12 @@
-"""Networks drawn as Figures 1, 3, 6 and 7 draw them: convolutions and sums, nothing else.
+"""Networks drawn as in the paper's Figures 1, 3, 6 and 7: weighted layers and sums, nothing else.
 
-A trapezoid is a layer with stride 2, a dashed arrow leads through a projection, and + is a sum.
+A trapezoid is a layer with stride 2, a dashed arrow is a projection, and + is a sum.
 """
 
 import os
 import subprocess
+
+import graphviz
 
 from graphs.paths import WEIGHTED, nodes
 from system import files
@@ -22,18 +24,16 @@ def graph(symbol, title=''):
 
 
 def side_by_side(panels):
-    """Return the drawing of several, [(title, symbol)]."""
+    """Return one drawing of several networks; ``panels`` is [(title, symbol)]."""
     drawing = _empty('')
     for number, (title, symbol) in enumerate(panels):
-        with drawing.subgraph(name=f'cluster_{number}') as part:
-            part.attr(label=title, color='white', fontname='Helvetica')
-            _fill(part, symbol, f'panel{number}_')
+        with drawing.subgraph(name=f'cluster_{number}') as panel:
+            panel.attr(label=title, color='white', fontname='Helvetica')
+            _fill(panel, symbol, f'panel{number}_')
     return drawing
 
 
 def _empty(title):
-    import graphviz
-
     return graphviz.Digraph(
         graph_attr={'label': title, 'labelloc': 't', 'ranksep': '0.25'},
         node_attr={'fontname': 'Helvetica', 'fontsize': '10'},
@@ -42,14 +42,16 @@ def _empty(title):
 
 
 def _fill(drawing, symbol, prefix=''):
-    # For each node of the symbol: the drawn nodes its value comes from, and the style of the arrow.
+    """Draw a symbol's nodes and arrows; ``prefix`` begins the names of the drawn nodes."""
+    # For each node of the symbol: the drawn nodes that arrows from it begin at, and their style.
     origins = []
     for node in nodes(symbol):
         sources = [origin for source, _, _ in node['inputs'] for origin in origins[source]]
-        origins.append(_place(drawing, node, sources, prefix))
+        origins.append(_draw_node(drawing, node, sources, prefix))
 
 
-def _place(drawing, node, sources, prefix):
+def _draw_node(drawing, node, sources, prefix):
+    """Draw a node if it is of a kind that is drawn; return where arrows from it begin."""
     name = prefix + node['name']
     if node['op'] == 'null':
         if not node['name'].startswith('data'):
@@ -92,31 +94,29 @@ def _label(node):
 
 
 def save(drawing, path, overwrite=False):
-    """Write a drawing to ``path``; its ending (.pdf, .png, .svg) names the format.
+    """Write a drawing to ``path``, in the format that its ending names: .pdf, .png or .svg.
 
-    Nothing but ``path`` is written: ``dot`` reads and writes pipes. See ``files.write_outputs`` for
-    a file of that name.
+    No other file is written, because ``dot`` reads and writes pipes. ``files.write_outputs`` says
+    what happens to an existing file.
 
     Raises
     ------
     UserError
-        graphviz's ``dot`` is not installed or fails, or the format is not one of the three.
+        graphviz's program ``dot`` is not installed or fails, or the ending is another.
     """
-    import graphviz
-
     ending = os.path.splitext(path)[1]
     if ending not in ('.pdf', '.png', '.svg'):
-        raise UserError(f'{path}: end the name of the drawing in .pdf, .png or .svg')
+        raise UserError(f'{path}: the name of a drawing ends in .pdf, .png or .svg')
     try:
         content = drawing.pipe(format=ending[1:])
     except graphviz.backend.ExecutableNotFound:
         raise UserError(
-            "drawing needs graphviz's program dot, which is not installed: install the "
-            'package graphviz of your system, or leave --plot out'
+            "drawing needs graphviz's program dot, which is not installed: install your system's "
+            'package graphviz, or leave --plot out'
         )
     except subprocess.CalledProcessError as error:
         raise UserError(
-            f"graphviz's program dot failed with status {error.returncode}: see what "
-            'it said, or leave --plot out'
+            f"graphviz's program dot failed with status {error.returncode}: see its message, "
+            'or leave --plot out'
         )
     files.write_output(path, content, overwrite)

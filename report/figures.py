@@ -1,4 +1,4 @@
-"""Figures 8 and 12 of the paper, drawn with matplotlib."""
+"""Figures 8 and 12 of the paper, drawn with matplotlib, and how all figures are saved."""
 
 import io
 import os
@@ -13,8 +13,8 @@ from report.curves import panels
 from system import files
 from system.errors import UserError
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; the paper's pair of
-# ResNet and DFN-MR differ in lightness too, and so in grey print.
+# Okabe and Ito's colours, which people with any colour vision can tell apart. The paper's pair,
+# ResNet and DFN-MR, differ in lightness too and so can be told apart in grey print.
 COLOURS = {
     'plain': '#000000',
     'resnet': '#D55E00',
@@ -37,20 +37,20 @@ STYLE = {
     'grid.linewidth': 0.5,
     'axes.spines.top': False,
     'axes.spines.right': False,
-    'pdf.fonttype': 42,  # TrueType, embedded: text stays text in a PDF
+    'pdf.fonttype': 42,  # embedded TrueType fonts, so that text in a PDF can be selected
     'svg.fonttype': 'path',
     'savefig.dpi': 300,
 }
-COLUMN = 3.3  # inches: the width of a column of text
+COLUMN = 3.3  # the width of a column of text, in inches
 FORMATS = ('.png', '.pdf', '.svg')
-MARKS = 9  # markers on a curve
+MARKERS = 9  # number of markers on a curve, approximately
 
 
 def figure12(found):
     """Return Figure 12: training loss above test error, a column for each data set and d1/d2."""
     columns = panels(found)
     with pyplot.rc_context(STYLE):
-        # One panel fills a column of text; several share its full page width of about twice that.
+        # One panel is as wide as a column of text; several fill the width of a page.
         width = COLUMN if len(columns) == 1 else max(2 * COLUMN, 1.7 * len(columns))
         figure, axes = pyplot.subplots(
             2,
@@ -70,7 +70,7 @@ def figure12(found):
             error.set_xlabel('epoch')
         axes[0, 0].set_ylabel('training loss')
         axes[1, 0].set_ylabel('test error (%)')
-        # The first epochs of a network that starts badly would squeeze all the others.
+        # From 0, so that the heights of curves can be compared.
         axes[0, 0].set_ylim(bottom=0)
         axes[1, 0].set_ylim(bottom=0)
     return figure
@@ -79,44 +79,44 @@ def figure12(found):
 def figure8(found, top5=False):
     """Return Figure 8: top-1 error, dotted for training and with markers for validation.
 
-    The legend gives the final error of each curve in %, as (top-1, top-5) where logs have both.
+    The legend has the final error of each curve in %, as (top-1, top-5) if the logs have both.
 
     Parameters
     ----------
     found : list of curves.Curves
     top5 : bool
-        Draw top-5 errors too, paler.
+        Draw top-5 errors too, in a paler colour.
 
     Raises
     ------
     UserError
-        Top-5 errors are asked for, and a log has none: images of fewer than 100 classes.
+        ``top5`` is set, and a log has no top-5 errors.
     """
     for curves in found:
         if top5 and not {'train_top5', 'test_top5'} <= set(curves.curves):
             raise UserError(
-                f'{curves.title} has no top-5 error in its log (it is written for '
-                'photographs, and else for 100 classes and more): leave --top5 out'
+                f'{curves.title} has no top-5 error in its log (logs have it for photographs, and '
+                'for other images of 100 classes and more): leave --top5 out'
             )
     with pyplot.rc_context(STYLE):
         figure, axis = pyplot.subplots(
             figsize=(COLUMN, 2.6 + 0.28 * len(found)), constrained_layout=True
         )
         for curves, colour, label in zip(found, _colours(found), labels(found)):
-            for part, word, style in (
+            for split, word, style in (
                 ('train', 'training', {'linestyle': ':'}),
                 ('test', 'validation', _markers(curves)),
             ):
                 _curve(
                     axis,
                     curves,
-                    f'{part}_error',
+                    f'{split}_error',
                     color=colour,
                     **style,
-                    label=f'{label} {word} {_final(curves, part)}',
+                    label=f'{label} {word} {_final(curves, split)}',
                 )
                 if top5:
-                    _curve(axis, curves, f'{part}_top5', color=colour, alpha=0.5, **style)
+                    _curve(axis, curves, f'{split}_top5', color=colour, alpha=0.5, **style)
         axis.set_xlabel('epoch')
         axis.set_ylabel('top-1 and top-5 error (%)' if top5 else 'top-1 error (%)')
         axis.set_ylim(bottom=0)
@@ -133,19 +133,23 @@ def figure8(found, top5=False):
     return figure
 
 
-def _final(curves, part):
-    """Return the errors after the last epoch as text: (top-1, top-5), or (top-1)."""
-    keys = [key for key in (f'{part}_error', f'{part}_top5') if key in curves.curves]
+def _final(curves, split):
+    """Return the errors after the last epoch as a text, (top-1, top-5) or (top-1).
+
+    ``split`` is 'train' or 'test'.
+    """
+    keys = [key for key in (f'{split}_error', f'{split}_top5') if key in curves.curves]
     return f'({", ".join(format(curves.curves[key][0][-1], ".2f") for key in keys)})'
 
 
 def _markers(curves):
-    return {'marker': 'o', 'markersize': 3, 'markevery': max(1, len(curves.epochs) // MARKS)}
+    return {'marker': 'o', 'markersize': 3, 'markevery': max(1, len(curves.epochs) // MARKERS)}
 
 
 def _curve(axis, curves, key, **style):
+    """Draw the mean of a key of the logs, and the range if there are several runs."""
     mean, low, high = curves.curves[key]
-    if len(curves.epochs) == 1:  # a line through one point is invisible
+    if len(curves.epochs) == 1:  # a line of one point is invisible
         style.update(marker='o', markersize=3)
     axis.plot(curves.epochs, mean, **style)
     if curves.runs > 1:
@@ -155,7 +159,7 @@ def _curve(axis, curves, key, **style):
 
 
 def _colours(found):
-    """Return a colour for each curve: its network's, or another where that is taken."""
+    """Return a colour for each curve: its network's, or another if that is taken."""
     taken = []
     for curves in found:
         own = COLOURS.get(curves.network, OTHERS[0])
@@ -164,7 +168,7 @@ def _colours(found):
 
 
 def labels(members):
-    """Return a name for each curve of a panel, with what tells it from others of its network."""
+    """Return a label for each curve of a panel, which says how it differs from others."""
     return [
         _label(curves, [other for other in members if other.network == curves.network])
         for curves in members
@@ -172,6 +176,7 @@ def labels(members):
 
 
 def _label(curves, same):
+    """Return the label of a curve; ``same`` are all curves of its network."""
     differ = repetition.differences([each.setting for each in same])
     deep = repetition.is_photographs(curves.setting) or 'depth' in differ
     parts = [curves.deep_name if deep else curves.name]
@@ -188,12 +193,12 @@ def _dataset(curves):
 
 
 def _plain(text):
-    """Return a text that matplotlib does not take for mathematics."""
+    """Return a text with its dollar signs escaped, which begin formulas in matplotlib."""
     return text.replace('$', r'\$')
 
 
 def _title(dataset, d1, members):
-    """Return the title of a panel: its data set, and the depths of its networks."""
+    """Return the title of a panel: its data set and the depths of its networks."""
     if d1 is None:
         return _plain(dataset)
     own = sorted({curves.depth for curves in members} | {d1}, reverse=True)
@@ -202,10 +207,13 @@ def _title(dataset, d1, members):
 
 
 def save(figure, path, overwrite=False):
-    """Write a figure; its ending (.png, .pdf, .svg) names the format. See ``files.write_outputs``."""
+    """Write a figure to ``path``, in the format that its ending names: .png, .pdf or .svg.
+
+    ``files.write_outputs`` says what happens to an existing file.
+    """
     ending = os.path.splitext(path)[1]
     if ending not in FORMATS:
-        raise UserError(f'--out {path}: end the name in .png, .pdf or .svg')
+        raise UserError(f'--out {path}: the name ends in .png, .pdf or .svg')
     content = io.BytesIO()
     with pyplot.rc_context(STYLE):
         figure.savefig(content, format=ending[1:])

@@ -1,12 +1,13 @@
-"""What a repetition is: a run that differs from another in its seed alone.
+"""Repetitions: runs that differ in their seed alone.
 
-The *setting* of a run is everything that shapes its result: the network, the data and the training,
-with the number of devices and workers, over which BatchNorm's statistics are split. Its seed is not
-part of it, and neither is what cannot change a result: folders, names of devices, threads, the
-machine. Runs of one setting and different seeds are repetitions; runs of one setting and one seed
-are the same run, and counted once.
+The *setting* of a run is everything else that influences its result: the network, the data, the
+training, and the number of devices and workers, each of which computes BatchNorm's statistics from
+its own images. What does not influence a result is not part of the setting: folders, names of
+devices, threads, the machine. Runs with one setting and different seeds are repetitions. Runs with
+one setting and one seed are the same run, which counts once.
 
-Every option is part of the setting unless ``NO_PART`` names it, so a new option is not overlooked.
+Every option is part of the setting unless ``NOT_IN_SETTING`` names it, so that a new option is not
+forgotten.
 """
 
 import os
@@ -17,20 +18,21 @@ from common.options import FREE
 from recordio import datasets
 from system.errors import UserError
 
-# What a run may change when it goes on does not shape it, but for the compression of gradients.
-# The network's name says what --component, --without and --no-sharing have made of it.
-NO_PART = {'seed', 'component', 'without', 'sharing', *FREE} - {
+# Options that do not belong to the setting: those that --resume may change, except for the
+# compression of gradients, and those that the network's name already tells (--component, --without,
+# --no-sharing).
+NOT_IN_SETTING = {'seed', 'component', 'without', 'sharing', *FREE} - {
     'gradient_compression',
     'compression_threshold',
 }
-# What an option does that a log does not have, because the option is younger or another script's.
-BEFORE = {
+# The values of options that a log does not have because it is older or another script's.
+IMPLIED = {
     'widen': 1,
     'dtype': 'float32',
     'gradient_compression': 'none',
     'compression_threshold': 0.5,
 }
-# What a data set with official files is called.
+# What a data set of official images is called.
 TITLES = {
     'cifar10': 'CIFAR-10',
     'cifar100': 'CIFAR-100',
@@ -38,7 +40,7 @@ TITLES = {
     'imagenet': 'ImageNet',
     'fashion-mnist': 'Fashion-MNIST',
 }
-# How a sentence names a part of a setting, and how a legend gives its value.
+# For each part of a setting, what a sentence calls it and how a legend shows its value.
 WORDS = {
     'network': ('the network', '{}'),
     'depth': ('the depth', 'depth {}'),
@@ -66,10 +68,10 @@ WORDS = {
 class Data(NamedTuple):
     """Which images a run was trained on."""
 
-    official: bool  # their manifest says that they come from the official archives
-    manifest: str  # its SHA-256, '' where it is not known or not needed
-    train: int  # number of images, 0 where it is not known
-    test: int
+    official: bool  # whether their manifest says that they come from the official archives
+    manifest: str  # its SHA-256, '' if it is not known or not needed
+    train: int  # number of training images, 0 if it is not known
+    test: int  # number of test images, likewise
 
     def __str__(self):
         if self.official:
@@ -79,53 +81,54 @@ class Data(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A log, read."""
+    """A run as its log shows it."""
 
-    path: str
+    path: str  # of the log
     header: dict
-    records: list  # one for each epoch
+    records: list  # one for each epoch, see common/log.py
     setting: dict  # see ``setting_of``
 
     @property
     def seed(self):
-        """The seed, None in a log without one."""
+        """The seed, None if the log has none."""
         return self.header['options'].get('seed')
 
     @property
     def finished(self):
-        """Whether it was trained for all of its epochs."""
+        """Whether the run was trained for all of its epochs."""
         return len(self.records) >= self.header['options']['epochs']
 
 
 class Repetitions(NamedTuple):
-    """Runs of one setting, each with a seed of its own."""
+    """Runs of one setting with different seeds."""
 
     setting: dict
     runs: list  # of Run
 
 
 def setting_of(options, header=None, records=()):
-    """Return the setting of a run: {name: value} of all that shapes its result.
+    """Return the setting of a run, {name: value}.
 
     Parameters
     ----------
     options : dict
-        The options of the training script by name, as ``vars`` of its parsed command line gives
-        them, or the header of a log.
+        The options of the training script by name, as ``vars`` of its parsed command line or the
+        header of a log has them.
     header : dict, optional
-        Of the log, or as much of it as is known: ``devices``, ``workers``, ``data``,
-        ``train_images``, ``test_images``. Default: one device, one worker, unknown images.
+        The log's header, or as many of its keys ``devices``, ``workers``, ``data``,
+        ``train_images`` and ``test_images`` as are known. Default: one device, one worker, unknown
+        images.
     records : list of dict, optional
-        The epochs; where the learning rate was lowered by a rollback is part of the setting.
+        The records of the epochs. The epochs before which a rollback lowered the learning rate
+        belong to the setting.
     """
     header = header or {}
     given = {name: value for name, value in options.items() if value is not None}
-    setting = {**BEFORE, **{name: given[name] for name in given if name not in NO_PART}}
+    setting = {**IMPLIED, **{name: given[name] for name in given if name not in NOT_IN_SETTING}}
     if setting['gradient_compression'] == 'none':
         del setting['compression_threshold']
-    together = given.get('kv_store') != 'dist_async'
     setting.update(
-        updates='synchronous' if together else 'asynchronous',
+        updates='asynchronous' if given.get('kv_store') == 'dist_async' else 'synchronous',
         devices=len(header.get('devices') or ['one']),
         workers=header.get('workers', 1),
         data=_data(options['dataset'], header),
@@ -135,25 +138,27 @@ def setting_of(options, header=None, records=()):
 
 
 def _data(name, header):
+    """Return the ``Data`` of a run on the data set ``name``."""
     data = header.get('data') or {}
     official = data.get('official') is True
-    # The official archives of small images come in several forms, with the same images. Photographs
-    # are encoded again when they are packed, so that only the manifest says which they are.
-    same = official and name in datasets.DATASETS
-    manifest = '' if same else data.get('manifest_sha256') or ''
+    # The official archives of small images come in several formats with the same images, so their
+    # manifests need not be compared. Photographs are encoded again when they are packed, and only
+    # the manifest says which they are.
+    are_known = official and name in datasets.DATASETS
+    manifest = '' if are_known else data.get('manifest_sha256') or ''
     train, test = (data.get(key) or header.get(key) or 0 for key in ('train_images', 'test_images'))
     return Data(official, manifest, train, test)
 
 
 def _rollbacks(records):
-    """Return the epochs that were trained with a lower learning rate from there on, as a text."""
+    """Return, as a text, the epochs before which a rollback lowered the learning rate."""
     counts = [0] + [record.get('rollbacks', 0) for record in records]
     lower = [epoch for epoch in range(1, len(counts)) if counts[epoch] > counts[epoch - 1]]
     return ', '.join(map(str, lower)) or 'none'
 
 
 def title(setting):
-    """Return what a data set is called: by its name only if it is known to be the official one."""
+    """Return what the data set of a setting is called; only official images get its name."""
     name = setting['dataset']
     if name not in TITLES:
         return name
@@ -161,7 +166,7 @@ def title(setting):
 
 
 def is_photographs(setting):
-    """Return whether train_imagenet.py made the run: its networks are others by the same names."""
+    """Return whether train_imagenet.py made the run, whose networks share names with others."""
     return 'image_size' in setting
 
 
@@ -188,9 +193,9 @@ def read(paths):
 
 
 def group(runs):
-    """Return the ``Repetitions`` of every setting, and a sentence on each run that is not counted.
+    """Return the ``Repetitions`` of every setting, and a sentence on each run that does not count.
 
-    Of runs with one setting and one seed the longest counts, and of equally long ones the first.
+    Of several runs with one setting and one seed the longest counts, or the first of the longest.
     """
     found, notes = [], []
     for run in runs:
@@ -212,9 +217,9 @@ def group(runs):
 
 
 def find(runs, setting, seed):
-    """Return the finished run of a setting and a seed, or None.
+    """Return the finished run with a setting and a seed, or None.
 
-    Rollbacks are left out of the comparison, because a command line does not foresee them.
+    Rollbacks are not compared, because a command line cannot know them.
     """
     for run in runs:
         same = {**run.setting, 'rollbacks': setting['rollbacks']} == setting
@@ -224,25 +229,25 @@ def find(runs, setting, seed):
 
 
 def differences(settings):
-    """Return {name: values} of what differs among settings; None is an option that is not given."""
+    """Return {name: values} of the parts that differ; the value None is an option not given."""
     names = dict.fromkeys(name for each in settings for name in each)
     values = {name: [each.get(name) for each in settings] for name in names}
     return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
 
 
-def only(groups, place):
-    """Return the runs of the one setting that ``groups`` have, [] where there is none.
+def only(groups, shared):
+    """Return the runs of the one setting in ``groups``, [] if there is none.
 
     Parameters
     ----------
     groups : list of Repetitions
-    place : str
-        What the runs would share, such as ``a cell of Table 4``, for the error.
+    shared : str
+        What the runs would share, such as ``a cell of Table 4``; the error names it.
 
     Raises
     ------
     UserError
-        There are runs of several settings; it names the first two and what differs.
+        There are several settings. The message names the first two and their differences.
     """
     if len(groups) > 1:
         first, second = groups[:2]
@@ -250,19 +255,19 @@ def only(groups, place):
         parts = [f'{word(name)} ({one} and {other})' for name, (one, other) in differ.items()]
         raise UserError(
             f'{first.runs[0].path} and {second.runs[0].path} are no repetitions and '
-            f'cannot share {place}: they differ in {", ".join(parts)}; '
+            f'cannot share {shared}: they differ in {", ".join(parts)}; '
             'name the logs of one setting'
         )
     return groups[0].runs if groups else []
 
 
 def word(name):
-    """Return what a sentence calls a part of a setting, such as ``the learning rate``."""
+    """Return what a sentence calls a part of a setting, such as "the learning rate"."""
     return WORDS[name][0] if name in WORDS else '--' + name.replace('_', '-')
 
 
 def brief(name, value):
-    """Return a part of a setting as a legend has it, such as ``lr 0.1``."""
+    """Return a part of a setting with its value as a legend shows it, such as "lr 0.1"."""
     if name in WORDS and value is not None:
         return WORDS[name][1].format(value)
     return f'{name.replace("_", " ")} {"not given" if value is None else value}'

@@ -1,4 +1,4 @@
-"""Figures 2, 4 and 5 from logs, bars by depth, and Figure 11 from the networks themselves."""
+"""Figures of the ensemble study: 2, 4 and 5 from logs, 11 from the networks themselves."""
 
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ from system.errors import UserError
 class Series(NamedTuple):
     """The bars of one colour."""
 
-    name: str
-    network: str  # of the runs
-    field: tuple  # keys that lead to the error in a record
-    table: int  # where the paper prints it, None where it draws it only
-    column: str
+    name: str  # in the legend
+    network: str  # the network of its runs
+    field: tuple  # keys that lead to the error in the record of an epoch
+    table: int  # number of the table in which the paper prints the errors, None if there is none
+    column: str  # the column of that table
     colour: str
 
 
@@ -63,7 +63,7 @@ FIGURES = {
 def collect(series, groups, stand_in=None):
     """Return {depth: runs} for one series of a figure.
 
-    Raises ``UserError`` where runs of several settings would share a bar.
+    Raises ``UserError`` if runs of several settings would share a bar.
     """
     found = {}
     for depth in sorted({group.setting['depth'] for group in groups}):
@@ -77,9 +77,9 @@ def collect(series, groups, stand_in=None):
 
 
 def printed(series):
-    """Return {depth: error in %} as the paper prints it; Table 4 has d1/d2, and d1 is the depth.
+    """Return {depth: error in %} as the paper prints it. The depth of a row of Table 4 is its d1.
 
-    A network that the paper calls failed, with an error over 50%, is left out.
+    Networks whose error the paper prints as "fail", which means over 50%, are left out.
     """
     if not series.table:
         return {}
@@ -90,11 +90,12 @@ def printed(series):
 
 
 def bars(number, groups, stand_in=None):
-    """Return Figure 2, 4 or 5: bars for each depth with a run, and marks for what the paper prints.
+    """Return Figure 2, 4 or 5: bars for each depth with a run, and marks for the paper's errors.
 
     Parameters
     ----------
     number : int
+        Of the figure.
     groups : list of repetition.Repetitions
         Of finished runs.
     stand_in : str, optional
@@ -117,9 +118,10 @@ def bars(number, groups, stand_in=None):
     with pyplot.rc_context(STYLE):
         width = COLUMN if len(depths) < 5 else 2 * COLUMN
         figure, axis = pyplot.subplots(figsize=(width, 2.4), constrained_layout=True)
-        each = 0.8 / len(members)
-        for place, (series, runs) in enumerate(zip(members, ours)):
-            _bars(axis, series, runs, depths, (each, (place - (len(members) - 1) / 2) * each))
+        bar_width = 0.8 / len(members)
+        for position, (series, runs) in enumerate(zip(members, ours)):
+            shift = (position - (len(members) - 1) / 2) * bar_width
+            _bars(axis, series, runs, depths, (bar_width, shift))
         axis.set_xticks(range(len(depths)))
         axis.set_xticklabels(depths)
         axis.set_xlabel('depth')
@@ -134,7 +136,7 @@ def bars(number, groups, stand_in=None):
 
 
 def _title(number, ours, stand_in):
-    """Return the figure's title, with the images and the number of epochs if not the paper's."""
+    """Return the title of a figure, with images and number of epochs if not the paper's."""
     settings = [runs[0].setting for by_depth in ours for runs in by_depth.values()]
     epochs = sorted({setting['epochs'] for setting in settings})
     title = FIGURES[number][0]
@@ -147,16 +149,14 @@ def _title(number, ours, stand_in):
 
 
 def _bars(axis, series, runs, depths, layout):
-    """Draw a series; ``layout`` is the width of a bar and its shift from the depth's tick."""
+    """Draw a series; ``layout`` is the width of a bar and its shift from the tick of its depth."""
     width, shift = layout
-    with_run = [place for place, depth in enumerate(depths) if depth in runs]
-    errors = [
-        [tables.result(run, series.field) for run in runs[depths[place]]] for place in with_run
-    ]
-    if with_run:
+    ticks = [tick for tick, depth in enumerate(depths) if depth in runs]
+    errors = [[tables.result(run, series.field) for run in runs[depths[tick]]] for tick in ticks]
+    if ticks:
         spread = [numpy.std(each, ddof=1) if len(each) > 1 else 0 for each in errors]
         axis.bar(
-            [place + shift for place in with_run],
+            [tick + shift for tick in ticks],
             [numpy.mean(each) for each in errors],
             0.92 * width,
             color=series.colour,
@@ -165,14 +165,14 @@ def _bars(axis, series, runs, depths, layout):
             error_kw={'linewidth': 0.8, 'capsize': 2},
         )
     paper = {
-        place: error
-        for place, error in enumerate(map(printed(series).get, depths))
+        tick: error
+        for tick, error in enumerate(map(printed(series).get, depths))
         if error is not None
     }
     if paper:
-        named = 'the paper, CIFAR-10' in axis.get_legend_handles_labels()[1]
+        in_legend = 'the paper, CIFAR-10' in axis.get_legend_handles_labels()[1]
         axis.scatter(
-            [place + shift for place in paper],
+            [tick + shift for tick in paper],
             list(paper.values()),
             marker='D',
             s=14,
@@ -180,12 +180,12 @@ def _bars(axis, series, runs, depths, layout):
             edgecolors='#000000',
             linewidths=0.8,
             zorder=3,
-            label=None if named else 'the paper, CIFAR-10',
+            label=None if in_legend else 'the paper, CIFAR-10',
         )
 
 
 def component_depths(networks):
-    """Return Figure 11: the shares of a network's paths, its components, by their depth.
+    """Return Figure 11: for each network, the share of its paths (its components) by depth.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def component_depths(networks):
         )
         for axis, (title, _), found in zip(axes[0], networks, counts):
             size = sum(found.values())
-            # In whole numbers first: 2**200 paths are more than a float can divide.
+            # Integer division first, because 2**200 paths are too many for a float.
             axis.bar(
                 list(found),
                 [count * 10**6 // size / 10**4 for count in found.values()],
@@ -218,11 +218,12 @@ def component_depths(networks):
 
 
 def _short(size):
+    """Return a number of paths as a title has it."""
     return format(size, ',') if size < 10**7 else f'{size:.2e}'
 
 
 def imagenet_networks():
-    """Return ResNet-50, DFN1 and DFN2, those of the paper's Figure 11."""
+    """Return [(title, symbol)] of ResNet-50, DFN1 and DFN2, the networks of Figure 11."""
     return [
         (title, imagenet.get_symbol(network, 50))
         for title, network in (('ResNet-50', 'resnet'), ('DFN1', 'dfn1'), ('DFN2', 'dfn2'))
@@ -230,7 +231,10 @@ def imagenet_networks():
 
 
 def cifar_networks(depth):
-    """Return ResNet, DFN-IL and DFN-MR of one size: d1 for the first, d2 = d1 / 2 + 1 for the others (Table 4)."""
+    """Return [(title, symbol)] of ResNet, DFN-IL and DFN-MR of one size (Table 4).
+
+    ``depth`` is d1, that of the ResNet; the others have the depth d2 = d1 / 2 + 1.
+    """
     pairs = [
         ('ResNet', 'resnet', depth),
         ('DFN-IL', 'il', depth // 2 + 1),

@@ -1,4 +1,4 @@
-"""The paper's result tables from logs, its own numbers beside ours."""
+"""The paper's result tables, filled from logs, with the paper's numbers beside ours."""
 
 import csv
 import os
@@ -11,8 +11,8 @@ from report import repetition
 from system.errors import UserError
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'data', 'paper')
-FAIL = 50  # % error, over which the paper prints "fail"
-LABELS = {1: 1, 2: 2, 3: 1, 4: 2, 5: 3, 6: 1, 7: 1}  # columns that name a row
+FAIL = 50  # error in %; for larger ones the paper prints "fail"
+LABELS = {1: 1, 2: 2, 3: 1, 4: 2, 5: 3, 6: 1, 7: 1}  # number of columns that name a row, by table
 TITLES = {
     1: 'The fused net N_f3 and the ensemble of its components, by depth (CIFAR-10)',
     2: 'Components with and without weight sharing (CIFAR-10)',
@@ -45,78 +45,79 @@ FIELDS = {
     'Top-5 training error': 'train_top5',
     'parameters': 'parameters',
 }
-STANDS_FOR = ('cifar10', 'imagenet')  # the data sets in whose place another may stand, for a trial
+REPLACEABLE = ('cifar10', 'imagenet')  # data sets that --stand-in replaces
 
-# The paper's setting (sections 6.2 and 6.5), as far as a caption compares it with that of our runs.
+# The parts of the paper's setting (sections 6.2 and 6.5) that a caption compares with ours.
 SMALL = {'lr': 0.1, 'batch_size': 64, 'dtype': 'float32', 'bn_momentum': 0.99}
 PHOTOGRAPHS = {**SMALL, 'batch_size': 256, 'image_size': 224, 'augment': 'paper'}
 SCHEDULES = {6: {'schedule': '6.5', 'drop_every': 30}, 7: {'schedule': 'a1', 'drop_every': 10}}
-# A.1, of Table 7, gives no number of epochs.
+# Appendix A.1, to which Table 7 belongs, gives no number of epochs.
 EPOCHS = {'cifar10': 400, 'cifar100': 400, 'svhn': 40, 'imagenet': 100}
 
 
 class Query(NamedTuple):
-    """Which runs a cell is about, and where their result is."""
+    """Which runs fill a cell, and where in their logs the result is."""
 
     network: str
     depth: int
     dataset: str
     widen: int
-    field: tuple  # keys that lead to it in the record of the last epoch
+    field: tuple  # keys that lead to the result in the record of the last epoch
 
 
 class Cell(NamedTuple):
-    """One cell: ours and the paper's."""
+    """A cell with our results and the paper's."""
 
-    values: list  # one for each run, None where a column is no result of a run
-    paper: str  # as printed, see data/paper/README.md
+    values: list  # our result of each run; None in a column that no run can fill
+    paper: str  # what the paper prints, see data/paper/README.md
     unit: str = '%'  # or 'parameters'
 
 
 class Table(NamedTuple):
-    """A table of the paper, filled."""
+    """A table of the paper, filled with our results."""
 
     number: int
-    labels: list  # header of the columns that name a row
-    columns: list  # header of the others
-    rows: list  # (labels, cells)
-    settings: list  # (data set in the paper, setting of the runs that fill cells)
+    labels: list  # headers of the columns that name a row
+    columns: list  # headers of the other columns
+    rows: list  # of (labels, cells)
+    settings: list  # of (data set in the paper, setting of the runs that fill its cells)
     stand_in: str  # see ``build``
 
     @property
     def filled(self):
-        """Whether any run has a cell in it."""
+        """Whether any run fills a cell."""
         return bool(self.settings)
 
 
 def paper(number):
-    """Return header and rows of one of the paper's tables, as texts."""
+    """Return header and rows of one of the paper's tables, with cells as texts."""
     with open(os.path.join(FOLDER, f'table{number}.csv'), encoding='utf-8', newline='') as file:
         header, *rows = csv.reader(file)
     return header, rows
 
 
 def printed_error(text):
-    """Return the error in % that a cell of the paper prints, None for ``fail``, ``-`` and words."""
+    """Return the error in % in a cell of the paper, None for ``fail``, ``-`` and other words."""
     found = re.match(r'(?:\*\*)?(\d+(?:\.\d+)?)', text)
     return float(found.group(1)) if found else None
 
 
 def queries(number, labels, column):
-    """Return the ``Query`` of a cell, in Table 2 two of which the first that has runs is taken.
+    """Return the queries of a cell; the first one that finds runs fills it.
 
     Parameters
     ----------
     number : int
-        Of the table.
+        The table's.
     labels : list of str
-        What names the row.
+        The cells that name the row.
     column : str
+        The header of the column.
 
     Returns
     -------
     list of Query
-        Empty for a column that is no result of a run.
+        Table 2 has two for some cells. The list is empty for a column that no run can fill.
     """
     if number >= 6:
         if column not in IMAGENET:
@@ -133,13 +134,13 @@ def queries(number, labels, column):
 
 
 def _study_queries(number, labels, column):
-    """Return the queries of a cell of Tables 1 to 3, which are about CIFAR-10."""
+    """Return the queries of a cell of Tables 1 to 3, whose results are on CIFAR-10."""
 
     def query(network, *field):
         return Query(network, int(labels[0]), 'cifar10', 1, field)
 
     if number == 1:
-        # The other columns are depths and a prediction.
+        # No run fills the other columns, which have depths and a prediction.
         return [query(NETWORKS[column], 'test_error')] if column in NETWORKS else []
     alone = labels[-1] == 'without'
     ensemble = 'separate8' if alone else 'ensemble8'
@@ -147,12 +148,12 @@ def _study_queries(number, labels, column):
         return [query(ensemble, 'test_error')]
     if number == 3:
         return [query(ensemble, 'test_without', column.split()[1])]
-    # A component that was trained by --component stands in where its ensemble has no run.
+    # A run of --component fills the cell if the ensemble without sharing has no run.
     return [query(ensemble, 'test_components', column)] + [query(column, 'test_error')] * alone
 
 
 def finished(paths):
-    """Return the ``Repetitions`` of the finished runs among logs, and a sentence on each other log.
+    """Return the ``Repetitions`` of finished runs, and a sentence on each log that is left out.
 
     Raises
     ------
@@ -166,7 +167,7 @@ def finished(paths):
 
 
 def check_stand_in(groups, stand_in):
-    """Raise ``UserError`` if no finished run is one on the data set ``stand_in``."""
+    """Raise ``UserError`` if there is no finished run on the data set ``stand_in``."""
     names = sorted({group.setting['dataset'] for group in groups})
     if stand_in and stand_in not in names:
         raise UserError(
@@ -176,7 +177,7 @@ def check_stand_in(groups, stand_in):
 
 
 def hint(groups):
-    """Return how runs that no table takes for official ones are shown, '' where there are none."""
+    """Return a hint how to show runs on images that are not official, '' if there are none."""
     names = sorted(
         {
             group.setting['dataset']
@@ -193,13 +194,13 @@ def hint(groups):
 
 
 def matching(groups, query, stand_in=None):
-    """Return those ``Repetitions`` that a query is about and whose runs have its field."""
+    """Return the ``Repetitions`` that a query asks for and whose runs have its field."""
     found = []
     for group in groups:
         setting = group.setting
         same = all(setting[name] == getattr(query, name) for name in ('network', 'depth', 'widen'))
         photographs = repetition.is_photographs(setting) == (query.dataset == 'imagenet')
-        if stand_in and query.dataset in STANDS_FOR:
+        if stand_in and query.dataset in REPLACEABLE:
             images = setting['dataset'] == stand_in
         else:
             images = setting['dataset'] == query.dataset and setting['data'].official
@@ -209,7 +210,7 @@ def matching(groups, query, stand_in=None):
 
 
 def result(run, field):
-    """Return what a run has at a path of keys, after its last epoch, or None."""
+    """Return what the keys in ``field`` lead to in a run's last record, or None."""
     found = {'parameters': run.header.get('parameters'), **run.records[-1]}
     for key in field:
         found = found.get(key) if isinstance(found, dict) else None
@@ -217,14 +218,14 @@ def result(run, field):
 
 
 def build(number, groups, stand_in=None):
-    """Return the ``Table`` of a number, filled from finished runs.
+    """Return the ``Table`` with a number, filled from finished runs.
 
     Parameters
     ----------
     number : int
     groups : list of Repetitions
     stand_in : str, optional
-        A data set whose runs take the place of CIFAR-10's and ImageNet's, for a trial.
+        A data set whose runs fill the cells of CIFAR-10 and ImageNet, for a trial.
 
     Raises
     ------
@@ -232,7 +233,7 @@ def build(number, groups, stand_in=None):
         Runs of several settings would share a cell.
     """
     header, rows = paper(number)
-    first, settings = LABELS[number], []
+    first, settings = LABELS[number], []  # the first columns name the row
 
     def cell(labels, column, printed):
         asked = queries(number, labels, column)
@@ -250,15 +251,16 @@ def build(number, groups, stand_in=None):
         unit = 'parameters' if query.field == ('parameters',) else '%'
         return Cell([result(run, query.field) for run in runs], printed, unit)
 
+    labels, columns = header[:first], header[first:]
     filled = [
-        (row[:first], [cell(row[:first], *pair) for pair in zip(header[first:], row[first:])])
+        (row[:first], [cell(row[:first], *pair) for pair in zip(columns, row[first:])])
         for row in rows
     ]
-    return Table(number, header[:first], header[first:], filled, settings, stand_in)
+    return Table(number, labels, columns, filled, settings, stand_in)
 
 
 def text(cell):
-    """Return ours of a cell as the paper prints it: mean and, of several runs, sample deviation."""
+    """Return our result in a cell as the paper prints it: the mean and the sample deviation."""
     if not cell.values:
         return ''
     mean = numpy.mean(cell.values)
@@ -272,57 +274,61 @@ def text(cell):
 
 
 def bold(table, cells):
-    """Return the places of a row's cells that are printed bold.
+    """Return the numbers, from 0, of the cells of a row that are printed bold.
 
-    They are the lowest for each data set in Table 4, and the highest in Table 3.
+    In Table 4 they are the lowest error on each data set, in Table 3 the highest.
     """
-    means = {place: numpy.mean(cell.values) for place, cell in enumerate(cells) if cell.values}
+    means = {number: numpy.mean(cell.values) for number, cell in enumerate(cells) if cell.values}
     if table.number == 4:
         grouped = [
-            [place for place in means if table.columns[place].split()[0] == name]
+            [number for number in means if table.columns[number].split()[0] == name]
             for name in DATASETS
         ]
         return {min(group, key=means.get) for group in grouped if len(group) > 1}
     if table.number == 3:
-        removed = [place for place in means if table.columns[place] != 'Overall']
+        removed = [number for number in means if table.columns[number] != 'Overall']
         return {max(removed, key=means.get)} if len(removed) > 1 else set()
     return set()
 
 
 def caption(table):
-    """Return what a reader must know of our numbers: epochs, images, other departures."""
+    """Return what a reader must know about our numbers: epochs, images, other differences."""
     begin = f'Table {table.number}. {TITLES[table.number]}.'
     if not table.filled:
         return f'{begin} No run yet.'
     names = dict.fromkeys(name for name, _ in table.settings)
     ours = ' and '.join(_epochs_on(name, table) for name in names)
-    differ = departures(table)
+    differ = differences_from_paper(table)
     return f'{begin} Ours after {ours}, in brackets the number of runs.' + (
         f' Not as in the paper: {differ}.' if differ else ''
     )
 
 
 def _epochs_on(name, table):
-    """Return ``400 epochs on CIFAR-10``, with the paper's number where ours is another."""
+    """Return "400 epochs on CIFAR-10", with the paper's number of epochs if ours differs."""
     found = [setting for other, setting in table.settings if other == name]
     epochs = sorted({setting['epochs'] for setting in found})
-    said = f'{", ".join(map(str, epochs))} epoch{"s" * (epochs != [1])} on '
-    if table.stand_in and name in STANDS_FOR:
-        said += f'{repetition.title(found[0])} in place of {repetition.TITLES[name]}'
+    text = f'{", ".join(map(str, epochs))} epoch{"s" * (epochs != [1])} on '
+    if table.stand_in and name in REPLACEABLE:
+        text += f'{repetition.title(found[0])} in place of {repetition.TITLES[name]}'
     else:
-        said += repetition.TITLES[name]
-    as_printed = table.number == 7 or epochs == [EPOCHS[name]]
-    return said if as_printed else f'{said} (the paper: {EPOCHS[name]})'
+        text += repetition.TITLES[name]
+    as_in_paper = table.number == 7 or epochs == [EPOCHS[name]]
+    return text if as_in_paper else f'{text} (the paper: {EPOCHS[name]})'
 
 
-def departures(table):
-    """Return how the runs of a table were not trained as the paper's, but for epochs and images."""
-    said = []
+def differences_from_paper(table):
+    """Return in what the training of a table's runs differs from the paper's, as a text.
+
+    Epochs and images are not part of it.
+    """
+    differences = []
     for name, setting in table.settings:
         paper_has = {**PHOTOGRAPHS, **SCHEDULES[table.number]} if name == 'imagenet' else SMALL
         for key, value in paper_has.items():
             if setting.get(key, value) != value:
-                said.append(f'{repetition.word(key)} {setting[key]} instead of {value}')
+                differences.append(f'{repetition.word(key)} {setting[key]} instead of {value}')
         if setting['rollbacks'] != 'none':
-            said.append(f'a rollback lowered the learning rate before epoch {setting["rollbacks"]}')
-    return ', '.join(dict.fromkeys(said))
+            rollbacks = f'before epoch {setting["rollbacks"]}'
+            differences.append(f'a rollback lowered the learning rate {rollbacks}')
+    return ', '.join(dict.fromkeys(differences))
