@@ -1,8 +1,8 @@
-"""A grid of training runs from a text file: which lines are finished, unfinished or new.
+"""A grid of training runs from a text file, and which of its lines are finished, unfinished or new.
 
 A file has one training command a line, such as ``train_cifar.py --network mr --depth 14 --seed 1``,
-and comments after ``#``. A line's run is found by its setting and seed (report/repetition.py),
-whatever the run is called.
+and comments after ``#``. The run of a line is found by its setting and seed
+(report/repetition.py); its name does not matter.
 """
 
 import fcntl
@@ -29,11 +29,11 @@ SET_BY_THE_GRID = (
 
 
 class Line(NamedTuple):
-    """One command of the file."""
+    """A training command of the file."""
 
-    number: int  # from 1, as editors count
+    number: int  # of the line in the file, from 1
     words: list  # the script and its options
-    options: dict  # of the script, defaults included
+    options: dict  # what the script makes of them, defaults included
 
     @property
     def text(self):
@@ -51,12 +51,12 @@ def read(path, folders):
     ----------
     path : str
     folders : list of str
-        Options that every command gets, such as ``--data-dir``.
+        Options that are added to every command, such as ``--data-dir``.
 
     Raises
     ------
     UserError
-        The file cannot be read, or a line is no training command; the sentence names the line.
+        The file has no command, or a line is no training command; the message names the line.
     """
     with open(path, encoding='utf-8') as file:
         texts = file.read().split('\n')
@@ -73,32 +73,32 @@ def read(path, folders):
     return lines
 
 
-def _options(place, words, folders):
-    """Return the options that a training script makes of a command."""
+def _options(line, words, folders):
+    """Return the options that a training script makes of a command; ``line`` names it in errors."""
     script, *arguments = words
     if script not in SCRIPTS:
-        raise UserError(f'{place} begins with {script}: begin it with one of {", ".join(SCRIPTS)}')
-    taken = [word for word in arguments if word.split('=')[0] in SET_BY_THE_GRID]
-    if taken:
+        raise UserError(f'{line} begins with {script}: begin it with one of {", ".join(SCRIPTS)}')
+    reserved = [word for word in arguments if word.split('=')[0] in SET_BY_THE_GRID]
+    if reserved:
         raise UserError(
-            f'{place} has {taken[0]}, which run_experiments.py sets itself: leave it out'
+            f'{line} has {reserved[0]}, which run_experiments.py sets itself: leave it out'
         )
-    # The scripts themselves know their options and defaults. They are imported here, and not above,
-    # because a file that names one script needs the others not at all.
+    # Each script knows its own options and defaults. Only the scripts that the file names are
+    # imported.
     module = importlib.import_module(script[: -len('.py')].replace('/', '.'))
     try:
         args = module.parse_args([*arguments, *folders])
     except SystemExit:
-        raise UserError(f'{place} is not a command that {script} takes, see above') from None
+        raise UserError(f'{line} has options that {script} refuses, see above') from None
     args.epochs = args.epochs or datasets.get(args.dataset, args.data_dir).epochs
     return vars(args)
 
 
-def alike(setting, seed, run):
-    """Return whether a run has the setting and the seed of a line, as far as a command line tells.
+def has_setting(run, setting, seed):
+    """Return whether a run has the setting and the seed of a line, as far as the line tells them.
 
-    It does not tell the images, which are compared by the data set's name, nor rollbacks, nor over
-    how many devices batches were split.
+    A line does not tell rollbacks and the numbers of devices and workers, and it tells the images
+    only by the name of the data set.
     """
     return run.seed == seed and all(
         run.setting.get(name) == value
@@ -107,33 +107,31 @@ def alike(setting, seed, run):
     )
 
 
+class State(NamedTuple):
+    """How far the run of a line is."""
+
+    finished: str  # name of the finished run, '' if there is none
+    unfinished: str  # name of the run to resume, '' if there is none
+    epochs_done: int  # by that run
+
+
 def describe(state, takes):
-    """Return a state as a text; ``takes`` is how long the line still takes."""
+    """Return a state as a text; ``takes`` says how long the line still takes."""
     if state.finished:
         return f'finished: {state.finished}'
-    return (
-        f'goes on from epoch {state.epochs_done + 1}, {takes}'
-        if state.unfinished
-        else f'new, {takes}'
-    )
-
-
-class State(NamedTuple):
-    """What there is of a line's run."""
-
-    finished: str  # the name of its run, '' where there is none
-    unfinished: str  # the name of a run to go on with, '' where there is none
-    epochs_done: int
+    if state.unfinished:
+        return f'resumes at epoch {state.epochs_done + 1}, {takes}'
+    return f'new, {takes}'
 
 
 def state_of(line, runs, checkpoint_dir):
-    """Return the ``State`` of a line; ``runs`` are those of the logs."""
+    """Return the ``State`` of a line; ``runs`` are the runs of all logs."""
     setting, seed = line.setting, line.options['seed']
-    mine = [run for run in runs if alike(setting, seed, run)]
+    mine = [run for run in runs if has_setting(run, setting, seed)]
     for run in mine:
         if run.finished:
             return State(run.header['run'], '', len(run.records))
-    # The furthest of those that have a checkpoint: a log alone cannot be gone on with.
+    # Take the run with the most epochs that has a checkpoint; a log alone cannot be resumed.
     for run in sorted(mine, key=lambda run: -len(run.records)):
         name = run.header['run']
         if run.records and os.path.exists(os.path.join(checkpoint_dir, name, checkpoint.STATE)):
@@ -142,17 +140,17 @@ def state_of(line, runs, checkpoint_dir):
 
 
 class Claims:
-    """Which lines of a file this process runs, so that two grids on one file never run the same line.
+    """Claims on lines of a file, so that two processes with one file never run the same line.
 
-    The claim is a lock on the line's byte in the file itself: it ends with the process, however
-    that ends, and leaves nothing behind.
+    The claim on line n is a lock on byte n of the file itself. It ends when the process ends, even
+    if it is killed, and leaves nothing behind.
     """
 
     def __init__(self, path):
         self.file = open(path, 'r+b')
 
     def take(self, line):
-        """Return whether the line is this process's from now on."""
+        """Claim a line; return False if another process has it."""
         try:
             fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, line.number)
         except (BlockingIOError, PermissionError):
@@ -160,4 +158,5 @@ class Claims:
         return True
 
     def release(self, line):
+        """Give a line back."""
         fcntl.lockf(self.file, fcntl.LOCK_UN, 1, line.number)

@@ -11,52 +11,47 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common import options
+from report import table_formats, tables
+from system import files
 from system.errors import UserError
 from system.script import run_main
 
 
 def parse_args():
-    parse = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0], epilog='A cell without a finished run stays empty.'
     )
-    parse.add_argument(
+    parser.add_argument(
         'logs',
         nargs='+',
         metavar='LOG',
-        help='logs of runs; those that differ in their seed alone become mean and deviation',
+        help='logs of runs; runs that differ in their seed alone become a mean and a deviation',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--table',
         type=int,
         nargs='+',
         choices=range(1, 8),
         metavar='N',
-        help='1 to 7 (default: those that have a run)',
+        help='numbers of tables, 1 to 7 (default: all in which a run fills a cell)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--out',
         metavar='DIR',
-        help='write tableN.md, .csv and .tex there (default: print Markdown)',
+        help='write tableN.md, .csv and .tex into this folder (default: print Markdown)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--stand-in',
         metavar='DATASET',
-        help="fill CIFAR-10's and ImageNet's cells with runs on this data set, as a "
-        'trial; cifar10 itself is for images that are not the official ones',
+        help="fill CIFAR-10's and ImageNet's cells with runs on this data set, as a trial; "
+        'cifar10 itself stands for images that are not the official ones',
     )
-    options.add_overwrite(parse)
-    return parse.parse_args()
+    options.add_overwrite(parser)
+    return parser.parse_args()
 
 
-def main():
-    args = parse_args()
-    from report import tables
-
-    groups, notes = tables.finished(args.logs)
-    for note in notes:
-        sys.stderr.write(f'{note}\n')
-    tables.check_stand_in(groups, args.stand_in)
-    chosen = [tables.build(number, groups, args.stand_in) for number in args.table or range(1, 8)]
+def check_filled(chosen, args, groups):
+    """Raise ``UserError`` if no run fills a table that --table asks for, or any table at all."""
     empty = [str(table.number) for table in chosen if not table.filled]
     if empty and (args.table or len(empty) == len(chosen)):
         which = f'Table {" and Table ".join(empty)} gets' if args.table else 'the tables get'
@@ -64,14 +59,10 @@ def main():
             f'{which} nothing from these logs: name finished runs of its settings'
             f'{"" if args.stand_in else tables.hint(groups)}'
         )
-    save([table for table in chosen if table.filled], args.out, args.overwrite)
 
 
 def save(chosen, folder, overwrite):
-    """Print tables as Markdown, or write each in every format into ``folder``."""
-    from report import table_formats
-    from system import files
-
+    """Write each table into ``folder`` in every format, or print Markdown if there is no folder."""
     if not folder:
         for table in chosen:
             print(table_formats.markdown(table))
@@ -84,6 +75,17 @@ def save(chosen, folder, overwrite):
     files.write_outputs(outputs, overwrite)
     for path in outputs:
         print(path)
+
+
+def main():
+    args = parse_args()
+    groups, notes = tables.finished(args.logs)
+    for note in notes:
+        sys.stderr.write(f'{note}\n')
+    tables.check_stand_in(groups, args.stand_in)
+    chosen = [tables.build(number, groups, args.stand_in) for number in args.table or range(1, 8)]
+    check_filled(chosen, args, groups)
+    save([table for table in chosen if table.filled], args.out, args.overwrite)
 
 
 if __name__ == '__main__':

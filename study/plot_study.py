@@ -16,37 +16,39 @@ from system.script import run_main
 
 
 def parse_args():
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
         'logs', nargs='*', metavar='LOG', help='logs of finished runs; Figure 11 needs none'
     )
-    parse.add_argument(
+    parser.add_argument(
         '--figure',
         type=int,
         choices=(2, 4, 5, 11),
         required=True,
-        help='2: plain, fused and ensemble; 4: ensemble sizes; 5: Ensemble-8 and Ensemble-7; '
-        '11: depths of the components',
+        help='number of the figure. 2: plain and fused networks and ensembles; 4: ensemble sizes; '
+        '5: Ensemble-8 and Ensemble-7; 11: depths of the components',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--depth',
         type=int,
-        help='Figure 11: a ResNet of this depth for CIFAR, DFN-IL and DFN-MR of its size, '
-        "instead of the paper's "
-        'networks for ImageNet',
+        help='for Figure 11: draw the ResNet of this depth for CIFAR, and DFN-IL and DFN-MR of '
+        "its size, instead of the paper's networks for ImageNet",
     )
-    parse.add_argument(
+    parser.add_argument(
         '--stand-in',
         metavar='DATASET',
         help="draw runs on this data set in place of CIFAR-10's, as a trial",
     )
-    parse.add_argument('--out', required=True, metavar='FILE', help='.png, .pdf or .svg')
-    options.add_overwrite(parse)
-    return parse.parse_args()
+    parser.add_argument(
+        '--out', required=True, metavar='FILE', help='file to write, .png, .pdf or .svg'
+    )
+    options.add_overwrite(parser)
+    return parser.parse_args()
 
 
 def main():
     args = parse_args()
+    # Not at the top: matplotlib takes a second, and --help needs none of it.
     from report import figures, study_figures, tables
 
     if args.figure == 11:

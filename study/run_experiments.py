@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Train a whole grid of runs, one command of a text file after another, several at a time.
+"""Train a whole grid of runs: the commands of a text file, several at a time.
 
 python study/run_experiments.py experiments/fashion-mnist.txt --jobs 2 --nice 19
-# Two at a time, two GPUs each.
+# Two runs at a time, on two GPUs each.
 python study/run_experiments.py experiments/table4.txt --gpus 0,1 2,3
 
-Finished runs are skipped and unfinished ones go on from their last checkpoint, so the same command
-goes on after an interruption. A run that fails does not stop the others; failures are listed at the
-end.
+Finished runs are skipped and unfinished ones are resumed from their last checkpoint, so the same
+command continues after an interruption. A run that fails does not stop the others; failures are
+listed at the end.
 """
 
 import argparse
@@ -21,7 +21,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = ROOT
 
 from common import options
-from common.options import number
 from report import repetition
 from study import grid
 from study.grid_jobs import Job, Timetable, cores_for
@@ -29,47 +28,49 @@ from system.errors import UserError
 from system.progress import duration
 from system.script import run_main
 
-PAUSE = 0.5  # seconds between two looks at the jobs
-PATIENCE = 60  # seconds that jobs get to stop in good order
+PAUSE = 0.5  # seconds between two checks of the jobs
+PATIENCE = 60  # seconds that jobs have to stop before they are killed
 
 
 def parse_args():
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument(
-        'file', metavar='FILE', help='one training command a line, # begins a comment'
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'file',
+        metavar='FILE',
+        help='text file with one training command a line; # begins a comment',
     )
-    either = parse.add_mutually_exclusive_group()
-    either.add_argument(
+    at_a_time = parser.add_mutually_exclusive_group()
+    at_a_time.add_argument(
         '--jobs',
-        type=number(int, 1),
+        type=options.number(int, 1),
         metavar='N',
-        help='runs at a time, each on processor cores of its own (default: one)',
+        help='number of runs at a time, each on processor cores of its own (default: 1)',
     )
-    either.add_argument(
+    at_a_time.add_argument(
         '--gpus',
         nargs='+',
         type=options.gpu_list,
         metavar='LIST',
-        help='a run at a time on each list of GPUs, such as 0,1 2,3',
+        help='one run at a time on each of these lists of GPUs, such as 0,1 2,3',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--nice',
-        type=number(int, 0, 19),
+        type=options.number(int, 0, 19),
         default=0,
         metavar='N',
-        help='priority of the runs, 19 is the lowest (default: %(default)s)',
+        help='niceness of the runs; 19 is the lowest priority (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--dry-run',
         action='store_true',
-        help='only print what would run, and how long it takes by the speed of earlier runs',
+        help='only print what would run, and how long it would take at the speed of earlier runs',
     )
-    options.add_folders(parse)
-    return parse.parse_args()
+    options.add_folders(parser)
+    return parser.parse_args()
 
 
-def finished_runs(log_dir):
-    """Return the runs whose logs are in a folder; one that cannot be read is told and left out."""
+def runs_in(log_dir):
+    """Return the runs whose logs are in a folder; print a line for each log that cannot be read."""
     runs = []
     for path in sorted(glob.glob(os.path.join(log_dir, '*.jsonl'))):
         try:
@@ -80,37 +81,36 @@ def finished_runs(log_dir):
 
 
 def print_plan(lines, args):
-    """Print the state of every line, and the time that what is left takes."""
-    runs = finished_runs(args.log_dir)
+    """Print the state of every line and how long the unfinished ones take."""
+    runs = runs_in(args.log_dir)
     times, left, unknown = Timetable(runs), 0, 0
     for line in lines:
         state = grid.state_of(line, runs, args.checkpoint_dir)
         seconds = times.seconds_left(line, state)
         left, unknown = left + (seconds or 0), unknown + (seconds is None)
-        takes = 'nobody knows how long' if seconds is None else duration(seconds)
+        takes = 'time unknown' if seconds is None else duration(seconds)
         print(f'line {line.number:3}  {grid.describe(state, takes):45}  {line.text}')
     jobs = len(args.gpus) if args.gpus else args.jobs or 1
     print(
         f'in all {duration(left / jobs)} with {jobs} at a time'
-        + (f', and {unknown} runs of which no run like them tells the time' if unknown else '')
+        + (f', without {unknown} runs whose time is unknown' if unknown else '')
     )
 
 
 class Grid:
-    """Runs the lines of a file until all are done, or the process is asked to stop."""
+    """Runs the lines of a file until all are done or a signal asks the process to stop."""
 
     def __init__(self, lines, args):
         self.args, self.claims = args, grid.Claims(args.file)
         self.waiting, self.jobs, self.failures, self.done = list(lines), [], [], 0
-        self.places = (
-            [('gpus', gpus) for gpus in args.gpus]
-            if args.gpus
-            else [('cores', cores) for cores in cores_for(args.jobs or 1)]
-        )
+        if args.gpus:
+            self.slots = [('gpus', gpus) for gpus in args.gpus]
+        else:
+            self.slots = [('cores', cores) for cores in cores_for(args.jobs or 1)]
         self.total, self.stopped_by = len(lines), None
 
     def run(self):
-        """Return when no line is waiting or running."""
+        """Run all lines. A signal that stops the process ends it here, by ``SystemExit``."""
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._note)
         while (self.waiting or self.jobs) and self.stopped_by is None:
@@ -125,7 +125,9 @@ class Grid:
         self.stopped_by = signum
 
     def _start(self, line):
-        runs = finished_runs(self.args.log_dir)  # anew each time: another grid may have finished it
+        """Start the run of a line, unless it is finished or another process runs it."""
+        # The logs are read again for every line, because another process may have finished it.
+        runs = runs_in(self.args.log_dir)
         if not self.claims.take(line):
             print(f'line {line.number}: another process runs it', flush=True)
             return
@@ -135,16 +137,16 @@ class Grid:
             self.claims.release(line)
             print(f'line {line.number}: finished before, {state.finished}', flush=True)
             return
-        taken = [job.place for job in self.jobs]
-        place = next(place for place in self.places if place not in taken)
-        job = Job(line, state, place, self.args)
-        self.jobs.append(job)
-        how = f'goes on from epoch {state.epochs_done + 1}' if state.unfinished else 'begins'
+        taken = [job.slot for job in self.jobs]
+        slot = next(slot for slot in self.slots if slot not in taken)
+        self.jobs.append(Job(line, state, slot, self.args))
+        how = f'resumes at epoch {state.epochs_done + 1}' if state.unfinished else 'begins'
         takes = Timetable(runs).seconds_left(line, state)
         about = f', about {duration(takes)}' if takes else ''
         print(f'line {line.number}: {how}{about}: {line.text}', flush=True)
 
     def _collect(self):
+        """Report the jobs that have ended."""
         for job in [job for job in self.jobs if not job.running()]:
             self.jobs.remove(job)
             self.claims.release(job.line)
@@ -161,7 +163,7 @@ class Grid:
             self._print_time_left()
 
     def _print_time_left(self):
-        runs = finished_runs(self.args.log_dir)
+        runs = runs_in(self.args.log_dir)
         times, seconds = Timetable(runs), 0
         for line in [*self.waiting, *(job.line for job in self.jobs)]:
             seconds += (
@@ -169,19 +171,20 @@ class Grid:
             )
         if seconds:
             print(
-                f'about {duration(seconds / len(self.places))} left for the lines whose '
+                f'about {duration(seconds / len(self.slots))} left for the lines whose '
                 'speed is known',
                 flush=True,
             )
 
     def _stop(self):
+        """Stop all jobs and exit with the status of the signal."""
         for job in self.jobs:
             job.stop()
         end = time.time() + PATIENCE
         for job in self.jobs:
             job.wait(end - time.time())
         print(
-            f'stopped by {signal.Signals(self.stopped_by).name}; the same command goes on',
+            f'stopped by {signal.Signals(self.stopped_by).name}; the same command resumes the runs',
             file=sys.stderr,
         )
         raise SystemExit(128 + self.stopped_by)
@@ -198,14 +201,14 @@ def main():
     if args.dry_run:
         print_plan(lines, args)
         return
-    whole = Grid(lines, args)
-    whole.run()
-    for job in whole.failures:
+    runner = Grid(lines, args)
+    runner.run()
+    for job in runner.failures:
         print(
-            f'line {job.line.number} failed: {job.line.text}\n    {job.last_words()}',
+            f'line {job.line.number} failed: {job.line.text}\n    {job.last_line()}',
             file=sys.stderr,
         )
-    if whole.failures:
+    if runner.failures:
         raise SystemExit(1)
 
 

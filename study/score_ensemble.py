@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Score a trained ensemble without training again: each network alone, and the ensemble without it (Table 3).
+"""Score a trained ensemble: each component alone, and the ensemble without it (Table 3).
 
 python study/score_ensemble.py --run RUN
 """
@@ -27,7 +27,7 @@ def parse_args():
         metavar='RUN',
         help='name or checkpoint folder of a run of study/train_ensemble.py',
     )
-    parser.set_defaults(dataset=None, image_size=None)  # those of the run
+    parser.set_defaults(dataset=None, image_size=None)  # None: those of the run
     options.add_scoring(parser)
     options.add_devices(parser)
     options.add_folders(parser)
@@ -51,8 +51,9 @@ def main():
     print(f'{model.title}: top-1 error in %')
     print('network  alone   ensemble without it')
     for component, error in result.components.items():
-        fewer = f'  (Ensemble-{len(result.components) - 1} without retraining)'
-        note = fewer if component == ensemble.DEEPEST else ''
+        note = ''
+        if component == ensemble.DEEPEST:
+            note = f'  (Ensemble-{len(result.components) - 1} without retraining)'
         print(f'{component:<7} {error:6.2f}   {result.without[component]:6.2f}{note}')
     print(f'overall {result.error:6.2f}')
 

@@ -1,4 +1,4 @@
-"""Print what a network consists of, or draw it: python -m symbols --network mr --depth 56."""
+"""Print the layers of a network, or draw it: python -m symbols --network mr --depth 56."""
 
 import argparse
 import os
@@ -6,17 +6,19 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+from tabulate import tabulate
+
 import symbols
-from common.options import add_overwrite
+from common import options
 from graphs import paths, summary
 from report import diagrams, draw
 from symbols import imagenet
 from system.errors import UserError
 from system.script import run_main
 
-# Depth and classes where they are not given, and the images: channels, height, width.
+# Default depths and classes, and the shape of an image: channels, height, width.
 SMALL_DEPTH, SMALL_CLASSES, SMALL_IMAGE = 56, 10, (3, 32, 32)
-IMAGENET_DEPTHS = {'mr': 44, 'resnet': 101}  # of section 6.5; the others have one depth each
+IMAGENET_DEPTHS = {'mr': 44, 'resnet': 101}  # of section 6.5; each other network has one depth
 IMAGENET_CLASSES, IMAGENET_IMAGE = 1000, (3, 224, 224)
 
 
@@ -26,18 +28,18 @@ def parse_args():
         '--network',
         choices=sorted({*symbols.NETWORKS, *imagenet.NETWORKS}),
         default='mr',
-        help='which network (default: %(default)s)',
+        help='name of the network (default: %(default)s)',
     )
     parser.add_argument(
         '--imagenet',
         action='store_true',
-        help=f'the networks for ImageNet: {", ".join(sorted(imagenet.NETWORKS))}',
+        help=f'take a network for ImageNet: {", ".join(sorted(imagenet.NETWORKS))}',
     )
     parser.add_argument(
         '--depth',
         type=int,
-        help="the network's own depth: d2 = d1/2 + 1 for il, mr, side (default: "
-        f'{SMALL_DEPTH}; with --imagenet the one that the paper has)',
+        help="the network's own depth, which is d2 = d1/2 + 1 for il, mr and side "
+        f"(default: {SMALL_DEPTH}; with --imagenet the paper's)",
     )
     parser.add_argument(
         '--classes',
@@ -48,27 +50,28 @@ def parse_args():
         '--widen',
         type=int,
         default=1,
-        help='factor on the channels, not for ImageNet (default: %(default)s)',
+        help='factor on the number of channels, not for ImageNet (default: %(default)s)',
     )
     parser.add_argument(
         '--plot',
         metavar='FILE',
-        help="draw the network as Figures 3 and 7 do, .pdf, .png or .svg; needs graphviz's dot",
+        help='draw the network like Figures 3 and 7 to this .pdf, .png or .svg file; needs '
+        "graphviz's program dot",
     )
     parser.add_argument(
         '--figure',
         type=int,
         choices=sorted(diagrams.FIGURES),
         metavar='N',
-        help='draw this figure of the paper to --plot instead: '
+        help='draw this figure of the paper to the file of --plot instead: '
         + ', '.join(map(str, sorted(diagrams.FIGURES))),
     )
-    add_overwrite(parser)
+    options.add_overwrite(parser)
     return parser.parse_args()
 
 
-def chosen(args):
-    """Return the network that the options ask for, the shape of its images, and its title."""
+def network_of(args):
+    """Return the symbol that the options ask for, the shape of its images, and its title."""
     if args.imagenet:
         if args.widen != 1:
             raise UserError('--widen is for CIFAR and SVHN: leave it or --imagenet out')
@@ -89,21 +92,24 @@ def chosen(args):
 
 
 def print_layers(symbol, image):
-    line = '{:40} {:26} {:14} {:>12} {:>14}'.format
-    print(line('layer', 'kind', 'output', 'parameters', 'multiply-adds'))
-    for layer in summary.layers(symbol, image):
-        print(
-            line(
-                layer.name,
-                layer.kind,
-                'x'.join(map(str, layer.output)),
-                format(layer.parameters, ','),
-                format(layer.multiply_adds, ','),
-            )
+    """Print a table with a line for each weighted layer."""
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            'x'.join(map(str, layer.output)),
+            f'{layer.parameters:,}',
+            f'{layer.multiply_adds:,}',
         )
+        for layer in summary.layers(symbol, image)
+    ]
+    header = ('layer', 'kind', 'output', 'parameters', 'multiply-adds')
+    alignment = ('left', 'left', 'left', 'right', 'right')
+    print(tabulate(rows, header, 'plain', disable_numparse=True, colalign=alignment))
 
 
 def print_totals(symbol, image):
+    """Print depth, number of parameters and multiply-adds."""
     layers = summary.layers(symbol, image)
     total = summary.parameters(symbol, image)
     adds = sum(layer.multiply_adds for layer in layers)
@@ -116,13 +122,14 @@ def print_totals(symbol, image):
 
 
 def print_paths(symbol):
+    """Print how many paths of which depth the network consists of, with a histogram."""
     counts = paths.histogram(symbol)
     mean, deviation = paths.mean_and_deviation(counts)
     print(f'ensemble size  {sum(counts.values()):,} paths, depth {mean:.2f} +- {deviation:.2f}\n')
-    widest = max(counts.values())
+    most = max(counts.values())
     print('depth  paths')
     for depth, count in counts.items():
-        print(f'{depth:5}  {"#" * (40 * count // widest) or ".":40} {count:,}')
+        print(f'{depth:5}  {"#" * (40 * count // most) or ".":40} {count:,}')
 
 
 def main():
@@ -133,7 +140,7 @@ def main():
         draw.save(draw.side_by_side(diagrams.panels(args.figure)), args.plot, args.overwrite)
         print(f'drawn to {args.plot}')
         return
-    symbol, image, title = chosen(args)
+    symbol, image, title = network_of(args)
     print_layers(symbol, image)
     print_totals(symbol, image)
     print_paths(symbol)

@@ -1,12 +1,10 @@
 #!/usr/bin/env python
-"""Train an ensemble of the networks inside N_f3, or one of them (sections 3 and 4, Tables 1 to 3).
+"""Train an ensemble of the components of N_f3, or one component (sections 3 and 4, Tables 1 to 3).
 
-# Ensemble-8: eight networks that share their weights.
-python study/train_ensemble.py --depth 26
-python study/train_ensemble.py --depth 26 --without RRR        # Ensemble-7
-# Eight networks with weights of their own.
-python study/train_ensemble.py --depth 26 --no-sharing
-python study/train_ensemble.py --depth 26 --component LLR      # one of them alone
+python study/train_ensemble.py --depth 26                  # Ensemble-8: all, with shared weights
+python study/train_ensemble.py --depth 26 --without RRR    # Ensemble-7
+python study/train_ensemble.py --depth 26 --no-sharing     # all, each with weights of its own
+python study/train_ensemble.py --depth 26 --component LLR  # one component alone
 """
 
 import argparse
@@ -32,24 +30,25 @@ from system.script import outlive_readers, run_main
 
 def parse_args(words=None, defaults=None):
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0], epilog='The rest is as in train_cifar.py.'
+        description=__doc__.split('\n')[0], epilog='All other options are those of train_cifar.py.'
     )
     parser.add_argument(
         '--depth',
         type=int,
         default=26,
-        help='d1, the depth of RRR, 3k + 2; the paper has 14 to 110 (default: %(default)s)',
+        help='d1, the depth of the component RRR, 3k + 2; the paper has 14 to 110 '
+        '(default: %(default)s)',
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument('--component', choices=ensemble.NAMES, help='train this network alone')
+    which.add_argument('--component', choices=ensemble.NAMES, help='train this component alone')
     which.add_argument(
-        '--without', choices=ensemble.NAMES, help='leave this network out; RRR gives Ensemble-7'
+        '--without', choices=ensemble.NAMES, help='leave this component out; RRR gives Ensemble-7'
     )
     parser.add_argument(
         '--no-sharing',
         dest='sharing',
         action='store_false',
-        help='networks have weights of their own',
+        help='give each component weights of its own',
     )
     options.add_small_images(parser)
     args = parser.parse_args(words, defaults)

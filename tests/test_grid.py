@@ -93,13 +93,13 @@ def test_a_stopped_grid_goes_on(place, tmp_path, number):
     _, said = process.communicate(timeout=SECONDS)
     assert (
         process.returncode == 128 + number
-        and 'the same command goes on' in said
+        and 'the same command resumes' in said
         and 'Traceback' not in said
     )
     (done,) = epochs_of(tmp_path).values()
     assert 3 <= done < 15
     said = run_script(*arguments)
-    assert f'goes on from epoch {done + 1}' in said
+    assert f'resumes at epoch {done + 1}' in said
     assert epochs_of(tmp_path) == {('plain', 1): 15, ('plain', 2): 15}
 
 
