@@ -1,12 +1,13 @@
-"""Compiles the project's own CPU operators, once, on the machine that runs them.
+"""Compiles the project's CPU operators, once on each machine that runs them.
 
-The sources are in engine/native: ``winograd.h`` and ``direct.h`` convolve, ``combine.h`` has the
-element-wise operations between two convolutions (BatchNorm, ReLU, sums), ``pool.h`` the global
-average, ``update.h`` the optimiser's step, and ``peak.h`` measures the machine. ``ops.cc`` makes
-MXNet operators of them; ``vec.h`` and ``threads.h`` are what they are written in.
+``prepare()`` compiles them, and ``operators.load()`` registers them with MXNet. The sources are in
+engine/native: ``ops.cc`` has the operators; ``winograd.h`` and ``direct.h`` the convolutions,
+``combine.h`` the element-wise operations between convolutions (BatchNorm, ReLU, sums), ``pool.h``
+the global average pooling, ``update.h`` the optimiser's step, ``peak.h`` a measurement of the
+machine's peak speed; ``vec.h`` and ``threads.h`` are what the kernels are built from.
 
-A compiler is needed: that of the system, or Zig's from PyPI (requirements-compiler.txt), which
-``make`` installs where the system has none. Without one, MXNet's own operators do the work.
+The compiler is that of the system, or Zig's from PyPI (requirements-compiler.txt), which ``make``
+installs if the system has none. Without a compiler MXNet's own operators are used.
 """
 
 import functools
@@ -20,7 +21,7 @@ from importlib import util
 from system import files
 from system.errors import command, describe
 
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'native')
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'native')  # folder of the sources
 BUILD = os.path.join(HERE, 'build')
 SOURCES = (
     'ops.cc',
@@ -42,20 +43,20 @@ FLAGS = (
     '-shared',
     '-fPIC',
 )
-OFF = 'DFN_NATIVE'  # set to 0: use MXNet's own operators
+SWITCH = 'DFN_NATIVE'  # environment variable; 0 selects MXNet's own operators
 
 
 class BuildError(Exception):
-    """The operators cannot be compiled here; the text says why."""
+    """The operators cannot be compiled on this machine; the text says why."""
 
 
 def compiler():
-    """Return the command of a C++ compiler.
+    """Return the command of a C++ compiler as a list of words.
 
     Raises
     ------
     BuildError
-        There is none.
+        No compiler is installed.
     """
     for name in filter(None, (os.environ.get('CXX'), 'c++', 'g++', 'clang++')):
         if shutil.which(name.split()[0]):
@@ -67,15 +68,16 @@ def compiler():
 
 
 def library(mxnet_folder, folder=BUILD):
-    """Return the path of the compiled library, which is made if it is not there or damaged.
+    """Return the path of the compiled library. It is compiled if it does not exist or is damaged.
 
-    It has a name of its own for every processor, compiler and state of the sources, so a shared
-    folder serves different machines. Its SHA-256 lies beside it and is compared every time: MXNet
-    would die of a truncated library.
+    Each processor, compiler and version of the sources has a library with a name of its own, so
+    that different machines can share the folder. The SHA-256 of the library is in a file beside it
+    and is compared every time, because a truncated library would crash MXNet.
 
     Raises
     ------
     BuildError
+        There is no compiler, it fails, or the folder cannot be written.
     """
     command = compiler() + list(FLAGS)
     try:
@@ -83,7 +85,7 @@ def library(mxnet_folder, folder=BUILD):
         if not _is_whole(path):
             os.makedirs(folder, exist_ok=True)
             with files.locked(os.path.join(folder, 'lock')):
-                if not _is_whole(path):  # another process may have made it meanwhile
+                if not _is_whole(path):  # another process may have compiled it meanwhile
                     _build(command, mxnet_folder, path)
     except OSError as error:
         raise BuildError(describe(error)) from None
@@ -95,7 +97,7 @@ def _digest_path(path):
 
 
 def _is_whole(path):
-    """Return whether a library is what its digest says."""
+    """Return whether a library exists and has the SHA-256 that was written beside it."""
     try:
         with open(_digest_path(path), encoding='ascii', errors='replace') as file:
             return file.read() == files.digest_of(path, hashlib.sha256()) + '\n'
@@ -111,6 +113,7 @@ def _build(command, mxnet_folder, path):
 
 
 def _fingerprint(command, mxnet_folder):
+    """Return a text that differs for every compiler, processor and version of the sources."""
     digest = hashlib.sha256(repr((command, _processor())).encode())
     for path in [os.path.join(HERE, name) for name in SOURCES] + _mxnet_files(mxnet_folder):
         with open(path, 'rb') as file:
@@ -119,7 +122,7 @@ def _fingerprint(command, mxnet_folder):
 
 
 def _processor():
-    """Return what -march=native depends on."""
+    """Return the lines of /proc/cpuinfo that -march=native depends on."""
     with open('/proc/cpuinfo') as file:
         return sorted(
             {
@@ -131,7 +134,7 @@ def _processor():
 
 
 def _mxnet_files(folder):
-    """Return the two files of MXNet that make an operator library: header and glue."""
+    """Return the header of MXNet's operator libraries, and its source that goes into each."""
     return [
         os.path.join(folder, 'include', 'mxnet', 'lib_api.h'),
         os.path.join(folder, 'src', 'lib_api.cc'),
@@ -139,13 +142,13 @@ def _mxnet_files(folder):
 
 
 def _compile(command, mxnet_folder, out):
-    header, glue = _mxnet_files(mxnet_folder)
+    header, library_source = _mxnet_files(mxnet_folder)
     command = [
         *command,
         '-I',
         os.path.dirname(os.path.dirname(header)),
         os.path.join(HERE, 'ops.cc'),
-        glue,
+        library_source,
         '-o',
         out,
         '-lpthread',
@@ -158,21 +161,21 @@ def _compile(command, mxnet_folder, out):
 
 
 def possible():
-    """Return whether the operators can be expected: they are wanted, and there is a compiler."""
+    """Return whether the operators are not switched off and there is a compiler for them."""
     try:
-        return os.environ.get(OFF) != '0' and bool(compiler())
+        return os.environ.get(SWITCH) != '0' and bool(compiler())
     except BuildError:
         return False
 
 
 @functools.cache
 def prepare():
-    """Compile the library where needed, at its first use; return its path, or None.
+    """Compile the library if needed; return its path, or None if the operators cannot be used.
 
-    If that fails, one line on stderr says so. The environment variable ``DFN_NATIVE=0`` turns the
-    operators off.
+    If compiling fails, one line on stderr says why. The environment variable ``DFN_NATIVE=0``
+    switches the operators off.
     """
-    if os.environ.get(OFF) == '0':
+    if os.environ.get(SWITCH) == '0':
         return None
     try:
         return library(os.path.dirname(util.find_spec('mxnet').origin))
@@ -181,6 +184,7 @@ def prepare():
 
 
 def tell_slower(error):
+    """Print why MXNet's own operators are used."""
     print(
         "training and scoring use MXNet's own operators, which are slower: "
         f'{str(error).splitlines()[0]}',
