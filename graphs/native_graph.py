@@ -199,7 +199,7 @@ class NativeRewriter(rewrite.Rewriter):
 
         ``terms`` has each map once, ``repeated`` as often as it is read. In the last unit of DFN-MR
         both states read the merge, and one sum reads both states: it adds the terms of the merge
-        twice, and the merge is not written to memory.
+        times 2, and the merge is not written to memory.
         """
         inlined = []
         for kind, scale, what in terms:

@@ -26,8 +26,8 @@ def int8(symbol, arg, aux, batches):
     """
     first = list(itertools.islice(batches, CALIBRATION_BATCHES))
     images, labels = (
-        numpy.concatenate([getattr(batch, part)[0].asnumpy() for batch in first])
-        for part in ('data', 'label')
+        numpy.concatenate([getattr(batch, name)[0].asnumpy() for batch in first])
+        for name in ('data', 'label')
     )
     calibration = mx.io.NDArrayIter(
         images, labels, len(first[0].label[0]), label_name='softmax_label'

@@ -146,15 +146,15 @@ def _check_graph(nodes):
     """
     linear, operators = [], 0  # linear: for each node, the number of operators since the last ReLU
     for number, node in enumerate(nodes):
-        for place, (source, output, version) in enumerate(node['inputs']):
-            are_integers = all(type(part) is int for part in (source, output, version))
-            parameter = place > 0 and node['op'] != 'add_n'
+        for position, (source, output, version) in enumerate(node['inputs']):
+            are_integers = all(type(value) is int for value in (source, output, version))
+            is_parameter = position > 0 and node['op'] != 'add_n'
             if (
                 not are_integers
                 or not 0 <= source < number
                 or output
                 or version not in (0, 1)
-                or parameter
+                or is_parameter
                 and nodes[source]['op'] != 'null'
             ):
                 raise ValueError(f'node {number} has an input that is not there')

@@ -71,7 +71,7 @@ class Data(NamedTuple):
     official: bool  # whether their manifest says that they come from the official archives
     manifest: str  # its SHA-256, '' if it is not known or not needed
     train: int  # number of training images, 0 if it is not known
-    test: int  # number of test images, likewise
+    test: int  # number of test images, 0 if it is not known
 
     def __str__(self):
         if self.official:

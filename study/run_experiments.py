@@ -114,7 +114,7 @@ class Grid:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._note)
         while (self.waiting or self.jobs) and self.stopped_by is None:
-            while self.waiting and len(self.jobs) < len(self.places):
+            while self.waiting and len(self.jobs) < len(self.slots):
                 self._start(self.waiting.pop(0))
             time.sleep(PAUSE)
             self._collect()

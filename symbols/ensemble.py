@@ -6,7 +6,7 @@ and R in groups 2 and 3. There are eight. Each branch ends in a ReLU.
 
 With weight sharing all components have the parameters of N_f3, by the same names. BatchNorm's
 moving statistics are each component's own. Components whose names begin alike compute the same up
-to there, LRL and LRR up to their second group; this is one part of the graph and computed once.
+to there, LRL and LRR up to their second group, and the graph computes it once.
 """
 
 from engine import mx

@@ -90,7 +90,7 @@ def stem():
 def residual(data, spec, blocks=1, projection=False):
     """relu(line(x) + branch(x)); the branch is one bottleneck, or several with ReLUs between them.
 
-    ``projection`` puts a projection in the place of every identity.
+    ``projection`` replaces every identity by a projection.
     """
     branch, stride = data, spec.stride
     for number in range(1, blocks + 1):

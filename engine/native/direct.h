@@ -1,6 +1,6 @@
 // Convolution with any kernel size and stride, computed as one matrix product for each output row
-// and each row of the kernel. It serves the convolutions that Winograd's algorithm does not: those
-// of stride 2, those of 1x1, and the stem.
+// and each row of the kernel. It serves the convolutions that Winograd's algorithm does not:
+// those of stride 2, those of 1x1, the stem, and maps whose height or width is no multiple of 4.
 #pragma once
 #include "vec.h"
 
@@ -13,9 +13,8 @@ struct Shape {
   long out_width() const { return (width + 2 * pad() - kernel) / stride + 1; }
   long taps() const { return kernel * kernel; }
   long padded_width() const { return width + 2 * pad(); }
-  long padded() const {
-    return (height + 2 * pad()) * padded_width() * inputs;
-  }  // floats of an image
+  // The number of floats in a padded image.
+  long padded() const { return (height + 2 * pad()) * padded_width() * inputs; }
   // Offset, in a padded image, of the first input that an output row reads at one tap.
   long row(long out_row, long tap) const {
     return ((out_row * stride + tap / kernel) * padded_width() + tap % kernel) * inputs;

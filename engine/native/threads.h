@@ -1,6 +1,6 @@
 // Parallel loops on the project's own threads. OpenMP is not used, because MXNet's threads for
 // reading and copying have OpenMP teams too. A process then has more OpenMP threads than cores, and
-// OpenMP's threads go to sleep, instead of waiting in a loop, at every one of the some hundred
+// OpenMP's threads go to sleep, instead of waiting in a loop, at each of the roughly one hundred
 // parallel loops of a training step.
 #pragma once
 #include <xmmintrin.h>
@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+// The number of threads, from OMP_NUM_THREADS, which engine/cpu.py sets.
 inline int threads() {
   static const int count = [] {
     const char* text = std::getenv("OMP_NUM_THREADS");
