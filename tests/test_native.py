@@ -148,7 +148,9 @@ def test_convolution(size, inputs, outputs, kernel, stride):
     'kernel,stride,size', [(3, 1, 8), (3, 1, 7), (3, 2, 8), (1, 2, 8), (1, 1, 8)]
 )
 def test_gradient_accumulation(kernel, stride, size):
-    """What arrives at link_out is added to the gradient of data, which goes to link_in if it exists."""
+    """What arrives at link_out is added to the gradient of data, which goes to link_in if
+    it exists.
+    """
     x, w = normal(5, size, size, 16), normal(32, 16, kernel, kernel, seed=1)
     plain = build('_dfn_convolution', {'x': x, 'w': w}, kernel=kernel, stride=stride, outputs=32)
     above, more = normal(*plain.infer_shape()[1][0], seed=2), normal(*x.shape, seed=3)

@@ -744,7 +744,13 @@ def test_a_damaged_library_is_built_again(tmp_path, compiler):
 
 def test_a_library_is_built_by_one_process(tmp_path, compiler):
     code = 'import sys\nfrom engine import build\nprint(build.library(*sys.argv[1:]))'
-    command = [sys.executable, '-c', code, os.path.dirname(mx.base.__file__), str(tmp_path / 'build')]
+    command = [
+        sys.executable,
+        '-c',
+        code,
+        os.path.dirname(mx.base.__file__),
+        str(tmp_path / 'build'),
+    ]
     each = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait() for process in each] == [0, 0, 0] and compiler() == 1
 
