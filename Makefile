@@ -59,7 +59,8 @@ $(VENV)/installed-test: requirements-test.txt $(VENV)/installed
 
 # The candidates are run, not only looked for: a name on the PATH may be a shim that leads nowhere.
 $(VENV)/bin/python:
-	@case "$$(uname -sm)" in "Linux x86_64") ;; *) echo "MXNet 1.9.1 is packaged for x86-64 Linux, and this is $$(uname -sm)" >&2; exit 2;; esac
+	@case "$$(uname -sm)" in "Linux x86_64"|"Linux aarch64"|"Darwin x86_64") ;; \
+	  *) echo "MXNet 1.9.1 is packaged for Linux on x86-64 and ARM and for macOS on x86-64, and this is $$(uname -sm)" >&2; exit 2;; esac
 	@for python in $(PYTHONS); do \
 	  if $$python -c '$(FITS)' 2>/dev/null; then echo "using $$python"; exec $$python -m venv $(VENV); fi; \
 	done; \

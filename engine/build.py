@@ -13,6 +13,7 @@ installs if the system has none. Without a compiler MXNet's own operators are us
 import functools
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -33,17 +34,14 @@ SOURCES = (
     'vec.h',
     'threads.h',
     'peak.h',
+    'processor.h',
 )
-FLAGS = (
-    '-std=c++17',
-    '-O3',
-    '-march=native',
-    '-fno-math-errno',
-    '-ffp-contract=fast',
-    '-shared',
-    '-fPIC',
-)
+FLAGS = ('-std=c++17', '-O3', '-fno-math-errno', '-ffp-contract=fast', '-shared', '-fPIC')
 SWITCH = 'DFN_NATIVE'  # environment variable; 0 selects MXNet's own operators
+
+# The option that compiles for this very processor.
+NATIVE = '-mcpu=native' if platform.machine() == 'aarch64' else '-march=native'
+SUPPORTED = sys.platform == 'linux'  # elsewhere MXNet's own operators do the work
 
 
 class BuildError(Exception):
@@ -122,15 +120,18 @@ def _fingerprint(command, mxnet_folder):
 
 
 def _processor():
-    """Return the lines of /proc/cpuinfo that -march=native depends on."""
+    """Return the lines of /proc/cpuinfo that NATIVE depends on, on x86-64 and on ARM."""
+    names = (
+        'flags',
+        'model name',
+        'cpu family',
+        'model\t',
+        'Features',
+        'CPU implementer',
+        'CPU part',
+    )
     with open('/proc/cpuinfo') as file:
-        return sorted(
-            {
-                line
-                for line in file
-                if line.startswith(('flags', 'model name', 'cpu family', 'model\t'))
-            }
-        )
+        return sorted({line for line in file if line.startswith(names)})
 
 
 def _mxnet_files(folder):
@@ -153,7 +154,12 @@ def _compile(command, mxnet_folder, out):
         out,
         '-lpthread',
     ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for native in ([NATIVE], []):
+        done = subprocess.run(
+            [*command, *native], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if not done.returncode or NATIVE not in done.stdout:
+            break  # else the compiler does not know this processor: it compiles for any of its kind
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if 'error' in line]
         lines = lines or [f'exit status {done.returncode}']
@@ -163,7 +169,7 @@ def _compile(command, mxnet_folder, out):
 def possible():
     """Return whether the operators are not switched off and there is a compiler for them."""
     try:
-        return os.environ.get(SWITCH) != '0' and bool(compiler())
+        return os.environ.get(SWITCH) != '0' and SUPPORTED and bool(compiler())
     except BuildError:
         return False
 
@@ -175,7 +181,7 @@ def prepare():
     If compiling fails, one line on stderr says why. The environment variable ``DFN_NATIVE=0``
     switches the operators off.
     """
-    if os.environ.get(SWITCH) == '0':
+    if os.environ.get(SWITCH) == '0' or not SUPPORTED:
         return None
     try:
         return library(os.path.dirname(util.find_spec('mxnet').origin))

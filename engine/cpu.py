@@ -11,7 +11,9 @@ MOST_THREADS = 1024
 
 def cores():
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()  # macOS
 
 
 def set_threads(threads):

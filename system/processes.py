@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import signal
+import sys
 
 from system.script import ENDING
 
@@ -12,7 +13,8 @@ WAITING = (signal.SIGINT, *ENDING)
 
 def die_with_parent():
     """Have the kernel kill this process when its parent ends, however it ends; called in the child."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -60,10 +60,8 @@ def _use_utf8():
     to print; a character that it does not have is printed as its number.
     """
     if sys.getfilesystemencoding().lower().replace('-', '') != 'utf8' and not sys.flags.utf8_mode:
-        with open('/proc/self/cmdline', 'rb') as file:
-            arguments = file.read().split(b'\0')[1:-1]
         os.environ['PYTHONUTF8'] = '1'  # for the processes that this one starts
-        os.execv(sys.executable, [sys.executable, '-X', 'utf8', *arguments])
+        os.execv(sys.executable, [sys.executable, '-X', 'utf8', *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')

@@ -3,12 +3,12 @@
 // OpenMP's threads go to sleep, instead of waiting in a loop, at each of the roughly one hundred
 // parallel loops of a training step.
 #pragma once
-#include <xmmintrin.h>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
+#include "processor.h"
 
 // The number of threads, from OMP_NUM_THREADS, which engine/cpu.py sets.
 inline int threads() {
@@ -18,10 +18,6 @@ inline int threads() {
   }();
   return count;
 }
-
-// Let the processor round numbers below 1e-38 to zero: on some processors arithmetic with such
-// numbers is many times slower.
-inline void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }
 
 // The threads that work together with a calling thread. Between two calls they wait in a loop for a
 // while, then sleep.
@@ -43,7 +39,7 @@ class Team {
     if (asleep_.load()) wake_.notify_all();
     body(data, 0);
     for (long i = 0; left_.load(std::memory_order_acquire); i++)
-      i < PATIENCE ? _mm_pause() : std::this_thread::yield();
+      i < PATIENCE ? pause_in_loop() : std::this_thread::yield();
   }
 
  private:
@@ -53,7 +49,7 @@ class Team {
     flush_denormals();
     for (long done = 0;; done++) {
       for (long i = 0; round_.load(std::memory_order_acquire) == done && i < PATIENCE; i++)
-        _mm_pause();
+        pause_in_loop();
       if (round_.load(std::memory_order_acquire) == done) {
         std::unique_lock<std::mutex> lock(mutex_);
         asleep_++;
