@@ -18,8 +18,8 @@ from common.trainer import Diverged, Trainer
 from distributed import cluster
 from graphs.rewrite import with_bn_momentum
 from recordio import datasets
-from recordio.data import Batches
-from recordio.photographs import AUGMENTATIONS
+from recordio.augmentation import AUGMENTATIONS
+from recordio.record_iterator import Batches
 from symbols import imagenet
 from system.script import outlive_readers, run_main
 

@@ -86,7 +86,7 @@ def packing(args):
 
 def reading(args):
     """Return the images/s of ImageRecordIter with all of section 6.5's augmentation, and of bare decoding by one thread."""
-    from recordio.data import Reading, Records
+    from recordio.record_iterator import Reading, Records
 
     cv2.setNumThreads(1)
     files = parts(args.images, (480, 640), pack_photographs.QUALITY)

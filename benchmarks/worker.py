@@ -23,7 +23,7 @@ from common.evaluate import Meter
 from common.recipe import Recipe, cifar_decay
 from common.trainer import Trainer
 from engine import build, mx, numpy_names, operators, private
-from recordio import data, datasets
+from recordio import datasets, record_iterator
 
 CLASSES = 10
 ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, some milliseconds
@@ -80,7 +80,9 @@ class Ours:
         if not spec['data']:
             return iter(lambda: self.fixed, None)
         name = os.path.basename(os.path.normpath(spec['data']))
-        source = data.Batches(spec['data'], datasets.get(name), self.batch, threads=engine.cores())
+        source = record_iterator.Batches(
+            spec['data'], datasets.get(name), self.batch, threads=engine.cores()
+        )
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 
     def _bind(self, symbol, devices):

@@ -83,7 +83,7 @@ def about_batchnorm(compute, batches, section):
     Parameters
     ----------
     compute : Compute
-    batches : recordio.data.Batches
+    batches : recordio.record_iterator.Batches
     section : str
         A key of ``PAPER_DEVICES``.
     """

@@ -7,7 +7,7 @@ import engine
 from common import checkpoint
 from common.classes import check_classes, check_record_file, same_classes
 from recordio import datasets
-from recordio.data import Reading, Records
+from recordio.record_iterator import Reading, Records
 from system.errors import UserError
 
 
@@ -71,7 +71,7 @@ def _check_dataset(name, dataset, trained_on, args):
 
 
 def open_records(path, model, batch):
-    """Return the ``recordio.data.Records`` of a file that has the classes of the network."""
+    """Return the ``recordio.record_iterator.Records`` of a file that has the classes of the network."""
     images = Records(path, model.dataset, batch, Reading(engine.cores(), shrink=True))
     check_record_file(path, model)
     return images

@@ -8,7 +8,7 @@ from graphs import untrusted_symbol
 from graphs.fast import for_inference
 from graphs.fold import fold
 from graphs.quantize import int8
-from recordio import images, photographs
+from recordio import augmentation, images
 from recordio.images import cv2
 from system.errors import UserError
 
@@ -142,7 +142,7 @@ def centre(image, size):
 
     Its shorter side is scaled to 256 / 224 of that first.
     """
-    image = images.with_short_side(image, photographs.short_side(size))
+    image = images.with_short_side(image, augmentation.short_side(size))
     top, left = ((side - size) // 2 for side in image.shape[:2])
     return image[top : top + size, left : left + size]
 
@@ -167,7 +167,7 @@ def read_image(path, dataset):
     image = images.read(path)
     size, wanted = image.shape[1::-1], dataset.shape[:0:-1]
     if dataset.short:
-        if max(size) * photographs.short_side(dataset.size) > LONGEST * min(size):
+        if max(size) * augmentation.short_side(dataset.size) > LONGEST * min(size):
             raise UserError(
                 f'{path} is {size[0]}x{size[1]}, too long for its width: cut a piece '
                 'out of it first'

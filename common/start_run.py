@@ -91,7 +91,7 @@ def describe(symbol, batches, compute):
     Parameters
     ----------
     symbol : mx.sym.Symbol
-    batches : recordio.data.Batches
+    batches : recordio.record_iterator.Batches
     compute : common.compute.Compute
     """
     identity = batches.identity
@@ -110,7 +110,7 @@ def check_data(batches, state, workers):
 
     Parameters
     ----------
-    batches : recordio.data.Batches
+    batches : recordio.record_iterator.Batches
     state : dict, optional
         Of the run that goes on. Runs of before have the numbers of images alone.
     workers : distributed.cluster.Cluster

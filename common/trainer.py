@@ -43,7 +43,7 @@ class Trainer:
     Parameters
     ----------
     symbol : mx.sym.Symbol
-    batches : recordio.data.Batches
+    batches : recordio.record_iterator.Batches
         Those of this worker.
     recipe : common.recipe.Recipe
     compute : common.compute.Compute

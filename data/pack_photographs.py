@@ -9,8 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy
 
-from data import target
-from data.target import PROGRESS
+from data import dataset_folder
+from data.dataset_folder import PROGRESS
 from recordio import images, records
 from recordio.images import cv2
 from system import files, schema
@@ -29,7 +29,7 @@ CHUNK, AHEAD = (
 )
 EVERY = 2000  # images between two notes of how far the work is
 LONGEST = 65000  # pixels; a JPEG has at most 65,535
-ENDINGS = (*target.ENDINGS, target.REPORTED)
+ENDINGS = (*dataset_folder.ENDINGS, dataset_folder.REPORTED)
 
 _COUNT = {'type': 'integer', 'minimum': 0}
 _progress = schema.checker(
@@ -115,7 +115,7 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
     for split in splits:
         for ending in ENDINGS:
             name = split.name + ending
-            facts['files'][name] = target.fingerprint(os.path.join(folder, name))
+            facts['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
     return facts
 
 

@@ -80,13 +80,13 @@ def parse_args():
 
 def check(args):
     """Raise ``UserError`` for options that do not go together."""
-    from data import target, tree
+    from data import dataset_folder, image_folders
 
     folder = os.path.join(args.out, args.name or args.dataset)
     if args.dataset == 'folder':
         if args.name is None:
             raise UserError('folder needs a name for the data set: add --name NAME')
-        target.check_name(args.name)
+        dataset_folder.check_name(args.name)
     elif args.name is not None:
         raise UserError(f'--name is for folder, and {args.dataset} has a name: leave --name out')
     if args.dataset not in PHOTOGRAPHS and args.short_side:
@@ -100,14 +100,14 @@ def check(args):
     if args.source is not None and not os.path.exists(args.source):
         raise UserError(f'--source {args.source}: there is no such file or folder')
     if args.source is not None:
-        target.check_source(folder, args.source)
+        dataset_folder.check_source(folder, args.source)
         if args.dataset == 'folder':
-            tree.check_apart(args.source, folder)
+            image_folders.check_apart(args.source, folder)
 
 
 def find(args, checksum):
     """Return the ``Source`` that was asked for; without one, archives come to OUT/archives."""
-    from data import cifar, fashion_mnist, imagenet, svhn, tree
+    from data import cifar, fashion_mnist, image_folders, imagenet, svhn
 
     cache = os.path.join(args.out, 'archives')
     if args.dataset == 'sample':
@@ -122,7 +122,7 @@ def find(args, checksum):
         raise UserError(f'name with --source the folder that has {WANTED[args.dataset]}')
     if args.dataset == 'imagenet':
         return imagenet.find(args.source, checksum)
-    return tree.find(args.source)
+    return image_folders.find(args.source)
 
 
 def report_prepared(args, folder, manifest):
@@ -174,15 +174,15 @@ def report_prepared(args, folder, manifest):
 
 def convert(args, folder):
     """Convert into a folder; return the manifest."""
-    from data import source, target
+    from data import dataset_folder, source
     from recordio import manifest
 
     large = args.dataset in PHOTOGRAPHS
-    endings = target.ENDINGS + (target.REPORTED,) * large
+    endings = dataset_folder.ENDINGS + (dataset_folder.REPORTED,) * large
     splits = ('train', 'test') + ('val',) * (args.dataset == 'svhn')
     names = [split + ending for split in splits for ending in endings]
-    target.check(folder, names, args.keep_images)
-    with target.workplace(folder, keep=large) as work:
+    dataset_folder.check(folder, names, args.keep_images)
+    with dataset_folder.workplace(folder, keep=large) as work:
         found = find(args, args.checksum)
         known = source.identity(found)
         facts = (pack_large if large else pack_small)(args, found, known, work)
@@ -196,7 +196,7 @@ def convert(args, folder):
             official=is_official(args, found, facts),
         )
         manifest.write(work, facts)
-        target.publish(work, folder)
+        dataset_folder.publish(work, folder)
     return facts
 
 
@@ -215,7 +215,7 @@ def is_official(args, found, facts):
 
 def pack_small(args, found, known, work):
     """Pack the images of a built-in data set; return what the manifest says of them."""
-    from data import archives, cifar, fashion_mnist, pack, svhn
+    from data import archives, cifar, fashion_mnist, pack_images, svhn
     from recordio.datasets import DATASETS
 
     archives.need_space(work, SPACE[args.dataset])
@@ -224,17 +224,19 @@ def pack_small(args, found, known, work):
         splits = cifar.splits(args.dataset, found, args.checksum)
     else:
         splits = (svhn if args.dataset == 'svhn' else fashion_mnist).splits(found)
-    facts = pack.pack(splits, work, dataset.classes, args.keep_images)
+    facts = pack_images.pack(splits, work, dataset.classes, args.keep_images)
     facts['classes'] = dataset.names or [str(label) for label in range(dataset.classes)]
     return facts
 
 
 def pack_large(args, found, known, work):
     """Pack photographs; return what the manifest says of them."""
-    from data import archives, imagenet, pack_photographs, tree
+    from data import archives, image_folders, imagenet, pack_photographs
 
     classes, splits = (
-        imagenet.splits(found, args.checksum) if args.dataset == 'imagenet' else tree.splits(found)
+        imagenet.splits(found, args.checksum)
+        if args.dataset == 'imagenet'
+        else image_folders.splits(found)
     )
     short = args.short_side or SHORT_SIDE
     pixels = sum(len(split.entries) for split in splits) * short**2 * 4 / 3
@@ -269,15 +271,15 @@ def print_left_out(manifest, target):
 def main():
     args = parse_args()
     check(args)
-    from data import target
+    from data import dataset_folder
 
     folder = os.path.join(args.out, args.name or args.dataset)
-    target.finish(folder)
-    manifest = None if args.force else target.prepared(folder)
+    dataset_folder.finish(folder)
+    manifest = None if args.force else dataset_folder.prepared(folder)
     if manifest:
         report_prepared(args, folder, manifest)
         if args.dataset not in PHOTOGRAPHS:  # theirs is gone on with
-            target.tidy(folder)
+            dataset_folder.tidy(folder)
     else:
         manifest = convert(args, folder)
         print(f'written to {printable(folder)}')

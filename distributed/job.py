@@ -84,7 +84,7 @@ class Job:
         self.signal = number
 
     def _start(self, part):
-        command = [self.python, os.path.join(self.root, 'distributed', 'part.py')]
+        command = [self.python, os.path.join(self.root, 'distributed', 'start_process.py')]
         if part.host:
             command = self.ssh + [part.host, ' '.join(map(shlex.quote, command))]
         try:

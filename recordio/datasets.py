@@ -10,7 +10,7 @@ from system.errors import UserError, command, printable
 # names of data sets before they know that the packages are there.
 
 # mean, std: of the training images, for red, green and blue in 0..255. augment: crop and mirror; of
-# photographs, the name of one of photographs.AUGMENTATIONS. epochs: the paper's. names: the classes
+# photographs, the name of one of augmentation.AUGMENTATIONS. epochs: the paper's. names: the classes
 # in the order of their labels, empty where they are many. size: height and width that a network
 # sees, in pixels. short: of photographs, which have all sizes, the shorter side of what is packed;
 # None where the images are packed as the networks see them.

@@ -6,7 +6,7 @@ import numpy
 import pytest
 from test_photographs import pixels, write
 
-from recordio import data, datasets, photographs
+from recordio import augmentation, datasets, record_iterator
 
 # Krizhevsky et al. (2012) give the components by their principal axes; these are red's, green's and
 # blue's shares.
@@ -17,13 +17,13 @@ def augmented(folder, image, name, count=240):
     """Return ``count`` training crops of an image of 480x480, in RGB from 0 to 255."""
     write(folder, name, [image] * count)
     dataset = datasets.PHOTOGRAPHS._replace(classes=2, augment=name)
-    batches = data.Records(
-        str(folder / (name + '.rec')), dataset, 40, data.Reading(shuffle_seed=3)
+    batches = record_iterator.Records(
+        str(folder / (name + '.rec')), dataset, 40, record_iterator.Reading(shuffle_seed=3)
     ).batches(1)
     return numpy.concatenate([pixels(batch, dataset) for batch in batches])
 
 
-@pytest.fixture(scope='module', params=sorted(photographs.AUGMENTATIONS))
+@pytest.fixture(scope='module', params=sorted(augmentation.AUGMENTATIONS))
 def grey(request, tmp_path_factory):
     """The mean colour, (crops, 3), of augmented crops of a grey image, by the
     augmentation's name.
@@ -76,5 +76,5 @@ def test_the_authors_crops_of_2016(tmp_path):
 
 def test_crops_of_2016_are_in_proportion_to_what_is_packed():
     dataset = datasets.PHOTOGRAPHS._replace(classes=2, size=48, short=103)
-    options = photographs.authors_2016(dataset)
+    options = augmentation.authors_2016(dataset)
     assert (options['min_crop_size'], options['max_crop_size']) == (42, 103)

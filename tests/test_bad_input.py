@@ -28,7 +28,7 @@ from common import checkpoint, log, scorer
 from data import archives, cifar, fashion_mnist, svhn
 from engine import mx, params
 from graphs import untrusted_symbol
-from recordio import data, datasets, images, records
+from recordio import datasets, images, record_iterator, records
 from system.errors import UserError
 
 CIFAR = datasets.get('cifar10')
@@ -69,7 +69,8 @@ def encoded(shape=(32, 32, 3), ending='.png', seed=0):
 def read_through(path):
     """What training does with a file: check it, then let MXNet read all of it."""
     return sum(
-        len(batch.data[0].asnumpy()) - batch.pad for batch in data.Records(path, CIFAR, 8).batches()
+        len(batch.data[0].asnumpy()) - batch.pad
+        for batch in record_iterator.Records(path, CIFAR, 8).batches()
     )
 
 

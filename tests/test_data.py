@@ -13,7 +13,7 @@ import pytest
 from scripts import run_script
 
 from engine import mx
-from recordio import data, datasets, images, records
+from recordio import datasets, images, record_iterator, records
 from system.errors import UserError
 
 
@@ -45,7 +45,7 @@ def collect(iterator, batch):
 def test_every_test_image_once_and_in_order(cifar, batch):
     folder, truth = cifar
     dataset = datasets.get('cifar10')
-    images, labels, batches = collect(data.Batches(folder, dataset, batch).test(), batch)
+    images, labels, batches = collect(record_iterator.Batches(folder, dataset, batch).test(), batch)
     assert batches == -(-30 // batch)
     numpy.testing.assert_array_equal(labels, truth['test'][1])
     # Channels in RGB: the archive's are made to differ, and so do their means.
@@ -56,7 +56,7 @@ def test_every_test_image_once_and_in_order(cifar, batch):
 def test_an_epoch_is_a_permutation(cifar, batch):
     folder, truth = cifar
     plain = datasets.get('cifar10')._replace(augment=False)
-    batches = data.Batches(folder, plain, batch, seed=5)
+    batches = record_iterator.Batches(folder, plain, batch, seed=5)
     orders = []
     for epoch in (1, 2):
         images, labels, count = collect(batches.train(epoch), batch)
@@ -79,7 +79,7 @@ def test_an_epoch_depends_on_seed_and_epoch_alone(cifar):
     dataset = datasets.get('cifar10')
 
     def epoch(number, seed=1, threads=1, before=()):
-        batches = data.Batches(folder, dataset, 16, seed=seed, threads=threads)
+        batches = record_iterator.Batches(folder, dataset, 16, seed=seed, threads=threads)
         for earlier in before:
             collect(batches.train(earlier), 16)
         return collect(batches.train(number), 16)[0]
@@ -93,9 +93,9 @@ def test_passes_after_one_another_or_broken_off(cifar):
     """One iterator serves all passes, also after one that was not read to its end."""
     folder, truth = cifar
     plain = datasets.get('cifar10')._replace(augment=False)
-    batches = data.Batches(folder, plain, 16)
+    batches = record_iterator.Batches(folder, plain, 16)
     whole = [collect(batches.train(epoch), 16) for epoch in (1, 2, 3)]
-    again = data.Batches(folder, plain, 16)
+    again = record_iterator.Batches(folder, plain, 16)
     for epoch, (expected, _, _) in zip((1, 2, 3), whole):
         next(again.train(epoch))
         next(again.test())
@@ -110,7 +110,7 @@ def test_the_last_batch_is_filled_with_the_epochs_first_images(cifar, dataset):
     for epoch in (1, 2):
         items = [
             (batch.data[0].asnumpy(), batch.label[0].asnumpy(), batch.pad)
-            for batch in data.Batches(cifar[0], plain, 16).train(epoch)
+            for batch in record_iterator.Batches(cifar[0], plain, 16).train(epoch)
         ]
         assert [pad for _, _, pad in items] == [0] * 6 + [12]
         numpy.testing.assert_array_equal(items[-1][0][4:], items[0][0][:12])
@@ -124,10 +124,10 @@ def test_memory_stays_flat(cifar):
     said = run_script(
         '-c',
         f"""
-from recordio import data, datasets
+from recordio import record_iterator, datasets
 def resident():
     return int(next(line for line in open('/proc/self/status') if 'VmRSS' in line).split()[1])
-batches = data.Batches({cifar[0]!r}, datasets.get('cifar10'), 25)
+batches = record_iterator.Batches({cifar[0]!r}, datasets.get('cifar10'), 25)
 for epoch in range(1, 101):
     for _ in batches.train(epoch): pass
     for _ in batches.test(): pass
@@ -151,7 +151,7 @@ def test_crop_and_mirror_is_what_it_says():
         for x in range(9)
         for flip in (1, -1)
     }
-    crops = data.crop_and_mirror(numpy.repeat(image[None], 8100, axis=0), random)
+    crops = record_iterator.crop_and_mirror(numpy.repeat(image[None], 8100, axis=0), random)
     seen = numpy.array([windows[crop.tobytes()] for crop in crops])
     for axis in (0, 1):
         assert (abs(numpy.bincount(seen[:, axis]) - 900) < 5 * 30).all()
@@ -162,7 +162,7 @@ def test_crop_and_mirror_is_what_it_says():
 def test_training_batches_are_augmented_only_where_the_data_set_asks(cifar):
     folder, truth = cifar
     dataset = datasets.get('cifar10')
-    images = collect(data.Batches(folder, dataset, 20).train(1), 20)[0]
+    images = collect(record_iterator.Batches(folder, dataset, 20).train(1), 20)[0]
     originals = normalised(truth['train'][0], dataset).astype('float32')
     whole = sum(
         any(numpy.allclose(image, original, atol=1e-3) for original in originals)
@@ -175,7 +175,7 @@ def test_training_batches_are_augmented_only_where_the_data_set_asks(cifar):
 def test_statistics_are_those_of_the_training_images(sample):
     """Fashion-MNIST's are measured by us; CIFAR's and SVHN's are the paper's."""
     images = collect(
-        data.Batches(str(sample / 'sample'), datasets.get('sample'), 100).train(1), 100
+        record_iterator.Batches(str(sample / 'sample'), datasets.get('sample'), 100).train(1), 100
     )[0]
     assert abs(images.mean()) < 1e-3 and abs(images.std() - 1) < 1e-3
 
@@ -192,7 +192,7 @@ def damaged(cifar, tmp_path):
 
 def refuse(folder, word, batch=10, dataset='cifar10'):
     with pytest.raises(UserError, match=word):
-        data.Batches(str(folder), datasets.get(dataset), batch)
+        record_iterator.Batches(str(folder), datasets.get(dataset), batch)
 
 
 @pytest.mark.parametrize('cut', (1, 4, 100, 5000))
@@ -244,7 +244,7 @@ def test_labels_of_another_data_set(cifar):
 
 def test_batch_larger_than_the_data(cifar):
     with pytest.raises(UserError, match='smaller batch'):
-        data.Batches(cifar[0], datasets.get('cifar10'), 31)
+        record_iterator.Batches(cifar[0], datasets.get('cifar10'), 31)
 
 
 def test_a_record_in_several_parts(tmp_path):
@@ -287,7 +287,7 @@ def test_an_epoch_does_not_depend_on_global_generators(cifar):
     folder, _ = cifar
     epochs = []
     for state, before in ((1, ()), (2, ()), (3, (1, 2))):
-        batches = data.Batches(folder, datasets.get('cifar10'), 16, seed=5)
+        batches = record_iterator.Batches(folder, datasets.get('cifar10'), 16, seed=5)
         numpy.random.seed(state)
         mx.random.seed(state)
         for epoch in before:

@@ -20,7 +20,7 @@ from common import log
 from distributed import cluster
 from distributed.job import Job, Part
 from launch import free_ports
-from recordio import data, datasets
+from recordio import datasets, record_iterator
 from system import errors
 
 DATASET = datasets.get('cifar10')
@@ -70,7 +70,7 @@ def test_workers_share_the_images(place, size, batch):
     """
     folder = str(place / 'data' / 'cifar10')
     plain = DATASET._replace(augment=False)
-    one = data.Batches(folder, plain, 10)
+    one = record_iterator.Batches(folder, plain, 10)
     whole = {
         split: sorted(
             numpy.concatenate(
@@ -79,7 +79,10 @@ def test_workers_share_the_images(place, size, batch):
         )
         for split, batches in (('train', one.train(1)), ('test', one.test()))
     }
-    parts = [data.Batches(folder, plain, batch, seed=2, shard=(rank, size)) for rank in range(size)]
+    parts = [
+        record_iterator.Batches(folder, plain, batch, seed=2, shard=(rank, size))
+        for rank in range(size)
+    ]
     assert len({part.per_epoch for part in parts}) == 1 and {
         part.train_images for part in parts
     } == {230}
@@ -109,7 +112,7 @@ def test_a_worker_without_enough_images(place):
     from system.errors import UserError
 
     with pytest.raises(UserError, match='46 images, 23 for worker 0 of 2'):
-        data.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, shard=(0, 2))
+        record_iterator.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, shard=(0, 2))
 
 
 # ---- the workers' own connections ----
@@ -321,7 +324,7 @@ def part_with(folder, variable):
             open(f'/proc/{number}/environ') as environment,
             open(f'/proc/{number}/cmdline') as line,
         ):
-            if variable in environment.read().split('\0') and 'part.py' not in line.read():
+            if variable in environment.read().split('\0') and 'start_process.py' not in line.read():
                 return int(number)
     raise AssertionError('no part has ' + variable)
 

@@ -17,10 +17,10 @@ import pytest
 from scripts import ROOT, run_script, user_error
 
 from common import log, scorer
-from data import pack_photographs, tree
+from data import image_folders, pack_photographs
 from data.split import Entry, Photographs
 from engine import mx
-from recordio import data, datasets, photographs, records
+from recordio import augmentation, datasets, record_iterator, records
 from recordio.images import cv2
 
 SHORT = 64
@@ -334,7 +334,7 @@ def test_a_tree_that_is_none(tmp_path):
         if step:
             step.write_bytes(b'x')
         with pytest.raises(UserError, match=said):
-            tree.find(str(tmp_path))
+            image_folders.find(str(tmp_path))
 
 
 # ---- the format ----
@@ -425,8 +425,8 @@ def test_training_crops_of_2018_change_scale_and_aspect(tmp_path):
     for name, axis, image in (('across', 1, ramp), ('down', 0, ramp.T)):
         write(tmp_path, name, [numpy.repeat(image[..., None], 3, 2)] * 120)
         found = []
-        for batch in data.Records(
-            str(tmp_path / (name + '.rec')), dataset, 40, data.Reading(shuffle_seed=3)
+        for batch in record_iterator.Records(
+            str(tmp_path / (name + '.rec')), dataset, 40, record_iterator.Reading(shuffle_seed=3)
         ).batches(1):
             seen = pixels(batch, dataset)
             lightness = (seen.max(3) + seen.min(3)) / 2
@@ -459,7 +459,7 @@ def test_order_and_crops_of_training(tmp_path):
     dataset = datasets.PHOTOGRAPHS._replace(classes=20, size=32, short=70)
 
     def epoch(number, seed=1):
-        batches = data.Batches(str(tmp_path), dataset, 8, seed)
+        batches = record_iterator.Batches(str(tmp_path), dataset, 8, seed)
         kept = [
             (batch.label[0].asnumpy()[: 8 - batch.pad], batch.data[0].asnumpy().copy())
             for batch in batches.train(number)
@@ -482,8 +482,8 @@ def test_what_is_scored_is_the_centre(tmp_path):
     ]
     write(tmp_path, 'test', images)
     dataset = datasets.PHOTOGRAPHS._replace(classes=2, size=28)
-    assert photographs.short_side(28) == 32
-    batch = next(data.Records(str(tmp_path / 'test.rec'), dataset, 9).batches())
+    assert augmentation.short_side(28) == 32
+    batch = next(record_iterator.Records(str(tmp_path / 'test.rec'), dataset, 9).batches())
     for image, seen in zip(images, pixels(batch, dataset)):
         decoded = cv2.imdecode(
             numpy.frombuffer(archives.jpeg(image, 100), numpy.uint8), cv2.IMREAD_COLOR

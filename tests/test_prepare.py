@@ -267,12 +267,12 @@ def test_interrupted_run_leaves_no_half_file(tmp_path, moment):
 
 
 def test_second_run_at_the_same_time_is_refused(tmp_path):
-    from data import target
+    from data import dataset_folder
     from system.errors import UserError
 
-    with target.workplace(str(tmp_path / 'sample')):
+    with dataset_folder.workplace(str(tmp_path / 'sample')):
         with pytest.raises(UserError, match='another run'):
-            with target.workplace(str(tmp_path / 'sample')):
+            with dataset_folder.workplace(str(tmp_path / 'sample')):
                 pass
     assert os.listdir(str(tmp_path)) == []
 

@@ -411,7 +411,7 @@ def test_operators_are_compiled_for_training_only(tmp_path):
     run_script('-m', 'symbols', '--depth', '8', CXX=str(compiler))
     run_script(
         '-c',
-        'from data import pack; from engine import mx; mx.nd.ones(2).asnumpy()',
+        'from data import pack_images; from engine import mx; mx.nd.ones(2).asnumpy()',
         CXX=str(compiler),
     )
     assert not (tmp_path / 'called').exists()

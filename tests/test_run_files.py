@@ -122,7 +122,7 @@ ALLOWED = {
     ('system/script.py', 'os.open'): 'the null device',
     ('system/script.py', 'open'): 'the null device',
     ('data/crops.py', 'open'): 'crops, over nothing but the same crop',
-    ('data/target.py', 'os.open'): 'a lock',
+    ('data/dataset_folder.py', 'os.open'): 'a lock',
     ('study/grid.py', 'open'): 'a lock on the file of the grid, which is not written',
     ('study/grid_jobs.py', 'open'): 'what the runs of a grid print, added to',
     ('graphs/quantize.py', 'os.open'): 'the null device',
@@ -132,10 +132,10 @@ ALLOWED = {
     ('benchmarks/photographs.py', 'tempfile.TemporaryDirectory'): OTHER,
     ('benchmarks/photographs.py', 'tempfile.mkdtemp'): OTHER,
     ('benchmarks/worker.py', 'tempfile.TemporaryDirectory'): OTHER,
-    # The conversion of data sets, each file in the folder that data/pack.py makes for it.
+    # The conversion of data sets, each file in the folder that data/pack_images.py makes for it.
     ('data/archives.py', 'open'): 'a download',
     ('data/imagenet.py', 'tempfile.NamedTemporaryFile'): 'the list of classes, which SciPy reads',
-    ('data/pack.py', 'open'): 'images, lists and the manifest',
+    ('data/pack_images.py', 'open'): 'images, lists and the manifest',
     ('data/pack_photographs.py', 'open'): 'records',
 }
 

@@ -25,7 +25,7 @@ from common.recipe import Recipe
 from common.scorer import Scorer
 from common.trainer import Trainer
 from engine import mx
-from recordio import data, datasets
+from recordio import datasets, record_iterator
 from system.errors import UserError
 
 CPU = Compute([mx.cpu()])
@@ -74,7 +74,7 @@ def test_two_devices_step_as_one(place, network):
     kvstore.
     """
     symbol = frozen(symbols.get_symbol(network, 8))
-    batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 64)
+    batches = record_iterator.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 64)
     one, two = (
         steps(symbol, devices, batches, 1) for devices in ([mx.cpu()], [mx.cpu(0), mx.cpu(1)])
     )
@@ -93,7 +93,7 @@ def test_no_training_step_runs_as_evaluation(place, operators, monkeypatch):
     """
     if operators == 'mxnet':
         monkeypatch.setattr(engine.operators, 'load', lambda: False)
-    batches = data.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 32)
+    batches = record_iterator.Batches(str(place / 'data' / 'cifar10'), datasets.get('cifar10'), 32)
     # Copies: the record iterator uses its own arrays again a few batches later.
     queue = [
         mx.io.DataBatch(
@@ -123,11 +123,11 @@ def test_no_training_step_runs_as_evaluation(place, operators, monkeypatch):
 def test_every_test_image_counts_once(place, batch):
     """Whatever the batch size: the error is that of the 64 images one by one."""
     folder, dataset = str(place / 'data' / 'cifar10'), datasets.get('cifar10')
-    batches = data.Batches(folder, dataset, batch)
+    batches = record_iterator.Batches(folder, dataset, batch)
     trainer = Trainer(symbols.get_symbol('mr', 8), batches, recipe_of(1), CPU)
     result = trainer.test()
     reference = Trainer(
-        symbols.get_symbol('mr', 8), data.Batches(folder, dataset, 1), recipe_of(1), CPU
+        symbols.get_symbol('mr', 8), record_iterator.Batches(folder, dataset, 1), recipe_of(1), CPU
     )
     losses, wrong, wrong5 = [], [], []
     for item in reference.batches.test():
@@ -560,8 +560,8 @@ def test_fast_probabilities(finished, fast, tolerance):
     symbol, arrays, _, _ = load_run(place / 'checkpoints' / name, 'last')
     dataset, folder = datasets.get('cifar10'), str(place / 'data' / 'cifar10')
     model = Model(symbol, arrays, name, 'cifar10', dataset)
-    calibration = data.Records(os.path.join(folder, 'train.rec'), dataset, 32).batches()
-    batch = next(data.Records(os.path.join(folder, 'test.rec'), dataset, 32).batches())
+    calibration = record_iterator.Records(os.path.join(folder, 'train.rec'), dataset, 32).batches()
+    batch = next(record_iterator.Records(os.path.join(folder, 'test.rec'), dataset, 32).batches())
     plain, quick = (
         Scorer(model, mx.cpu(), 32),
         Scorer(model, mx.cpu(), 32, fast=fast, calibration=calibration),

@@ -16,7 +16,7 @@ import official_archives as archives
 import pytest
 from scripts import ROOT, run_script, user_error
 
-from data import cifar, fashion_mnist, imagenet, prepare, source, target
+from data import cifar, dataset_folder, fashion_mnist, imagenet, prepare, source
 from recordio import datasets, manifest
 from system.errors import UserError, printable
 
@@ -233,12 +233,12 @@ def test_a_link_to_another_data_set_is_not(mine, tree):
 )
 def test_names_that_cannot_be_had(name):
     with pytest.raises(UserError, match='choose another'):
-        target.check_name(name)
+        dataset_folder.check_name(name)
 
 
 def test_names_of_any_script(tree, tmp_path):
     for name in ('Straßen und Plätze', '猫 2', 'كتاب', 'v1.0_b-c'):
-        target.check_name(name)
+        dataset_folder.check_name(name)
     run_script(*folder(tree, tmp_path, name='Straßen 猫'))
     assert datasets.get('Straßen 猫', str(tmp_path)).names == ['cat', 'dog']
     before = os.listdir(os.path.join(ROOT, 'data', 'paper'))
@@ -263,7 +263,7 @@ def test_a_target_among_the_photographs(tree):
 
 def test_names_that_begin_alike(tree, tmp_path):
     """A conversion of x-a goes on while x is prepared."""
-    with target.workplace(str(tmp_path / 'x-a')) as work:
+    with dataset_folder.workplace(str(tmp_path / 'x-a')) as work:
         pathlib.Path(work, 'train.lst').write_text('1')
         run_script(*folder(tree, tmp_path, name='x'))
         assert 'another run' in user_error(*folder(tree, tmp_path, name='x-a'))
@@ -334,7 +334,7 @@ KILLS = """
 import os, shutil, signal, sys, time
 sys.path.insert(0, {root!r})
 # Once, for all children.
-import data.pack_photographs, data.prepare, data.source, data.target, data.tree
+import data.pack_photographs, data.prepare, data.source, data.dataset_folder, data.image_folders
 from recordio import datasets, manifest
 from system import errors, script
 os.fsync = lambda handle: None  # the kernel outlives the processes that are killed here
@@ -364,7 +364,7 @@ def child(arguments, last):
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     while True:  # its workers die with it, and hold its lock until then
         try:
-            with data.target.workplace({target!r}, keep=True):
+            with data.dataset_folder.workplace({target!r}, keep=True):
                 return status
         except errors.UserError:
             time.sleep(0.01)
@@ -376,7 +376,7 @@ def state():
     except errors.UserError as error:
         assert 'prepare.py' in str(error), error
         return None
-    return data.target.prepared({target!r})['short_side']
+    return data.dataset_folder.prepared({target!r})['short_side']
 
 def restore():
     '''Put back what was there before.'''
@@ -508,10 +508,9 @@ def link(data, name):
 
 def test_an_interrupted_conversion_of_other_photographs_is_not_gone_on_with(tree, tmp_path):
     """Equal names and sizes, other times: what was packed of the first tree is dropped."""
-    from data import pack_photographs
-    from data import tree as trees
+    from data import image_folders, pack_photographs
 
-    classes, splits = trees.splits(trees.find(str(tree)))
+    classes, splits = image_folders.splits(image_folders.find(str(tree)))
     for known, expected in (('a', 0), ('a', 4), ('b', 0)):
         output = pack_photographs.Output(
             str(tmp_path / 'train'), pack_photographs._identity(splits[0].entries, 32, known)
@@ -701,7 +700,7 @@ def test_hostile_manifests(mine, case):
         lambda: manifest.read(str(mine / 'mine')),
         lambda: datasets.identity(str(mine / 'mine')),
         lambda: datasets.get('mine', str(mine)),
-        lambda: target.prepared(str(mine / 'mine')),
+        lambda: dataset_folder.prepared(str(mine / 'mine')),
     ):
         with pytest.raises(UserError, match='damaged, or not written by'):
             read()

@@ -19,7 +19,7 @@ from common.trainer import Trainer
 from distributed import cluster
 from engine import mx
 from recordio import datasets
-from recordio.data import Batches
+from recordio.record_iterator import Batches
 
 
 class Union:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy
 
 from engine import mx
-from recordio import datasets, photographs, records
+from recordio import augmentation, datasets, records
 from system.errors import UserError, command
 
 PAD = 4  # pixels on each side before the random crop (section 6.1)
@@ -73,7 +73,7 @@ class Batches:
         """Yield the training batches of an epoch (from 1) as ``mx.io.DataBatch``.
 
         Images are normalised, and where the data set asks for it padded with zeros, cropped and
-        mirrored; photographs see photographs.py. The last ``batch.pad`` images of a batch are there
+        mirrored; photographs see augmentation.py. The last ``batch.pad`` images of a batch are there
         a second time. The iterator fills the arrays of a batch anew a few batches later: work that
         is queued on them is waited for, but whoever keeps a batch must copy it.
         """
@@ -142,7 +142,7 @@ class Records:
         if shuffle_seed is not None:
             self.options.update(shuffle=True)
         elif dataset.short:
-            self.options.update(photographs.for_scoring(dataset))
+            self.options.update(augmentation.for_scoring(dataset))
         self.dataset, self.rank, self.seed = dataset, rank, shuffle_seed
 
     def batches(self, number=None):
@@ -199,7 +199,7 @@ class Records:
         if not self.dataset.short:
             return {'seed': _int32(self.seed)}
         return dict(
-            photographs.for_training(self.dataset, _int32(self.seed, number, self.rank)),
+            augmentation.for_training(self.dataset, _int32(self.seed, number, self.rank)),
             seed=_int32(self.seed, number),
         )
 

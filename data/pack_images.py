@@ -6,7 +6,7 @@ import sys
 
 import numpy
 
-from data import target
+from data import dataset_folder
 from recordio import records
 from recordio.images import cv2
 from system.errors import UserError
@@ -34,7 +34,7 @@ def pack(splits, folder, classes, keep_images=False):
         ``splits`` and ``files`` of the manifest, see ``recordio.manifest.read``.
     """
     facts = {'splits': {}, 'files': {}}
-    root = os.path.join(folder, target.IMAGES)
+    root = os.path.join(folder, dataset_folder.IMAGES)
     for split in splits:
         _write_images(split, root, os.path.join(folder, split.name + '.lst'))
     _run_im2rec(folder, root, sum(len(split.labels) for split in splits))
@@ -42,11 +42,11 @@ def pack(splits, folder, classes, keep_images=False):
         _check_records(split, folder)
         counts = numpy.bincount(split.labels, minlength=classes)
         facts['splits'][split.name] = {str(label): int(count) for label, count in enumerate(counts)}
-        for ending in target.ENDINGS:
+        for ending in dataset_folder.ENDINGS:
             name = split.name + ending
-            facts['files'][name] = target.fingerprint(os.path.join(folder, name))
+            facts['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
     if not keep_images:
-        target.clear_images(root)
+        dataset_folder.clear_images(root)
     return facts
 
 
@@ -91,7 +91,7 @@ def _run_im2rec(folder, root, total):
     with signals_wait():
         process = subprocess.Popen(
             command,
-            cwd=target.ROOT,
+            cwd=dataset_folder.ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             universal_newlines=True,
