@@ -10,7 +10,7 @@ from data import dataset_folder
 from recordio import records
 from recordio.images import cv2
 from system.errors import UserError
-from system.processes import die_with_parent, signals_come, signals_wait
+from system.processes import die_with_parent, unblock_signals, signals_blocked
 from system.progress import Bar
 
 # 9 packs PNGs of this size no better than 6, and the bytes depend on it.
@@ -72,7 +72,7 @@ def _write_images(split, root, list_path):
 
 
 def _begin_process():
-    signals_come()
+    unblock_signals()
     # It would go on writing into a folder that the next run uses already.
     die_with_parent()
 
@@ -88,7 +88,7 @@ def _run_im2rec(folder, root, total):
         os.path.abspath(root),
         '--pass-through',
     ]
-    with signals_wait():
+    with signals_blocked():
         process = subprocess.Popen(
             command,
             cwd=dataset_folder.ROOT,

@@ -15,7 +15,7 @@ from recordio import images, records
 from recordio.images import cv2
 from system import files, schema
 from system.errors import UserError, printable
-from system.processes import die_with_parent, signals_come, signals_wait
+from system.processes import die_with_parent, unblock_signals, signals_blocked
 from system.progress import Bar
 
 QUALITY = 95
@@ -124,7 +124,7 @@ def _begin_process():
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that writes stops, and these with it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signals_come()
+    unblock_signals()
     die_with_parent()
     cv2.setNumThreads(1)
 
@@ -163,7 +163,7 @@ def _converted(entries, short_side, pool, processes):
     try:
         for start in range(0, len(entries), CHUNK):
             chunk = entries[start : start + CHUNK]
-            with signals_wait():  # it may start a process
+            with signals_blocked():  # it may start a process
                 waiting.append((chunk, pool.submit(convert, chunk, short_side)))
             if len(waiting) >= AHEAD * processes:
                 chunk, future = waiting.popleft()

@@ -1,9 +1,8 @@
-"""The workers of a job that ``launch.py`` has started, on one machine or on several.
+"""Communication between the workers of a job that ``launch.py`` has started.
 
-MXNet's parameter server sums gradients, and may change what is pushed to it on the way: it
-compresses it, or adds it to a weight. What has to arrive as it was sent (metrics, BatchNorm
-statistics, the arrays of a checkpoint) goes over a connection of its own from each worker to worker
-0.
+MXNet's parameter server sums gradients, and may change what is pushed to it: it compresses values,
+or adds them to a weight. What has to arrive as it was sent (metrics, BatchNorm statistics, the
+arrays of a checkpoint) goes over a separate connection from each worker to worker 0.
 """
 
 import io
@@ -15,30 +14,34 @@ from multiprocessing import connection
 
 import numpy
 
-from system.errors import ROOT, Lost, UserError, command
+from system.errors import ROOT, UserError, WorkerLost, command
 
-PATIENCE = (
-    120  # seconds that a worker waits for worker 0 to begin; their machines may differ in speed
-)
-# What ``launch.py`` tells its parts beside the variables of MXNet's parameter server.
+TIMEOUT = 120  # seconds that a worker waits for worker 0, whose machine may be slower
+# Environment variables that ``launch.py`` sets beside those of MXNet's parameter server: the rank
+# of a worker, the address of worker 0 as HOST:PORT, and the key of the connections in hexadecimal
+# digits.
 RANK, LINK, KEY = 'DFN_WORKER', 'DFN_LINK', 'DFN_KEY'
 
 
 class Cluster:
-    """One worker's place among ``size``; alone, it has rank 0 of 1.
+    """The workers of a job as one of them sees it; without ``launch.py`` a single one of rank 0.
 
     Parameters
     ----------
-    rank, size : int
+    rank : int
+        Number of this worker, from 0.
+    size : int
+        Number of workers.
     links : list of multiprocessing.connection.Connection
-        To the others, in the order of their ranks, for rank 0; to rank 0, for the others.
+        Of worker 0: the connections to the others, in the order of their ranks. Of any other
+        worker: the connection to worker 0.
     """
 
     def __init__(self, rank=0, size=1, links=()):
         self.rank, self.size, self.links = rank, size, links
 
     def first(self, content):
-        """Return the bytes that worker 0 calls this with, to every worker."""
+        """Return the bytes that worker 0 passes to this method, in every worker."""
         if self.rank:
             return self._receive(0)
         for rank, link in enumerate(self.links, 1):
@@ -46,11 +49,17 @@ class Cluster:
         return content
 
     def first_json(self, value):
-        """Return worker 0's value, of what JSON knows."""
+        """Return the value that worker 0 passes, one that JSON can hold, in every worker."""
         return value if self.size == 1 else json.loads(self.first(json.dumps(value).encode()))
 
     def sum(self, numbers):
-        """Return the sum of every worker's array of float64, of one shape, the same to the last bit for each."""
+        """Return the sum of all workers' arrays, in float64, equal to the last bit in each.
+
+        Parameters
+        ----------
+        numbers : array_like
+            Of the same shape in every worker.
+        """
         numbers = numpy.asarray(numbers, numpy.float64)
         if self.size == 1:
             return numbers
@@ -62,11 +71,11 @@ class Cluster:
         return numpy.frombuffer(self.first(numbers.tobytes())).reshape(numbers.shape)
 
     def barrier(self):
-        """Wait until every worker is here."""
+        """Wait until every worker has called this."""
         self.sum([0])
 
     def first_arrays(self, arrays):
-        """Return worker 0's dict of NumPy arrays."""
+        """Return the dict of NumPy arrays that worker 0 passes, in every worker."""
         if self.size == 1:
             return arrays
         content = io.BytesIO()
@@ -88,9 +97,9 @@ class Cluster:
             self._lost(rank)
 
     def _lost(self, rank):
-        raise Lost(
-            f'worker {rank} has gone: see what it said, and go on with --resume and the '
-            'name of the run'
+        raise WorkerLost(
+            f'the connection to worker {rank} is lost: read its last message, and go on with '
+            '--resume and the name of the run'
         )
 
 
@@ -98,13 +107,18 @@ ALONE = Cluster()
 
 
 def join(kvstore):
-    """Return this process's ``Cluster`` once every worker has come; ``ALONE`` for a ``kvstore`` of one process.
+    """Connect to the other workers and return the ``Cluster``, or ``ALONE`` without ``launch.py``.
+
+    Parameters
+    ----------
+    kvstore : str
+        The option --kv-store.
 
     Raises
     ------
     UserError
-        The process was started by hand with a kvstore for several, or by ``launch.py`` with one for
-        one.
+        The kvstore is for several processes and ``launch.py`` did not start this one, or the other
+        way round; or worker 0 does not answer.
     """
     started = RANK in os.environ
     if kvstore.startswith('dist') and not started:
@@ -120,33 +134,30 @@ def join(kvstore):
         )
     if not started:
         return ALONE
-    rank, size, key = (
-        int(os.environ[RANK]),
-        int(os.environ['DMLC_NUM_WORKER']),
-        bytes.fromhex(os.environ[KEY]),
-    )
+    rank, size = int(os.environ[RANK]), int(os.environ['DMLC_NUM_WORKER'])
     host, port = os.environ[LINK].rsplit(':', 1)
+    address, key = (host, int(port)), bytes.fromhex(os.environ[KEY])
     return Cluster(
-        rank,
-        size,
-        _call(rank, (host, int(port)), key) if rank else _answer(size, (host, int(port)), key),
+        rank, size, _connect(rank, address, key) if rank else _listen(size, address, key)
     )
 
 
-def _answer(size, address, key):
+def _listen(size, address, key):
+    """Return the connections to all other workers, in the order of their ranks."""
     links = {}
     with connection.Listener(address, backlog=size, authkey=key) as listener:
         while len(links) < size - 1:
             try:
                 link = listener.accept()
             except (connection.AuthenticationError, EOFError, ConnectionError):
-                continue  # somebody else's
+                continue  # not one of the workers
             links[int(link.recv_bytes(8))] = link
     return [links[rank] for rank in sorted(links)]
 
 
-def _call(rank, address, key):
-    end = time.time() + PATIENCE
+def _connect(rank, address, key):
+    """Return a list of the connection to worker 0."""
+    end = time.time() + TIMEOUT
     while True:
         try:
             link = connection.Client(address, authkey=key)

@@ -1,4 +1,8 @@
-"""A job of several processes, on one machine or on several: started together, and ended together."""
+"""A job of several processes, on one machine or on several, that start and end together.
+
+The members of a job are the scheduler and the servers of MXNet's parameter server, and the workers.
+Each is started and ended by distributed/start_process.py on its host.
+"""
 
 import json
 import os
@@ -9,70 +13,80 @@ import subprocess
 import sys
 import threading
 import time
-from collections import namedtuple
+from typing import NamedTuple
 
-from system.errors import Lost, UserError
+from system.errors import UserError, WorkerLost
 from system.script import ENDING, outlive_readers
 
-# role: scheduler, server or worker; number: among its like; host: None is this machine; command,
-# environment: of its process.
-Part = namedtuple('Part', 'role number host command environment')
-Part.name = property(
-    lambda self: self.role if self.role == 'scheduler' else f'{self.role} {self.number}'
-)
-
-# Seconds for an end in good order: of the first worker after a signal, of servers after the last
-# worker.
+# Seconds that the first worker has to save and end after a signal, and the servers to end after the
+# last worker.
 GRACE = 15
-SETTLE = (
-    1  # second after the first failure in which others may fail of the same cause, or be the cause
-)
+SETTLE = 1  # seconds after the first failure in which the cause of it may show up
 POLL = 0.05  # seconds between two looks at the processes
 
 
-def _by_signal(status):
-    """Return whether an exit status is 128 and the number of a signal, as a shell has it."""
+class Member(NamedTuple):
+    """One process of a job."""
+
+    role: str  # scheduler, server or worker
+    number: int  # among the members of its role, from 0
+    host: str | None  # None: this machine
+    command: list  # of str
+    environment: dict  # variables, added to those of the host
+
+    @property
+    def name(self):
+        """What messages call it, such as "worker 1"."""
+        return self.role if self.role == 'scheduler' else f'{self.role} {self.number}'
+
+
+def _is_signal(status):
+    """Return whether an exit status is 128 + the number of a signal, as in a shell."""
     return 128 < status < 160
 
 
 class Job:
-    """Runs the parts until every worker has finished or one part fails.
+    """Runs its members until every worker has finished or one member fails.
 
     Parameters
     ----------
-    parts : list of Part
+    members : list of Member
     directory : str
-        Where the parts run.
+        Working directory of the members.
     root : str
-        Of this repository on the hosts.
+        Directory of this repository on the hosts.
     python : str
-        The interpreter there.
+        The interpreter on the hosts.
     ssh : list of str
         The command that reaches a host.
     """
 
-    def __init__(self, parts, directory, root, python, ssh):
-        self.parts, self.directory, self.root, self.python, self.ssh = (
-            parts,
-            directory,
-            root,
-            python,
-            ssh,
-        )
-        self.processes, self.signal, self.run_name, self.threads = {}, None, None, []
-        self.ended = []  # parts in the order of their ends
+    def __init__(self, members, directory, root, python, ssh):
+        self.members, self.directory = members, directory
+        self.root, self.python, self.ssh = root, python, ssh
+        self.processes = {}  # {name of a member: its process, or the ssh that leads to it}
+        self.threads = []  # they copy the output of the members
+        self.ended = []  # members in the order in which they ended
+        self.signal = None  # the signal that asks the job to end
+        self.run_name = None  # of the training run, as worker 0 prints it
 
     def run(self):
-        """Return 0, or 128 and the number of the signal that ended the job. Raises ``UserError`` where a part fails."""
-        outlive_readers()  # else the parts would wait for ever to be read
+        """Run the job; return 0, or 128 + the number of the signal that ended it.
+
+        Raises
+        ------
+        UserError
+            A member failed, or cannot be started.
+        """
+        outlive_readers()  # else members would block when nobody reads their output
         before = {
-            number: signal.signal(number, self._note)
+            number: signal.signal(number, self._note_signal)
             for number in (signal.SIGINT, *ENDING)
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
         }
         try:
-            for part in self.parts:
-                self._start(part)
+            for member in self.members:
+                self._start(member)
             self._wait()
         finally:
             self._end()
@@ -80,15 +94,15 @@ class Job:
                 signal.signal(number, handler)
         return 128 + self.signal if self.signal else 0
 
-    def _note(self, number, frame):
+    def _note_signal(self, number, frame):
         self.signal = number
 
-    def _start(self, part):
+    def _start(self, member):
         command = [self.python, os.path.join(self.root, 'distributed', 'start_process.py')]
-        if part.host:
-            command = self.ssh + [part.host, ' '.join(map(shlex.quote, command))]
+        if member.host:
+            command = self.ssh + [member.host, ' '.join(map(shlex.quote, command))]
         try:
-            # A session of its own: Ctrl-C is for this process, which passes it on.
+            # In a session of its own, so that Ctrl-C reaches only this process, which passes it on.
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -98,72 +112,68 @@ class Job:
             )
         except OSError as error:
             raise UserError(f'{command[0]} cannot be started ({error.strerror})')
-        self.processes[part.name] = process
-        self._tell(
-            part,
-            json.dumps(
-                {
-                    'command': part.command,
-                    'directory': self.directory,
-                    'environment': part.environment,
-                }
-            ),
+        self.processes[member.name] = process
+        start = dict(
+            command=member.command, directory=self.directory, environment=member.environment
         )
+        self._send_line(member, json.dumps(start))
         for stream, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
             thread = threading.Thread(
-                target=self._pass_on, args=(part, stream, target), daemon=True
+                target=self._copy_output, args=(member, stream, target), daemon=True
             )
             thread.start()
             self.threads.append(thread)
 
-    def _tell(self, part, line):
+    def _send_line(self, member, line):
         try:
-            self.processes[part.name].stdin.write(line.encode() + b'\n')
-            self.processes[part.name].stdin.flush()
+            self.processes[member.name].stdin.write(line.encode() + b'\n')
+            self.processes[member.name].stdin.flush()
         except OSError:
-            pass  # it has ended, which ``_wait`` sees
+            pass  # it has ended, which ``_wait`` notices
 
-    def _pass_on(self, part, stream, target):
-        """Copy the output of a part, with its name in front where it is not the first worker."""
-        first = part.name == 'worker 0'
+    def _copy_output(self, member, stream, target):
+        """Copy the output of a member; each line but those of worker 0 gets the member's name."""
+        first = member.name == 'worker 0'
         for line in stream:
             line = line.decode('utf-8', 'replace')
             if first and self.run_name is None:
                 found = re.match(r'run (\S+), log ', line)
                 self.run_name = found and found.group(1)
-            target.write(line if first else f'{part.name}: {line}')
+            target.write(line if first else f'{member.name}: {line}')
             target.flush()
 
-    def _look(self):
-        """Note which parts have ended since the last look."""
+    def _poll(self):
+        """Note which members have ended since the last call."""
         self.ended += [
-            part for part in self.parts if part not in self.ended and self._status(part) is not None
+            member
+            for member in self.members
+            if member not in self.ended and self._status(member) is not None
         ]
 
-    def _status(self, part):
-        return self.processes[part.name].poll()
+    def _status(self, member):
+        return self.processes[member.name].poll()
 
     def _wait(self):
-        workers, told, last = (
-            [part for part in self.parts if part.role == 'worker'],
-            None,
-            time.time(),
-        )
-        while any(self._status(part) is None for part in workers):
-            self._look()
-            # Servers end with the last worker, and not before it.
-            last = last if any(part.role != 'worker' for part in self.ended) else time.time()
-            failed = any(self._status(part) for part in self.ended) or time.time() > last + GRACE
-            if self.signal and not told:
-                told = time.time()
-                self._tell(workers[0], str(int(self.signal)))
-            if told and (failed or time.time() > told + GRACE):
+        workers = [member for member in self.members if member.role == 'worker']
+        signalled = None  # when the signal was passed on
+        complete = time.time()  # when the scheduler and all servers were last seen running
+        while any(self._status(member) is None for member in workers):
+            self._poll()
+            if all(member.role == 'worker' for member in self.ended):
+                complete = time.time()
+            # Servers end after the last worker. One that ends before it has failed, whatever its
+            # status; but workers may need a moment to end too.
+            failed = any(map(self._status, self.ended)) or time.time() > complete + GRACE
+            if self.signal and not signalled:
+                signalled = time.time()
+                self._send_line(workers[0], str(int(self.signal)))
+            if signalled and (failed or time.time() > signalled + GRACE):
                 return
             if failed:
                 self._fail()
             time.sleep(POLL)
-        self._look()
-        if any(self._status(part) for part in workers) and not self.signal:
+        self._poll()
+        if any(self._status(member) for member in workers) and not self.signal:
             self._fail()
         end = time.time() + GRACE
         while time.time() < end and any(
@@ -172,43 +182,45 @@ class Job:
             time.sleep(POLL)
 
     def _fail(self):
-        """Raise ``UserError``, which names the part that is to blame."""
+        """Raise a ``UserError`` that names the member that failed first."""
         end = time.time() + SETTLE
         while time.time() < end:
-            self._look()
+            self._poll()
             time.sleep(POLL)
-        part = self._cause()
-        status = self._status(part)
+        member = self._cause()
+        status = self._status(member)
         how = (
             f'was killed by {signal.Signals(status - 128).name}'
-            if _by_signal(status)
+            if _is_signal(status)
             else f'ended with status {status}'
         )
-        where = f' on {part.host}' if part.host else ''
+        host = f' on {member.host}' if member.host else ''
         then = (
             f'go on with --resume {self.run_name}, if an epoch was finished'
             if self.run_name
             else 'then start again'
         )
         raise UserError(
-            f'{part.name}{where} {how}, and the other parts were stopped: see what it said; {then}'
+            f'{member.name}{host} {how}, and the other processes of the job were stopped: read its '
+            f'last message above; {then}'
         )
 
     def _cause(self):
-        """Return the part whose failure made the others fail.
+        """Return the member whose failure made the others fail.
 
-        One that was killed, or else the first that did not just miss another (``Lost``); servers
-        and the scheduler fail where a worker does.
+        That is one that was killed by a signal, or else the first that failed for another reason
+        than that it lost the connection to a worker. Workers come first, since the scheduler and
+        the servers fail when a worker does.
         """
 
-        def innocence(part):
-            status = self._status(part)
-            return not _by_signal(status), status in (0, Lost.status), part.role != 'worker'
+        def unlikelihood(member):
+            status = self._status(member)
+            return not _is_signal(status), status in (0, WorkerLost.status), member.role != 'worker'
 
-        return min(self.ended, key=innocence)  # of equals the first
+        return min(self.ended, key=unlikelihood)  # of several the one that ended first
 
     def _end(self):
-        """Kill what is left, by closing its input, and wait for it."""
+        """Kill the members that are left, by closing their standard input, and wait for them."""
         for process in self.processes.values():
             try:
                 process.stdin.close()

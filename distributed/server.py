@@ -1,6 +1,6 @@
-"""A server or the scheduler of MXNet's parameter server: python -m distributed.server.
+"""Runs a server or the scheduler of MXNet's parameter server: python -m distributed.server.
 
-Which of the two, and where the others are, the environment says.
+The environment variables that ``launch.py`` sets say which of the two it is, and the addresses.
 """
 
 import os
@@ -11,10 +11,10 @@ ROLE = 'DMLC_ROLE'
 
 
 def main():
-    # MXNet becomes a server in the middle of its own import, when it could not yet load the
-    # optimiser that dist_async sends it. So it is imported as if by a worker, and told afterwards.
+    # With the role in the environment, MXNet would run the server in the middle of its own import,
+    # when the optimiser that dist_async sends cannot be loaded yet. So it is imported without.
     role = os.environ.pop(ROLE)
-    import engine.optimizer  # noqa: F401
+    import engine.optimizer  # noqa: F401 -- imports MXNet, so it cannot be at the top
 
     os.environ[ROLE] = role
     mx.kvstore.KVStoreServer(mx.kv.create('dist')).run()

@@ -1,8 +1,8 @@
-"""One process of a job, kept by ``launch.py`` over this one's standard input, on this machine or through ssh.
+"""Starts one process of a job on its host, passes signals on, and kills it when the job ends.
 
-The first line is the job as JSON: command, directory, environment. A later line with a number sends
-that signal; the end of the input, which the end of launch.py or of the connection brings, kills the
-process.
+``launch.py`` runs this script, directly or through ssh, and writes to its standard input: first a
+line of JSON with the command, directory and environment; later a line with the number of each
+signal to pass on. The input ends when launch.py or the connection does: then the process is killed.
 """
 
 import json
@@ -17,27 +17,26 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 from system.processes import die_with_parent
 
 
-def obey(process):
+def pass_on_signals(process):
+    """Send the signals that standard input names to a process; kill its group when that ends."""
     for line in sys.stdin:
         process.send_signal(int(line))
     os.killpg(process.pid, signal.SIGKILL)
 
 
 def _bytes(text):
-    """Return a name as the files here have it: in UTF-8, whatever the locale is that ssh sets."""
+    """Return a text in UTF-8, the encoding of the names of files, whatever locale ssh sets."""
     return text.encode('utf-8', 'surrogateescape')
 
 
 def main():
-    job = json.loads(sys.stdin.readline())
+    start = json.loads(sys.stdin.readline())
     try:
-        command, environment = (
-            list(map(_bytes, job['command'])),
-            {_bytes(key): _bytes(value) for key, value in job['environment'].items()},
-        )
+        command = list(map(_bytes, start['command']))
+        environment = {_bytes(key): _bytes(value) for key, value in start['environment'].items()}
         process = subprocess.Popen(
             command,
-            cwd=_bytes(job['directory']),
+            cwd=_bytes(start['directory']),
             env={**os.environb, **environment},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -45,10 +44,10 @@ def main():
         )
     except OSError as error:
         sys.stderr.write(
-            f'{job["command"][0]} cannot be started in {job["directory"]} ({error.strerror})\n'
+            f'{start["command"][0]} cannot be started in {start["directory"]} ({error.strerror})\n'
         )
         return 127
-    threading.Thread(target=obey, args=[process], daemon=True).start()
+    threading.Thread(target=pass_on_signals, args=[process], daemon=True).start()
     status = process.wait()
     return status if status >= 0 else 128 - status
 
@@ -60,4 +59,4 @@ if __name__ == '__main__':
         code = 130
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # a thread that waits for input would be waited for
+    os._exit(code)  # an ordinary exit would wait for the thread, which waits for input

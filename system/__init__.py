@@ -1,20 +1,29 @@
 """What has nothing to do with networks: errors, files, processes, signals, progress.
 
-Every script imports something from here first, so this is where it is settled what a missing
-package looks like, whichever file asks for it: one sentence, and no traceback.
+Every script imports this package, which installs an exception hook: a required package that is
+not installed is reported in one sentence, without a traceback, whichever file imports it.
 """
 
 import sys
 
-NEEDED = ('cv2', 'fastjsonschema', 'matplotlib', 'mxnet', 'numpy', 'PIL', 'scipy', 'tqdm')
+from system.errors import fail_for_missing_package
+
+REQUIRED_PACKAGES = (
+    'cv2',
+    'fastjsonschema',
+    'matplotlib',
+    'mxnet',
+    'numpy',
+    'PIL',
+    'scipy',
+    'tqdm',
+)
 
 
-def _say_what_is_missing(kind, error, trace):
-    if issubclass(kind, ModuleNotFoundError) and error.name in NEEDED:
-        from system.errors import fail_for_missing_package
-
+def _report_missing_package(kind, error, trace):
+    if issubclass(kind, ModuleNotFoundError) and error.name in REQUIRED_PACKAGES:
         fail_for_missing_package(error.name)
     sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = _say_what_is_missing
+sys.excepthook = _report_missing_package

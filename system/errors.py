@@ -1,4 +1,4 @@
-"""The mistakes a user can make, how they are said, and commands that can be pasted."""
+"""Errors that the user can correct, how they are printed, and commands that can be pasted."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class UserError(Exception):
-    """A mistake that the user can put right.
+    """An error that the user can correct.
 
     The message is one sentence that says what is wrong and what to do about it.
     """
@@ -20,16 +20,17 @@ class UserError(Exception):
 
 
 def printable(text):
-    """Return a text with each character that could steer a terminal written as its number.
+    """Return a text in which characters that could control a terminal are escaped.
 
-    Names of files and classes come from anywhere: one may move the cursor, clear the screen, or
-    turn the direction of writing. Letters of every script stay as they are.
+    The names of files and classes are not to be trusted: they may hold characters that move the
+    cursor, clear the screen, or reverse the direction of the text. Letters of every script stay as
+    they are.
     """
-    return ''.join(_number(letter) if _steers(letter) else letter for letter in str(text))
+    return ''.join(_escaped(letter) if _is_control(letter) else letter for letter in str(text))
 
 
-def _steers(letter):
-    # Control characters, bytes that are not UTF-8, ends of lines, directions of writing.
+def _is_control(letter):
+    # Control characters, bytes that are not UTF-8, line separators, and direction marks.
     return (
         unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp')
         or '\u202a' <= letter <= '\u202e'
@@ -37,18 +38,21 @@ def _steers(letter):
     )
 
 
-def _number(letter):
+def _escaped(letter):
     return letter.encode('unicode_escape').decode('ascii')
 
 
-class Lost(UserError):
-    """Another worker has gone: that one is to blame, and ``launch.py`` knows it by the status."""
+class WorkerLost(UserError):
+    """The connection to another worker is lost.
+
+    The other worker failed first. ``launch.py`` tells the two apart by the exit status.
+    """
 
     status = 3
 
 
 def tell(message):
-    """Print a line on stderr; nobody may be there to read it."""
+    """Print a line on stderr. Where stderr cannot be written to, the line is dropped."""
     try:
         sys.stderr.write(f'{message}\n')
         sys.stderr.flush()
@@ -57,38 +61,44 @@ def tell(message):
 
 
 def fail(error):
-    """Print a message, or a ``UserError``, on stderr and leave with its status, or else with 2."""
-    said = printable(' '.join(str(error).split()))
-    tell(f'{os.path.basename(sys.argv[0]) or "python"}: error: {said}')
+    """Print an error on stderr as one line, and exit.
+
+    Parameters
+    ----------
+    error : UserError or str
+        A ``UserError`` decides the exit status; with a text the status is 2.
+    """
+    message = printable(' '.join(str(error).split()))
+    tell(f'{os.path.basename(sys.argv[0]) or "python"}: error: {message}')
     raise SystemExit(getattr(error, 'status', STATUS))
 
 
 def fail_for_missing_package(name):
-    """Say which package is missing, and how to get it, and leave with status 2."""
+    """Print which package is not installed and how to install it, and exit with status 2."""
     fail(
-        f'the package {name} is missing here: use the environment that "make demo" makes '
+        f'the package {name} is not installed: use the environment that "make demo" makes '
         '(.venv/bin/python), or install requirements.txt with Python 3.10 to 3.14'
     )
 
 
 def describe(error):
-    """Return an ``OSError`` as one sentence: what failed, where, and what to look at."""
-    where = f' ({error.filename})' if error.filename else ''
+    """Return an ``OSError`` as one sentence: what failed, for which file, and what to check."""
+    file = f' ({error.filename})' if error.filename else ''
     return (
-        f'{error.strerror or error}{where}; check the path, its permissions and the space '
+        f'{error.strerror or error}{file}; check the path, its permissions and the space '
         'left on the disk'
     )
 
 
 def command(script, *arguments):
-    """Return a command that a user can paste into the shell they started this process from.
+    """Return a command that the user can paste into the shell that started this process.
 
     Parameters
     ----------
     script : str
-        Path in the repository, such as ``score.py``, or ``-m`` and a module.
+        Path in the repository, such as ``score.py``, or ``-m`` and the name of a module.
     arguments : str
-        Quoted where the shell needs it.
+        The arguments of the script; they are quoted where the shell needs it.
     """
     if script.startswith('-m '):
         words = script.split()
@@ -98,19 +108,19 @@ def command(script, *arguments):
 
 
 def _interpreter():
-    """Return the name by which the shell finds the interpreter that runs this."""
+    """Return how to call the running interpreter from the shell: by name if it is on the path."""
     for name in ('python', 'python3'):
-        if shutil.which(name) == sys.executable:  # an environment that is activated
+        if shutil.which(name) == sys.executable:  # its environment is activated
             return name
     return _shortest(sys.executable)
 
 
 def _shortest(path):
-    """Return a path as it is typed in the current folder."""
-    inside = os.path.relpath(path)
-    return path if inside.startswith(os.pardir) else inside
+    """Return a path relative to the current folder if it lies in it, else as it is."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
 
 
 def discard(stream):
-    """Send what is left in a stream nowhere, or the interpreter's own flush at exit would complain."""
+    """Redirect a stream to /dev/null, so that Python's flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

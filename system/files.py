@@ -1,8 +1,8 @@
-"""The one place that writes, renames and removes files: a file is there whole or not at all.
+"""Writing, renaming and removing files, for the whole project: a file is complete or absent.
 
-A file of this project is written under a hidden temporary name beside it, ``.NAME.dfn-partial``,
-which no other file has, and renamed. What a user asked for under a name of the user's choice goes
-through ``write_outputs``, which replaces no file but those it has written itself.
+A file is first written to a hidden temporary file beside it, ``.NAME.dfn-partial``, and then
+renamed. Files whose names the user has chosen, such as figures and tables, are written by
+``write_outputs``, which replaces only files that it has written itself.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ import zlib
 from system.errors import UserError
 
 BLOCK = 1 << 20  # bytes read at a time
-PARTIAL = '.dfn-partial'  # the end of a temporary name
+PARTIAL = '.dfn-partial'  # suffix of a temporary file
 MARK = 'Written by Deep Fusion in MXNet; SHA-256 of what precedes this: '
-PNG_END = struct.pack('>I', 0) + b'IEND' + struct.pack('>I', zlib.crc32(b'IEND'))  # the last chunk
+PNG_END = struct.pack('>I', 0) + b'IEND' + struct.pack('>I', zlib.crc32(b'IEND'))  # last chunk
 
 
 def write_atomically(path, write):
-    """Call ``write(temporary_path)`` and give the result the name ``path``, once it is on the disk.
+    """Call ``write(temporary_path)``, sync the file to the disk, and rename it to ``path``.
 
-    A reader, or a run that is started after a crash, finds the old file or the new one. Of two
-    processes that write the same file, one waits for the other. A process that is killed leaves the
-    temporary file, and the next one that writes ``path`` uses it up.
+    A reader, or a run that is started after a crash, finds either the old file or the new one. Of
+    two processes that write the same file, one waits for the other. A process that is killed leaves
+    the temporary file behind; the next process that writes ``path`` overwrites it.
     """
     folder, temporary = os.path.dirname(os.path.abspath(path)), partial(path)
     with locked(temporary):
@@ -42,14 +42,14 @@ def write_atomically(path, write):
 
 
 def partial(path):
-    """Return the temporary name under which ``write_atomically`` begins to write ``path``."""
+    """Return the name of the temporary file that ``write_atomically`` uses for ``path``."""
     folder, name = os.path.split(os.path.abspath(path))
     return os.path.join(folder, '.' + name + PARTIAL)
 
 
 @contextlib.contextmanager
 def locked(path):
-    """Hold a lock on the file ``path``, made where it is missing; waits for another process."""
+    """Hold a lock on the file ``path``, created if missing; wait while another process has it."""
     lock = take_lock(path)
     try:
         yield
@@ -58,18 +58,20 @@ def locked(path):
 
 
 def take_lock(path, wait=True):
-    """Return the open descriptor that holds a lock on the file ``path``, made where it is missing.
+    """Lock the file ``path``, created if missing, and return its open file descriptor.
+
+    The lock is released when the descriptor is closed.
 
     Raises
     ------
     BlockingIOError
-        Another process has it, and this one does not wait.
+        Another process holds the lock, and ``wait`` is false.
     """
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            # What was renamed or removed while this process waited is not the file to hold.
+            # While this process waited, the file may have been renamed or removed: then try again.
             if _is_named(lock, path):
                 return lock
         except BaseException:
@@ -79,6 +81,7 @@ def take_lock(path, wait=True):
 
 
 def _is_named(descriptor, path):
+    """Return whether ``path`` is the name of the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
@@ -86,7 +89,7 @@ def _is_named(descriptor, path):
 
 
 def _sync_folder(folder):
-    """Bring the names in a folder to the disk."""
+    """Sync the entries of a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -105,13 +108,13 @@ def write_text(path, text):
 
 
 def create_text(path, text):
-    """Write a text file that must not exist yet; raises ``FileExistsError`` where it does."""
+    """Write a new text file; raise ``FileExistsError`` if it exists."""
     with open(path, 'x', encoding='utf-8') as file:
         file.write(text)
 
 
 def append_text(path, text):
-    """Add to a text file, in one write, and wait until it is on the disk."""
+    """Append to a text file in one write, and sync it to the disk."""
     with open(path, 'a', encoding='utf-8') as file:
         file.write(text)
         file.flush()
@@ -119,32 +122,34 @@ def append_text(path, text):
 
 
 def write_output(path, content, overwrite=False):
-    """Write a figure, drawing or table under a name that the user chose; see ``write_outputs``."""
+    """Write one figure, diagram or table to a path that the user chose; see ``write_outputs``."""
     write_outputs({path: content}, overwrite)
 
 
 def write_outputs(contents, overwrite=False):
-    """Write what a user asked for, {path: bytes}; nothing is written unless all of it may be.
+    """Write figures, diagrams or tables to paths that the user chose: all of them or none.
 
-    A file that is there is replaced if this project wrote it and nobody has changed it since: a
-    mark at its end has the SHA-256 of the rest (in a PNG its last chunk but one, elsewhere a
-    comment). A CSV file has no comments and is known by its first line. The folder is made where it
-    is missing.
+    An existing file is replaced only if this project wrote it and nobody has changed it since. To
+    tell, each file ends with a mark that holds the SHA-256 of the rest: in a PNG a chunk before the
+    last one, in other formats a comment. CSV has no comments; such a file is recognised by its
+    first line. Missing folders are created.
 
     Parameters
     ----------
+    contents : dict
+        {path: bytes}.
     overwrite : bool
-        The user has agreed to lose other files too.
+        Replace files of other origin too.
 
     Raises
     ------
     UserError
-        The name is that of another file, or of something that is not a file.
+        The path is that of a file of other origin, or of something that is not a file.
     """
     for path, content in contents.items():
         _check_output(path, content, overwrite)
     for path, content in contents.items():
-        _write_bytes(os.path.realpath(path), marked(path, content))  # a link stays a link
+        _write_bytes(os.path.realpath(path), marked(path, content))  # a symbolic link remains one
 
 
 def _check_output(path, content, overwrite):
@@ -153,16 +158,16 @@ def _check_output(path, content, overwrite):
     except FileNotFoundError:
         return
     if not is_file:
-        raise UserError(f'{path} is there already and is no ordinary file: choose another name')
+        raise UserError(f'{path} exists and is not an ordinary file: choose another name')
     if not overwrite and not _is_own(path, content):
         raise UserError(
-            f'{path} is there already, and this project did not write it or somebody '
-            'changed it since: choose another name, or add --overwrite'
+            f'{path} exists, and either this project did not write it or it was changed since: '
+            'choose another name, or add --overwrite'
         )
 
 
 def _is_own(path, content):
-    """Return whether ``write_outputs`` wrote this file, and nobody has changed it since."""
+    """Return whether ``write_outputs`` wrote this file and it has not been changed since."""
     with open(path, 'rb') as file:
         found = file.read()
     if path.endswith('.csv'):
@@ -176,7 +181,7 @@ def _is_own(path, content):
 
 
 def marked(path, content):
-    """Return the content of an output with the mark that its kind of file can have."""
+    """Return the content of an output file with the mark added, as its format allows."""
     if path.endswith('.png'):
         before = content[: -len(PNG_END)]
         return before + _mark(path, before) + PNG_END
@@ -208,7 +213,7 @@ def _write_bytes(path, content):
 
 
 def remove(path):
-    """Remove one file of the project's own, if it is there; nothing else removes files."""
+    """Remove one file that this project wrote, if it exists."""
     try:
         os.remove(path)
     except FileNotFoundError:
@@ -216,7 +221,7 @@ def remove(path):
 
 
 def set_aside(path):
-    """Give a file another name, which no file has, so that its own is free; return the new name."""
+    """Rename a file to an unused name, PATH.kept-N, and return the new name."""
     number = 1
     while os.path.lexists(f'{path}.kept-{number}'):
         number += 1
@@ -225,7 +230,7 @@ def set_aside(path):
 
 
 def digest_of(path, digest):
-    """Return what a ``hashlib`` object makes of a file, as hexadecimal digits."""
+    """Feed a file to a ``hashlib`` object and return the digest as hexadecimal digits."""
     with open(path, 'rb') as file:
         for block in iter(lambda: file.read(BLOCK), b''):
             digest.update(block)
@@ -233,7 +238,7 @@ def digest_of(path, digest):
 
 
 def move(source, target):
-    """Give a file or folder its final name, in place of an older file, once it is on the disk."""
+    """Sync a file or folder to the disk and rename it, replacing an older file."""
     handle = os.open(source, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -243,13 +248,13 @@ def move(source, target):
 
 
 def remove_folder(folder, names=()):
-    """Remove the files of those names in a folder, and the folder if nothing else is in it.
+    """Remove the named files of a folder, and then the folder if it is empty.
 
-    Nothing that it is not told by name is removed, so a file of somebody else keeps its folder.
+    Files that are not named stay, and so does the folder that holds them.
     """
     for name in names:
         remove(os.path.join(folder, name))
     try:
         os.rmdir(folder)
-    except OSError:  # it is not empty, or not there
+    except OSError:  # it is not empty, or does not exist
         pass

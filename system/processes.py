@@ -1,4 +1,4 @@
-"""Processes that end when the one that started them does."""
+"""Child processes that end with their parent, and signals while a child is started."""
 
 import contextlib
 import ctypes
@@ -7,30 +7,31 @@ import sys
 
 from system.script import ENDING
 
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
-WAITING = (signal.SIGINT, *ENDING)
+PR_SET_PDEATHSIG = 1  # option of Linux's prctl
+BLOCKED = (signal.SIGINT, *ENDING)
 
 
 def die_with_parent():
-    """Have the kernel kill this process when its parent ends, however it ends; called in the child."""
+    """On Linux, have the kernel kill this process when its parent ends; called in the child."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager
-def signals_wait():
-    """Have signals wait while a process is started.
+def signals_blocked():
+    """Block the signals that end a process, while a child process is started.
 
-    Python runs functions of its own around a fork and drops what is raised in them, so a signal
-    that should end this process would be lost there. The child begins with signals waiting too.
+    Python runs functions of its own around a fork and ignores exceptions raised in them, so the
+    exception of a signal handler would be lost there. The child inherits the blocked signals and
+    calls ``unblock_signals``.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def signals_come():
-    """Have signals wait no longer; called in a child that was started while they did."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITING)
+def unblock_signals():
+    """Unblock the signals; to be called in a child that was started under ``signals_blocked``."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)

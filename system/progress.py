@@ -1,4 +1,4 @@
-"""Progress within an epoch, and how long it and the run will take: a bar on a terminal, plain lines elsewhere."""
+"""Progress within an epoch and the time left: a bar on a terminal, else a line every minute."""
 
 import sys
 import time
@@ -9,36 +9,44 @@ EVERY = 60  # seconds between plain lines, and before the first estimate
 
 
 class Pace:
-    """How fast a run is over its epochs, and so how long it will take.
+    """The speed of a run, from which the time that is left is estimated.
 
     Parameters
     ----------
     epochs : int
-        Of the whole run.
+        Number of epochs of the whole run.
     """
 
     def __init__(self, epochs):
-        self.epochs, self.start, self.told = epochs, time.time(), False
-        self.first = self.epoch = self.began = self.whole = None
+        self.epochs, self.start, self.estimated = epochs, time.time(), False
+        self.first = self.epoch = None  # numbers of the first epoch of this process and the current
+        self.epoch_start = self.epoch_seconds = None  # seconds of the epoch before, as a whole
 
     def begin(self, epoch):
-        """Note that an epoch begins, and with it the end of the one before: trained, tested and saved."""
+        """Note that an epoch begins; the one before has been trained, tested and saved."""
         now = time.time()
-        if self.began is not None:
-            self.whole = now - self.began
-        self.first, self.epoch, self.began = self.first or epoch, epoch, now
+        if self.epoch_start is not None:
+            self.epoch_seconds = now - self.epoch_start
+        self.first, self.epoch, self.epoch_start = self.first or epoch, epoch, now
 
     def left(self, share):
-        """Return the seconds that the epoch's training and the run will still take, a ``share`` of the epoch being done."""
-        trained = time.time() - self.began
+        """Return the seconds left of the epoch's training, and those left of the run.
+
+        Parameters
+        ----------
+        share : float
+            The share of the epoch's images that have been trained on, above 0 and at most 1.
+        """
+        trained = time.time() - self.epoch_start
         rest = trained / share - trained
-        return rest, rest + (self.epochs - self.epoch) * (self.whole or trained / share)
+        later = (self.epochs - self.epoch) * (self.epoch_seconds or trained / share)
+        return rest, rest + later
 
     def estimate(self, share):
-        """Return a sentence about the whole run, once: when it has been running for a minute; else None."""
-        if self.told or time.time() - self.start < EVERY:
+        """Return a sentence on the length of the run, once, after the first minute; else None."""
+        if self.estimated or time.time() - self.start < EVERY:
             return None
-        self.told = True
+        self.estimated = True
         seconds = time.time() - self.start + self.left(share)[1]
         which = (
             f'epoch {self.first} takes'
@@ -49,7 +57,7 @@ class Pace:
 
 
 def duration(seconds):
-    """Return a length of time in its two largest units."""
+    """Return a number of seconds as text, in one or two units, such as "3 h 20 min"."""
     minutes = round(seconds / 60)
     hours = round(seconds / 3600)
     if seconds < 100:
@@ -62,19 +70,20 @@ def duration(seconds):
 
 
 class Bar(tqdm):
-    """A progress bar that a signal may end while it is being made: then nothing is closed."""
+    """A progress bar that can be closed even if a signal has interrupted its constructor."""
 
-    disable = True  # until tqdm's constructor decides about it
+    disable = True  # what ``close`` finds before tqdm's constructor has set it
 
 
 class Progress:
-    """Counts the images of one epoch; a context manager, which takes the bar away at the end.
+    """Counts the images of one epoch and shows them; a context manager, which removes the bar.
 
     Parameters
     ----------
     title : str
+        What is shown in front of the numbers.
     total : int
-        Images in the epoch.
+        Number of images in the epoch.
     pace : Pace
     quiet : bool
         Show nothing.
@@ -82,7 +91,7 @@ class Progress:
 
     def __init__(self, title, total, pace, quiet=False):
         self.title, self.total, self.pace, self.quiet, self.done = title, total, pace, quiet, 0
-        self.start = self.told = time.time()
+        self.start = self.printed = time.time()
         self.bar = Bar(
             total=total,
             desc=title,
@@ -98,7 +107,7 @@ class Progress:
         self.bar.close()
 
     def add(self, images, loss):
-        """Count ``images`` more, with the mean loss so far."""
+        """Count ``images`` more; ``loss`` is the mean loss of the epoch so far."""
         self.done += images
         if self.quiet:
             return
@@ -112,14 +121,15 @@ class Progress:
                 f'loss {loss:.3f}, run {duration(self.pace.left(share)[1])} left', refresh=False
             )
             self.bar.update(images)
-        elif time.time() - self.told >= EVERY:
+        elif time.time() - self.printed >= EVERY:
             self._print_line(loss, share)
 
     def _print_line(self, loss, share):
-        self.told = time.time()
+        self.printed = time.time()
+        speed = self.done / (self.printed - self.start)
         epoch, run = map(duration, self.pace.left(share))
         print(
             f'{self.title}: {self.done} of {self.total} images, loss {loss:.3f}, '
-            f'{self.done / (self.told - self.start):.0f} images/s, {epoch} left, {run} of the run',
+            f'{speed:.0f} images/s, {epoch} left, {run} of the run',
             flush=True,
         )

@@ -1,7 +1,7 @@
-"""JSON from files that may be damaged, or written by somebody else: parsed and checked in one step.
+"""Parsing JSON files that may be damaged or written by another program, with a schema check.
 
 Each kind of file (log, state of a checkpoint, manifest) has one JSON Schema, in the module that
-reads it. The check itself is fastjsonschema's.
+reads it. fastjsonschema does the checking.
 """
 
 import json
@@ -9,23 +9,22 @@ import json
 import fastjsonschema
 
 
-def _refuse(constant):
+def _refuse_constant(constant):
     raise ValueError(f'{constant} is not a number')
 
 
 def checker(schema):
-    """Return a function that takes a JSON text and returns its value, checked against a JSON Schema.
+    """Return a function that parses a JSON text and checks its value against a JSON Schema.
 
-    The function raises ``ValueError``, whose text says what is wrong in a few words, for a text
-    that is not JSON, that is nested too deeply to be parsed, or whose value does not fit the
-    schema.
+    The function returns the value. It raises ``ValueError``, with a short reason, for a text that
+    is not JSON, is nested too deeply to be parsed, or has a value that does not fit the schema.
     """
-    fits = fastjsonschema.compile(schema)
+    validate = fastjsonschema.compile(schema)
 
     def parse(text):
         try:
-            value = json.loads(text, parse_constant=_refuse)
-            fits(value)
+            value = json.loads(text, parse_constant=_refuse_constant)
+            validate(value)
         except RecursionError:
             raise ValueError('it is nested too deeply') from None
         except fastjsonschema.JsonSchemaValueException as error:

@@ -1,4 +1,4 @@
-"""How every script begins and ends: its streams, the signals that end it, and what it says then."""
+"""How every script starts and ends: standard streams, signals, messages and exit status."""
 
 import errno
 import io
@@ -9,12 +9,12 @@ import traceback
 
 from system.errors import UserError, describe, discard, fail, fail_for_missing_package, tell
 
-# A closed terminal or SSH connection, and what batch systems send before they kill a job.
+# Signals of a closed terminal or SSH connection, and of batch systems before they kill a job.
 ENDING = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
 
 class Ended(KeyboardInterrupt):
-    """A signal other than Ctrl-C's asks the process to end; ``number`` is the signal's."""
+    """A signal of ``ENDING`` has come; ``number`` is the number of the signal."""
 
     def __init__(self, number):
         super().__init__(signal.Signals(number).name)
@@ -22,11 +22,11 @@ class Ended(KeyboardInterrupt):
 
 
 def run_main(main):
-    """Call ``main()`` as a script does.
+    """Call ``main()`` and turn what it raises into a message and an exit status.
 
-    The errors a user can make become one line and status 2. A signal that asks for the end becomes
-    one line and status 128 + n, after what ``main`` has to clean up. The standard streams take any
-    character, and may be closed.
+    An error that the user can correct is printed as one line, with exit status 2. A signal ends
+    ``main`` by an exception, so that it can clean up; then one line is printed, and the status is
+    128 + n. Any character can be printed, and the standard streams may be closed.
     """
     _open_closed_streams()
     _use_utf8()
@@ -35,12 +35,15 @@ def run_main(main):
         _run(main)
     except BaseException as error:
         if 'DMLC_ROLE' in os.environ:
-            _leave_the_job(error)
+            _exit_at_once(error)
         raise
 
 
 def _open_closed_streams():
-    """Give a stream that was closed (``>&-``) to nobody; else a file would get its number, and what is printed with it."""
+    """Open the standard streams that the shell has closed (``>&-``) on /dev/null.
+
+    Otherwise the next file that is opened would get the stream's number, and what is printed.
+    """
     while True:
         number = os.open(os.devnull, os.O_RDWR)
         if number > 2:
@@ -53,11 +56,11 @@ def _open_closed_streams():
 
 
 def _use_utf8():
-    """Have names of files, and all that is printed, in UTF-8, whatever the locale says.
+    """Use UTF-8 for file names and for output, whatever the locale is.
 
-    MXNet and OpenCV take names in UTF-8 alone, and a locale such as C would make them unreadable.
-    Python decides about it when it starts, so it starts again. ``PYTHONIOENCODING`` still says how
-    to print; a character that it does not have is printed as its number.
+    MXNet and OpenCV accept file names in UTF-8 only, which Python cannot decode in a locale such as
+    C. Python chooses the encoding at its start, so this restarts it. ``PYTHONIOENCODING`` still
+    decides the encoding of the output; characters that it lacks are printed as escapes.
     """
     if sys.getfilesystemencoding().lower().replace('-', '') != 'utf8' and not sys.flags.utf8_mode:
         os.environ['PYTHONUTF8'] = '1'  # for the processes that this one starts
@@ -79,7 +82,7 @@ def _end_on_signals():
         raise Ended(number)
 
     for number in ENDING:
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP, and that stays so
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, end)
     os.register_at_fork(after_in_child=_end_by_default)
 
@@ -91,11 +94,11 @@ def _end_by_default():
 
 
 def outlive_readers():
-    """Go on when nobody reads the output any more: a long run is worth more than its last lines."""
+    """Ignore errors in writing to stdout and stderr, so that a long run survives its terminal."""
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name)
         stream.flush()
-        raw = _Enduring(stream.fileno(), 'w', closefd=False)
+        raw = _IgnoringErrors(stream.fileno(), 'w', closefd=False)
         setattr(
             sys,
             name,
@@ -105,16 +108,19 @@ def outlive_readers():
         )
 
 
-class _Enduring(io.FileIO):
+class _IgnoringErrors(io.FileIO):
     def write(self, data):
         try:
             return super().write(data)
-        except OSError:  # the reader has gone, or the terminal, or the disk of the file is full
+        except OSError:  # the reader or the terminal is closed, or the disk is full
             return len(data)
 
 
-def _leave_the_job(error):
-    """End at once: MXNet's parameter server would wait for the other parts of the job at an ordinary exit."""
+def _exit_at_once(error):
+    """Exit without Python's clean-up, in which MXNet would wait for the other processes of the job.
+
+    ``launch.py`` ends those once this one has failed.
+    """
     if not isinstance(error, SystemExit):
         traceback.print_exc()
     for stream in (sys.stdout, sys.stderr):
@@ -132,12 +138,12 @@ def _run(main):
     except ModuleNotFoundError as error:
         fail_for_missing_package(error.name)
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: nothing is left to say.
+        # The reader of the output, such as head or less, is closed.
         discard(sys.stdout)
         raise SystemExit(1)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            discard(sys.stdout)  # it may be what is full
+            discard(sys.stdout)  # it may go to the full disk
         fail(describe(error))
     except Ended as error:
         tell(f'stopped by {error}')

@@ -1,4 +1,4 @@
-"""Signals as a wish to stop after the current batch."""
+"""Signals that stop a run after the current batch."""
 
 import signal
 
@@ -6,7 +6,7 @@ from system.script import ENDING
 
 
 class Stopped(Exception):
-    """The user asked the run to stop; ``number`` is the signal's."""
+    """A signal asks the run to stop; ``number`` is the number of the signal."""
 
     def __init__(self, number):
         super().__init__(signal.Signals(number).name)
@@ -14,17 +14,17 @@ class Stopped(Exception):
 
 
 class Stop:
-    """Notes the first signal of ``SIGNALS``; a second one ends the process at once, as if unhandled.
+    """Notes the first of ``SIGNALS`` that comes; a second one ends the process at once.
 
-    An exception raised inside a handler could fall into one of MXNet's callbacks, which would
-    swallow it and leave half an update. ``check`` raises it where nothing is half done.
+    A handler that raised an exception could interrupt one of MXNet's callbacks, which would ignore
+    the exception and leave an update half done. So ``check`` raises it, between two batches.
     """
 
     SIGNALS = (signal.SIGINT, *ENDING)
 
     def __enter__(self):
         self.number = None
-        # nohup has SIGHUP ignored.
+        # nohup ignores SIGHUP, which stays so.
         caught = [
             number
             for number in self.SIGNALS

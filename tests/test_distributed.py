@@ -18,7 +18,7 @@ from scripts import ROOT, run_script, user_error
 import launch
 from common import log
 from distributed import cluster
-from distributed.job import Job, Part
+from distributed.job import Job, Member
 from launch import free_ports
 from recordio import datasets, record_iterator
 from system import errors
@@ -332,7 +332,7 @@ def part_with(folder, variable):
 def scripted(folder, codes):
     """Return the parts of a job of workers that run these pieces of Python, in a folder."""
     return [
-        Part(
+        Member(
             'worker',
             number,
             None,
@@ -344,7 +344,7 @@ def scripted(folder, codes):
 
 
 KILLED = 'os.kill(os.getpid(), signal.SIGKILL)'
-MISSED = f'print("worker 1 has gone", file=sys.stderr); sys.exit({errors.Lost.status})'
+MISSED = f'print("worker 1 has gone", file=sys.stderr); sys.exit({errors.WorkerLost.status})'
 
 
 @pytest.mark.parametrize(
@@ -374,9 +374,9 @@ def started_job(folder, code):
     values = ('import signal, sys, time\n' + code, str(folder), ROOT)
     job = (
         'import os, sys\nfrom system.script import run_main\n'
-        'from distributed.job import Job, Part\n'
+        'from distributed.job import Job, Member\n'
         f'code, folder, root = {values!r}\n'
-        'part = Part("worker", 0, None, [sys.executable, "-u", "-c", code], {"MARK": folder})\n'
+        'part = Member("worker", 0, None, [sys.executable, "-u", "-c", code], {"MARK": folder})\n'
         'def main(): raise SystemExit(Job([part], folder, root, sys.executable, []).run())\n'
         'run_main(main)'
     )
@@ -449,7 +449,7 @@ def test_a_job_says_where_its_parts_are(outside, tmp_path):
     args = launch.parse_args(
         ['--workers', '2', '--hosts', str(tmp_path / 'hosts'), 'train_cifar.py']
     )
-    found = launch.parts(args)
+    found = launch.members(args)
     assert {part.environment['DMLC_PS_ROOT_URI'] for part in found} == {outside}
     assert {part.environment['DFN_LINK'] for part in found} == {f'{outside}:{launch.PORT + 1}'}
     assert {part.environment['DMLC_NODE_HOST'] for part in found if part.host == '127.0.1.1'} == {

@@ -76,7 +76,7 @@ def test_python_without_the_packages():
         )
         assert (
             said.returncode == 2
-            and 'is missing here' in said.stderr
+            and 'is not installed' in said.stderr
             and 'Traceback' not in said.stderr
         ), said.stderr
 
