@@ -2,7 +2,7 @@
 
 import argparse
 
-from recordio.datasets import DATASETS
+from recordio.dataset_table import DATASETS
 from symbols.layers import BN_MOMENTUM
 from system.errors import UserError
 

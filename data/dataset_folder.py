@@ -14,6 +14,7 @@ import os
 import re
 
 from recordio import manifest
+from recordio.dataset_table import DATASETS
 from recordio.manifest import SPLITS, WORK
 from system import files
 from system.errors import UserError, printable
@@ -32,7 +33,7 @@ TAKEN = (
     'fashion_mnist_sample',
     'folder',
     'imagenet',
-    *manifest.BUILT_IN,
+    *DATASETS,
 )
 # What can be in ``.part``, but for IMAGES.
 TEMPORARY = [LOCK, manifest.NAME] + [

@@ -10,7 +10,7 @@ from data import dataset_folder
 from recordio import records
 from recordio.images import cv2
 from system.errors import UserError
-from system.processes import die_with_parent, unblock_signals, signals_blocked
+from system.processes import die_with_parent, signals_blocked, unblock_signals
 from system.progress import Bar
 
 # 9 packs PNGs of this size no better than 6, and the bytes depend on it.

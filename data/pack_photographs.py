@@ -15,7 +15,7 @@ from recordio import images, records
 from recordio.images import cv2
 from system import files, schema
 from system.errors import UserError, printable
-from system.processes import die_with_parent, unblock_signals, signals_blocked
+from system.processes import die_with_parent, signals_blocked, unblock_signals
 from system.progress import Bar
 
 QUALITY = 95

@@ -53,7 +53,7 @@ def verify(path, classes, shape):
         image = images.cv2.imdecode(numpy.frombuffer(data, numpy.uint8), images.cv2.IMREAD_COLOR)
         if image is None:
             raise UserError(
-                f'{path}: image {len(labels) + 1} of {total} does not decode: {records.again(path)}'
+                f'{path}: image {len(labels) + 1} of {total} does not decode: {records.remake_advice(path)}'
             )
         labels.append(int(label))
         sizes.add('x'.join(map(str, image.shape[1::-1])))
@@ -68,7 +68,7 @@ def check_manifest(path):
     if expected and dataset_folder.fingerprint(path) != expected:
         raise UserError(
             f'{path} is not the file that {os.path.join(folder, manifest.NAME)} '
-            f'describes: {records.again(path)}'
+            f'describes: {records.remake_advice(path)}'
         )
     return known if expected else None
 

@@ -1,9 +1,9 @@
-"""Image files from anywhere: what they say of themselves is checked before a decoder believes it.
+"""Reading image files that are not to be trusted: they are checked before they are decoded.
 
-A file of a kilobyte can announce an image of gigabytes, and a JPEG that ends in the middle decodes
-to an image whose lower half is grey. So format, size and end are looked at here, and the size is
-compared with ``MOST_PIXELS``, before anything is decoded. OpenCV's own limit would not do: it is
-read once, when OpenCV is imported, and MXNet imports it too.
+A file of a kilobyte can announce an image of gigabytes, and a truncated JPEG decodes to an image
+whose lower half is grey. So this module checks the format, the size and the end of a file first,
+and the size against ``MOST_PIXELS``. OpenCV's own limit cannot be used: OpenCV reads it when it is
+imported, and MXNet may import it earlier.
 """
 
 import io
@@ -14,32 +14,34 @@ import struct
 import warnings
 import zlib
 
-import cv2  # MXNet's dependency; other files take it from here
+import cv2  # other files import it from here
 import numpy
 
 from system.errors import UserError
 
 MOST_PIXELS = 1 << 26  # 64 megapixels
-TOO_LARGE = f'it is too large, with more than {MOST_PIXELS:,} pixels'
+TOO_LARGE = f'it is too large, it has more than {MOST_PIXELS:,} pixels'
 MOST_BYTES = 1 << 28  # of a file: 64 megapixels of four bytes, not compressed
 MOST_CHUNKS = 100_000  # of a PNG: 64 megapixels in chunks of 2 kB
-MOST_SEGMENTS, MOST_SCANS = 10_000, 100  # of a JPEG; every scan goes over the whole image once more
+MOST_SEGMENTS = 10_000  # of a JPEG
+MOST_SCANS = 100  # of a JPEG; the decoder passes over the whole image for each
 PILLOW_FORMATS = ('BMP', 'GIF', 'PPM', 'WEBP')
 PILLOW_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX')  # at most 8 bits a channel
-# Its readers fail in many ways on damaged files.
+# What Pillow raises for damaged files.
 PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error)
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by PNG's colour type
 START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's markers
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
-# What begins a segment or ends compressed data. In such data 0xFF 0x00 stands for a byte of 0xFF;
-# 0x01 and 0xD0 to 0xD7 (restarts) have no length, and any number of 0xFF may come before a marker.
+# A marker begins a segment of a JPEG and ends compressed data. Not meant here: 0xFF 0x00, which
+# encodes a byte of 0xFF in compressed data; 0x01 and 0xD0 to 0xD7 (restarts), which have no length;
+# and the repetitions of 0xFF that may precede a marker.
 MARKER = re.compile(rb'\xff([^\x00\x01\xd0-\xd7\xff])')
 
 
 def with_short_side(image, short):
-    """Return an image (height, width, channels), scaled to ``short`` pixels on its shorter side."""
+    """Scale an image (height, width, channels) to ``short`` pixels on its shorter side."""
     scale = short / min(image.shape[:2])
     size = tuple(max(short, round(side * scale)) for side in image.shape[1::-1])
     if size == image.shape[1::-1]:
@@ -48,25 +50,25 @@ def with_short_side(image, short):
 
 
 def read(path):
-    """Return an image file as an array (height, width, 3) of uint8, blue first, as OpenCV has it.
+    """Return an image file as an array (height, width, 3) of uint8 in BGR, as OpenCV does.
 
     Raises
     ------
     UserError
-        The file cannot be read, is no image of a known format, is damaged or too large.
+        The file cannot be read, is not an image of a known format, or is damaged or too large.
     """
     data = _content(path)
     try:
         return decode(data)
     except ValueError as error:
         raise UserError(
-            f'{path} is not an image that can be used, because {error}: name a whole '
+            f'{path} is not an image that can be used, because {error}: name a complete '
             f'PNG or JPEG of at most {MOST_PIXELS >> 20} megapixels'
         ) from None
 
 
 def _content(path):
-    """Return the bytes of a regular file; anything else could block, or never end."""
+    """Return the bytes of a regular file; to read a pipe or a device could block, or never end."""
     try:
         kind = os.stat(path)
         if stat.S_ISDIR(kind.st_mode):
@@ -75,35 +77,41 @@ def _content(path):
             raise UserError(f'{path} is a pipe or a device: save the image as a file first')
         if kind.st_size > MOST_BYTES:
             raise UserError(
-                f'{path} is too large, with more than {MOST_BYTES >> 20} MB: scale the '
-                'image down first'
+                f'{path} is too large, it has more than {MOST_BYTES >> 20} MB: scale the image '
+                'down first'
             )
-        # Python opens what it names itself; OpenCV takes no name that the locale cannot spell.
+        # Opened by Python, since OpenCV cannot open names outside the locale's encoding.
         with open(path, 'rb') as file:
             return file.read(MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f'{path} is not there: name an image file') from None
+        raise UserError(f'{path} does not exist: name an image file') from None
     except PermissionError:
         raise UserError(
-            f'{path} may not be read: change its permissions, or name a copy of your own'
+            f'{path} cannot be read: change its permissions, or name a copy of your own'
         ) from None
 
 
 class Truncated(ValueError):
-    """A JPEG has a right size and no end."""
+    """A JPEG has a valid header, but its data end too early."""
 
 
 def decode(data, whole=True):
-    """Return the bytes of an image file as an array (height, width, 3) of uint8, blue first.
+    """Decode an image file to an array (height, width, 3) of uint8 in BGR.
 
-    OpenCV decodes PNG and JPEG; Pillow decodes WebP, BMP, GIF (the first picture) and PPM, of which
-    it tells the size before it decodes. TIFF is refused: its tiles may be larger than the image.
-    Without ``whole`` a JPEG that ends too early is decoded as far as it goes, and grey from there.
+    OpenCV decodes PNG and JPEG. Pillow decodes WebP, BMP, GIF (the first picture) and PPM, since it
+    gives the size of these before it decodes them. TIFF is refused: its tiles may be larger than
+    the image.
+
+    Parameters
+    ----------
+    data : bytes
+    whole : bool
+        If false, a truncated JPEG is decoded too; what is missing of it becomes grey.
 
     Raises
     ------
     ValueError
-        It is of another format, damaged, or has more than ``MOST_PIXELS``.
+        The file is of another format, damaged, or has more than ``MOST_PIXELS``.
     """
     if data[:8] != SIGNATURE and data[:2] != b'\xff\xd8':
         return _by_pillow(data)
@@ -122,7 +130,7 @@ def decode(data, whole=True):
 
 
 def _by_pillow(data):
-    from PIL import Image, ImageOps  # imported here, because PNG and JPEG do without
+    from PIL import Image, ImageOps  # not at the top, since PNG and JPEG do not need Pillow
 
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -154,10 +162,10 @@ def _check_size(width, height):
 
 
 def shape_of(data):
-    """Return (height, width, channels) of a PNG or JPEG file.
+    """Check a PNG or JPEG file without decoding it and return its (height, width, channels).
 
-    All of a PNG is checked, by the checksums that it has in it; of a JPEG, which has none, the
-    segments that it is made of, up to its end. The time is proportional to the length of the file.
+    A PNG is checked by the checksums it contains. A JPEG has none; its segments are checked up to
+    the end of the image. The time is proportional to the length of the file.
 
     Parameters
     ----------
@@ -166,7 +174,7 @@ def shape_of(data):
     Raises
     ------
     ValueError
-        It is damaged, too large (see ``MOST_PIXELS``), or something else.
+        The file is damaged, too large (see ``MOST_PIXELS``), or of another format.
     """
     data = memoryview(data)
     if data[:8] == SIGNATURE:
@@ -196,7 +204,7 @@ def _png(data):
         if kind == b'IEND':
             break
     else:
-        raise ValueError(f'the PNG has more than {MOST_CHUNKS} parts')
+        raise ValueError(f'the PNG has more than {MOST_CHUNKS} chunks')
     if not has_pixels:
         raise ValueError('the PNG is incomplete')
     width, height, _, colour = struct.unpack_from('>IIBB', data, len(SIGNATURE) + 8)
@@ -205,7 +213,7 @@ def _png(data):
 
 
 def _jpeg(data):
-    """Go from segment to segment, past thumbnails in them and past compressed data, to the end."""
+    """Walk through the segments, which may hold thumbnails, and the compressed data to the end."""
     at, scans, shape = 2, 0, None
     for _ in range(MOST_SEGMENTS):
         found = MARKER.search(data, at)

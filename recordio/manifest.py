@@ -1,22 +1,21 @@
 """The manifest of a prepared data set: its images, its files, and what they were made from.
 
-data/prepare.py writes it. A manifest may be damaged or another program's, so it is checked against
-a schema wherever it is read, and no name in it leads out of its folder.
+data/prepare.py writes it. A manifest may be damaged or come from another program, so it is checked
+against a schema whenever it is read; no file that it names can lie outside its folder.
 """
 
 import json
 import os
 
+from recordio.dataset_table import DATASETS
 from system import files, schema
 from system.errors import UserError, command
 
 NAME = 'manifest.json'
-WORK = '.part'  # folder in that of a data set, where a conversion keeps what is not finished
+WORK = '.part'  # folder inside that of a data set, for the files of an unfinished conversion
 FORMAT = 2
-# Data sets that data/prepare.py converts without being told what is in them.
-BUILT_IN = ('cifar10', 'cifar100', 'fashion-mnist', 'sample', 'svhn')
 SPLITS = ('train', 'test', 'val')
-MOST_BYTES, MOST_CLASSES = 32 << 20, 100000
+MOST_BYTES, MOST_CLASSES = 32 << 20, 100_000
 
 _SHA256 = {'type': 'string', 'pattern': r'^[0-9a-f]{64}\Z'}
 _COUNT = {'type': 'integer', 'minimum': 0}
@@ -52,8 +51,8 @@ _OPTIONS = {
     'properties': {'checksum': {'type': 'boolean'}, 'keep_images': {'type': 'boolean'}},
 }
 
-# What has been the same in every format. Format 1 has ``classes`` for photographs alone.
-_ALWAYS = {
+# The keys of every format. Format 1 has ``classes`` only for photographs.
+_COMMON = {
     'type': 'object',
     'required': ['splits', 'files'],
     'properties': {
@@ -74,7 +73,7 @@ _ALWAYS = {
         'left_out': {'type': 'object', 'properties': dict.fromkeys(SPLITS, _COUNT)},
     },
 }
-_NEW = {
+_FORMAT_2 = {
     'required': ['dataset', 'official', 'classes', 'source', 'options'],
     'properties': {
         'dataset': {'type': 'string', 'minLength': 1},
@@ -91,21 +90,21 @@ _format_of = schema.checker(
         'properties': {'format': {'type': 'integer', 'minimum': 1}},
     }
 )
-_CHECKERS = {1: schema.checker(_ALWAYS), FORMAT: schema.checker({'allOf': [_ALWAYS, _NEW]})}
+_CHECKERS = {1: schema.checker(_COMMON), FORMAT: schema.checker({'allOf': [_COMMON, _FORMAT_2]})}
 
 
 def read(folder):
-    """Return the manifest of a folder, checked, or None where it has none.
+    """Return the manifest of a folder as a dict, checked, or None if the folder has none.
 
     ``splits`` has the number of images of each label in each split, and ``files`` the size and
-    SHA-256 of each file. Format 2 adds ``dataset`` (which one data/prepare.py was asked for),
+    SHA-256 of each file. Format 2 adds ``dataset`` (the first argument of data/prepare.py),
     ``classes`` (names in the order of the labels), ``source`` (digests of what was converted),
-    ``options``, and ``official`` (whether these are the published data, all of them).
+    ``options``, and ``official`` (whether these are all of the published images).
 
     Raises
     ------
     UserError
-        It is damaged, another program's, or of a newer format.
+        The manifest is damaged, written by another program, or of a newer format.
     """
     path = os.path.join(folder, NAME)
     if not os.path.lexists(path):
@@ -114,8 +113,8 @@ def read(folder):
         return _checked(path)
     except ValueError as error:
         raise UserError(
-            f'{path} is damaged, or not written by data/prepare.py ({error}): move '
-            f'{folder} away, and prepare the data set again'
+            f'{path} is damaged, or data/prepare.py did not write it ({error}): move {folder} '
+            'away, and prepare the data set again'
         )
 
 
@@ -136,45 +135,43 @@ def _checked(path):
     names = value.get('classes')
     lengths = {len(counts) for counts in value['splits'].values()}
     if names and (len(set(names)) < len(names) or lengths != {len(names)}):
-        raise ValueError('its classes do not fit its numbers of images')
+        raise ValueError('its names of classes do not match its numbers of images')
     return value
 
 
 def write(folder, value):
-    """Write a manifest: the keys that ``read`` names but for ``format``, and any others."""
+    """Write a manifest, a dict with the keys that ``read`` describes; others are allowed."""
     text = json.dumps(dict({'format': FORMAT}, **value), indent=1)
     _CHECKERS[FORMAT](text)
     files.write_text(os.path.join(folder, NAME), text + '\n')
 
 
 def images(value, split):
-    """Return how many images a split has."""
+    """Return the number of images in a split of a manifest."""
     return sum(value['splits'][split].values())
 
 
-def again(folder, *options):
-    """Return the command that makes the data set of a folder, as it can be pasted into a shell.
+def prepare_command(folder, *options):
+    """Return the command that prepares the data set of a folder, to be pasted into a shell.
 
     Parameters
     ----------
     options : str
-        Added to it, such as ``--force``.
+        Options to add, such as ``--force``.
     """
     out, name = os.path.split(os.path.abspath(folder))
     try:
         known = read(folder) or {}
     except (UserError, OSError):
         known = {}
-    words = []
-    if known.get('dataset', name) in BUILT_IN:
-        words += [known.get('dataset', name)]
-    elif known.get('dataset', name) == 'imagenet':
-        words += ['imagenet', '--source', 'FOLDER_WITH_THE_TARS']
+    dataset = known.get('dataset', name)
+    if dataset in DATASETS:
+        words = [dataset]
+    elif dataset == 'imagenet':
+        words = ['imagenet', '--source', 'FOLDER_WITH_THE_TARS']
     else:
-        words += ['folder', '--source', 'TREE', '--name', name]
-    if os.path.relpath(out) != 'data':
-        words += [
-            '--out',
-            out if os.path.relpath(out).startswith(os.pardir) else os.path.relpath(out),
-        ]
+        words = ['folder', '--source', 'TREE', '--name', name]
+    relative = os.path.relpath(out)
+    if relative != 'data':
+        words += ['--out', out if relative.startswith(os.pardir) else relative]
     return command('data/prepare.py', *words, *options)

@@ -1,4 +1,7 @@
-"""Batches for training and evaluation, from .rec files through MXNet's ImageRecordIter."""
+"""Batches for training and evaluation, read from .rec files by MXNet's ImageRecordIter.
+
+``Batches`` gives the training and test batches of a data set; ``Records`` reads a single file.
+"""
 
 import functools
 import os
@@ -10,19 +13,17 @@ from engine import mx
 from recordio import augmentation, datasets, records
 from system.errors import UserError, command
 
-PAD = 4  # pixels on each side before the random crop (section 6.1)
-
 
 class Reading(NamedTuple):
     """How a record file is read."""
 
-    threads: int = 1  # that decode; MXNet starts at most half of the processors less one
-    # (rank, size): the images of one worker of several. Each gives the same number of batches.
+    threads: int = 1  # that decode; MXNet starts at most half as many as processors, less one
+    # (rank, size): read only the shard of one worker. Each shard has the same number of batches.
     shard: tuple = (0, 1)
-    # Each pass comes in an order of its own, a permutation of the whole file that this seed and the
-    # number of the pass decide. None: in the order of the file.
+    # Seed of the order of the images, which is another permutation of the shard in each pass. None:
+    # in the order of the file.
     shuffle_seed: int | None = None
-    shrink: bool = False  # take a smaller batch, instead of an error, if there are fewer images
+    shrink: bool = False  # if the file has fewer images than a batch, make the batch smaller
 
 
 class Batches:
@@ -34,19 +35,18 @@ class Batches:
         Holds train.rec, train.idx, test.rec and test.idx.
     dataset : recordio.datasets.Dataset
     batch : int
-        Images in a batch.
+        Number of images in a batch.
     seed : int
-        Together with the epoch it decides the order of the images, and of small images the crops
-        and the mirroring.
+        Decides, together with the epoch, the order of the images, the crops and the mirroring.
     threads : int
-        Threads that decode; MXNet starts at most half of the processors less one.
+        Number of threads that decode; MXNet starts at most half as many as processors, less one.
     shard : tuple of int
-        (rank, size): give the images of one worker of several. Together they give each image once.
+        (rank, size): read only the shard of one worker. Together the shards hold each image once.
 
     Raises
     ------
     UserError
-        A file is missing or damaged, or holds fewer images than one batch.
+        A file is missing or damaged, or has fewer images than one batch.
     """
 
     def __init__(self, folder, dataset, batch, seed=0, threads=1, shard=(0, 1)):
@@ -61,40 +61,45 @@ class Batches:
 
     @functools.cached_property
     def identity(self):
-        """What tells these images from others, see ``datasets.identity``."""
+        """What identifies these files in the header of a log, see ``datasets.identity``."""
         return datasets.identity(self.folder)
 
     @property
     def per_epoch(self):
-        """Batches in an epoch, of each worker. The last one is filled up with images from the epoch's beginning."""
-        return self._train.passes
+        """Number of batches in an epoch of each worker.
+
+        The last batch is filled up with images from the beginning of the epoch.
+        """
+        return self._train.per_pass
 
     def train(self, epoch):
         """Yield the training batches of an epoch (from 1) as ``mx.io.DataBatch``.
 
-        Images are normalised, and where the data set asks for it padded with zeros, cropped and
-        mirrored; photographs see augmentation.py. The last ``batch.pad`` images of a batch are there
-        a second time. The iterator fills the arrays of a batch anew a few batches later: work that
-        is queued on them is waited for, but whoever keeps a batch must copy it.
+        Images are normalised and, where the data set asks for it, augmented (augmentation.py). The
+        last ``batch.pad`` images of a batch are repetitions. The iterator overwrites the arrays of
+        a batch a few batches later. It waits for operations that are queued on them, but a caller
+        that keeps a batch must copy it.
         """
-        words = [self.seed, epoch] + [self.shard[0]] * (self.shard[0] > 0)
+        rank = self.shard[0]
+        words = [self.seed, epoch] + ([rank] if rank else [])
         random = numpy.random.RandomState(numpy.random.SeedSequence(words).generate_state(4))
         for batch in self._train.batches(epoch):
             if self.dataset.augment and not self.dataset.short:
-                batch.data = [mx.nd.array(crop_and_mirror(batch.data[0].asnumpy(), random))]
+                images = batch.data[0].asnumpy()
+                batch.data = [mx.nd.array(augmentation.crop_and_mirror(images, random))]
             yield batch
 
     def test(self):
-        """Yield the test batches; count the first ``batch - batch.pad`` images of each and no other."""
+        """Yield the test batches; the last ``batch.pad`` images of each must not be counted."""
         return self._test.batches()
 
 
 class Records:
-    """The batches of one .rec file, normalised, RGB, through one ``ImageRecordIter``.
+    """The batches of one .rec file, normalised, in RGB, through one ``ImageRecordIter``.
 
-    The iterator is kept and reset, because MXNet never gives back all the memory of one. It is told
-    not to fill up the last batch, because it would begin the next pass behind the images it filled
-    with; what it leaves in their place is replaced here.
+    The iterator is kept and reset, because MXNet never frees all the memory of one. It is told not
+    to fill up the last batch, because it would then start the next pass after the images that it
+    filled the batch with; this class fills the batch up instead.
 
     Parameters
     ----------
@@ -102,29 +107,30 @@ class Records:
         The .rec file; the .idx file lies beside it.
     dataset : recordio.datasets.Dataset
     batch : int
-        Images in a batch.
+        Number of images in a batch.
     reading : Reading
 
     Raises
     ------
     UserError
-        The file is missing or damaged, or holds fewer images than one batch.
+        The file is missing or damaged, or has fewer images than one batch.
     """
 
     def __init__(self, path, dataset, batch, reading=Reading()):
         self.total = records.check(path, dataset.classes, None if dataset.short else records.SHAPE)
         batch = min(batch, self.total) if reading.shrink else batch
         (rank, size), shuffle_seed = reading.shard, reading.shuffle_seed
-        # MXNet gives so many to each worker, and to the last what remains.
+        # MXNet gives this many images to each worker, and to the last one what remains.
         most = -(-self.total // size)
-        self.images, self.passes = min(most, max(0, self.total - rank * most)), -(-most // batch)
+        self.images = min(most, max(0, self.total - rank * most))
+        self.per_pass = -(-most // batch)  # number of batches
         if batch > self.images:
-            share = '' if size == 1 else f', {self.images} for worker {rank} of {size}'
+            shard = '' if size == 1 else f', {self.images} for worker {rank} of {size}'
             raise UserError(
-                f'--batch-size {batch * size}: {path} has {self.total} images{share}; take a '
+                f'--batch-size {batch * size}: {path} has {self.total} images{shard}; take a '
                 'smaller batch'
             )
-        self.batch, self.number = batch, 0
+        self.batch, self.number = batch, 0  # number: of the current pass
         self.options = dict(
             path_imgrec=path,
             data_shape=dataset.shape,
@@ -146,41 +152,36 @@ class Records:
         self.dataset, self.rank, self.seed = dataset, rank, shuffle_seed
 
     def batches(self, number=None):
-        """Yield the batches of a pass, by default the next; the first is number 1."""
-        seen, head = 0, None
-        short = -self.images % self.batch
+        """Yield the batches of pass ``number``, by default the next one; the first is number 1."""
+        seen, first = 0, None
+        missing = -self.images % self.batch  # images of the last batch
         for batch in self._decoded(self.number + 1 if number is None else number):
             seen += self.batch
             batch.pad = max(0, seen - self.images)
-            if head is None:
-                # Here lies the filling; it is kept only where it will be needed.
-                head = (
-                    [array.copy() for array in batch.data + batch.label]
-                    if self.passes * self.batch > self.images
-                    else []
-                )
+            if first is None and self.per_pass * self.batch > self.images:
+                first = [array.copy() for array in batch.data + batch.label]
             if batch.pad:
-                for array, filling in zip(batch.data + batch.label, head):
-                    array[-short:] = filling[:short]
+                for array, filling in zip(batch.data + batch.label, first):
+                    array[-missing:] = filling[:missing]
             yield batch
-        for _ in range(
-            self.passes - seen // self.batch
-        ):  # a worker with fewer images than the others
-            yield mx.io.DataBatch(head[:1], head[1:], pad=self.batch)
+        # A worker with fewer images than the others repeats its first batch, which is not counted.
+        for _ in range(self.per_pass - seen // self.batch):
+            yield mx.io.DataBatch(first[:1], first[1:], pad=self.batch)
 
     def _decoded(self, number):
         try:
             self._begin(number)
             yield from self.iterator
-        except mx.MXNetError:  # of JPEG files ``records.check`` sees the header only
+        except mx.MXNetError:  # ``records.check`` has not decoded the images
             path = self.options['path_imgrec']
             raise UserError(
                 f'{path} holds an image that does not decode: '
-                f'"{command("data/verify.py", path)}" says which'
+                f'"{command("data/verify.py", path)}" finds it'
             )
 
     def _begin(self, number):
-        # Each reset shuffles anew, from what the shuffle before has left of the generator.
+        # Each reset shuffles with the state of the generator that the last shuffle has left, so a
+        # pass is reached by as many resets.
         if number <= self.number or not self.number:
             self.number = number if self.dataset.short else 1
             self.iterator = mx.io.ImageRecordIter(**self.options, **self._seeds(self.number))
@@ -189,10 +190,10 @@ class Records:
             self.number += 1
 
     def _seeds(self, number):
-        """Return what decides the order of a first pass, and how photographs are cropped from then on.
+        """Return ImageRecordIter's options for the order of the images and for random crops.
 
-        Their crops are ImageRecordIter's own, and it cannot be told to skip those of earlier
-        passes.
+        Photographs are cropped by ImageRecordIter, which cannot skip the crops of earlier passes.
+        So their seeds depend on the number of the pass from which the iterator starts.
         """
         if self.seed is None:
             return {}
@@ -205,39 +206,14 @@ class Records:
 
 
 def _int32(*words):
+    """Return a seed from several numbers, as MXNet takes it."""
     return int(numpy.random.SeedSequence(words).generate_state(1)[0] >> 1)
 
 
 def _statistics(dataset):
+    """Return ImageRecordIter's options of the normalisation."""
     return {
         f'{kind}_{channel}': value
         for kind, values in (('mean', dataset.mean), ('std', dataset.std))
         for channel, value in zip('rgb', values)
     }
-
-
-def crop_and_mirror(images, random):
-    """Pad with zeros, crop each image at a random place, and mirror half of them (section 6.1).
-
-    ImageRecordIter can pad too, but before it normalises and with one grey level; zeros after the
-    normalisation are each channel's own mean.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        (n, channels, height, width), normalised.
-    random : numpy.random.RandomState
-
-    Returns
-    -------
-    numpy.ndarray
-        Of the same shape.
-    """
-    count, _, height, width = images.shape
-    padded = numpy.pad(images, ((0, 0), (0, 0), (PAD, PAD), (PAD, PAD)))
-    windows = numpy.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
-    top, left = random.randint(0, 2 * PAD + 1, (2, count))
-    crops = windows[numpy.arange(count), :, top, left]
-    mirrored = random.randint(0, 2, count).astype(bool)
-    crops[mirrored] = crops[mirrored, :, :, ::-1]
-    return crops

@@ -13,7 +13,7 @@ import pytest
 from scripts import run_script
 
 from engine import mx
-from recordio import datasets, images, record_iterator, records
+from recordio import augmentation, datasets, images, record_iterator, records
 from system.errors import UserError
 
 
@@ -151,7 +151,7 @@ def test_crop_and_mirror_is_what_it_says():
         for x in range(9)
         for flip in (1, -1)
     }
-    crops = record_iterator.crop_and_mirror(numpy.repeat(image[None], 8100, axis=0), random)
+    crops = augmentation.crop_and_mirror(numpy.repeat(image[None], 8100, axis=0), random)
     seen = numpy.array([windows[crop.tobytes()] for crop in crops])
     for axis in (0, 1):
         assert (abs(numpy.bincount(seen[:, axis]) - 900) < 5 * 30).all()

@@ -150,7 +150,7 @@ def test_the_defaults_are_the_papers():
         56,
         'cifar10',
     )
-    from recordio.datasets import DATASETS
+    from recordio.dataset_table import DATASETS
 
     assert [DATASETS[name].epochs for name in ('cifar10', 'cifar100', 'svhn')] == [400, 400, 40]
     assert [DATASETS[name].augment for name in ('cifar10', 'cifar100', 'svhn')] == [
