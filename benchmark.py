@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure training and inference in images/s, alone or in turn with something else.
+"""Measure the speed of training and inference in images/s, alone or in comparison.
 
 python benchmark.py --network mr --depth 14
 python benchmark.py --network resnet --depth 110 --compare torch
@@ -15,6 +15,7 @@ import sys
 
 import symbols
 from common import options
+from graphs import summary
 from system.errors import UserError, command
 from system.processes import die_with_parent
 from system.script import run_main
@@ -26,8 +27,9 @@ COMPARE = {
     'synthetic': [{'side': 'ours', 'data': None, 'name': 'synthetic'}],
     'denormals': [{'side': 'ours', 'denormals': True, 'name': 'denormals'}],
 }
-PASSES = {'train': 3, 'inference': 1}  # forward, and backward to the data and to the weights
-# Operators by the start of their names; what matches none is "other".
+# Passes over the network: forward, and backward to the data and to the weights.
+PASSES = {'train': 3, 'inference': 1}
+# The classes of operators, by prefixes of their names; all others are "other".
 CLASSES = {
     'convolution, forward': ('_dfn_convolution', 'Convolution'),
     'convolution, backward': ('_backward__dfn_convolution', '_backward_Convolution'),
@@ -45,7 +47,7 @@ CLASSES = {
         '_backward_Activation',
         '_backward_mul_scalar',
     ),
-    'sums of maps or gradients': ('add_n', 'ElementWiseSum', '_grad_add', 'elemwise_add'),
+    'sums of feature maps or gradients': ('add_n', 'ElementWiseSum', '_grad_add', 'elemwise_add'),
     'update': ('_dfn_nesterov', 'nag_mom_update', 'multi_sgd_update', 'sgd_mom_update'),
 }
 
@@ -54,69 +56,84 @@ def parse_args():
     number = options.number
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parse.add_argument(
-        '--network', choices=sorted(symbols.NETWORKS), default='mr', help='default: %(default)s'
+        '--network',
+        choices=sorted(symbols.NETWORKS),
+        default='mr',
+        help='name of the network (default: %(default)s)',
     )
     parse.add_argument(
-        '--depth', type=int, default=14, help="the network's own depth (default: %(default)s)"
+        '--depth', type=int, default=14, help='depth of the network (default: %(default)s)'
     )
     parse.add_argument(
         '--widen',
         type=number(int, 1),
         default=1,
-        help='factor on the channels (default: %(default)s)',
+        help='factor on the numbers of channels (default: %(default)s)',
     )
     parse.add_argument(
-        '--batch-size', type=number(int, 1), default=64, metavar='N', help='default: %(default)s'
+        '--batch-size',
+        type=number(int, 1),
+        default=64,
+        metavar='N',
+        help='number of images in a batch (default: %(default)s)',
     )
     parse.add_argument(
         '--task',
         choices=('train', 'inference'),
         nargs='+',
         default=['train', 'inference'],
-        help='default: both',
+        help='what to measure (default: both)',
     )
     parse.add_argument(
         '--data',
         metavar='DIR',
-        help='a folder of data/prepare.py to read (default: one fixed batch)',
+        help='folder of a data set to read (default: repeat one fixed batch)',
     )
     parse.add_argument(
         '--compare',
         choices=sorted(COMPARE),
-        help="in turn with the textbook graph on MXNet's default settings, with PyTorch at "
-        'the better of its '
-        'two memory formats, or of the project itself: with one fixed batch where --data '
-        'gives files, or '
-        'with gradients below 1e-38',
+        help="compare with the textbook graph on MXNet's default settings (textbook), with PyTorch "
+        'in the better of its two memory formats (torch), or with the project itself on one fixed '
+        'batch instead of --data (synthetic) or with gradients below 1e-38 (denormals)',
     )
     parse.add_argument(
         '--operators',
         action='store_true',
-        help='print the time of a training step by class of operator instead',
+        help='instead, print how long each class of operators takes in a training step',
     )
     parse.add_argument(
-        '--rounds', type=number(int, 1), default=5, metavar='N', help='turns (default: %(default)s)'
+        '--rounds',
+        type=number(int, 1),
+        default=5,
+        metavar='N',
+        help='number of turns (default: %(default)s)',
     )
     parse.add_argument(
         '--seconds',
         type=number(float, 0.1),
         default=4,
         metavar='S',
-        help='length of a turn, about (default: %(default)s)',
+        help='approximate length of a turn in seconds (default: %(default)s)',
     )
     options.add_devices(parse)
     return parse.parse_args()
 
 
 class Side:
-    """A worker process that runs steps when told to."""
+    """One side of the comparison: a process that runs steps of a task when asked to.
+
+    Parameters
+    ----------
+    spec : dict
+        See ``specification``.
+    """
 
     def __init__(self, spec):
         self.name = spec.get('name') or ' '.join(
             spec[key] for key in ('side', 'layout') if key in spec
         )
         self.batch, self.peak, self.steps, self.rates, self.limits = spec['batch'], 0, {}, {}, []
-        # A session of its own: Ctrl-C is for this process, with which its workers end.
+        # In a session of its own, so that Ctrl-C reaches only this process, with which it ends.
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'benchmarks.worker', json.dumps(spec)],
             cwd=ROOT,
@@ -127,13 +144,13 @@ class Side:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-        self.startup = self._answer()['startup']
+        self.startup = self._read_answer()['startup']
 
-    def _answer(self):
+    def _read_answer(self):
         line = self.process.stdout.readline()
         if not line:
             raise UserError(
-                f'{self.name} did not start: see its message above; PyTorch is installed with '
+                f'{self.name} did not start: see its message above; to install PyTorch, use '
                 f'"{command("-m pip", "install", "torch")}"'
             )
         answer = json.loads(line)
@@ -141,33 +158,34 @@ class Side:
         return answer
 
     def ask(self, task, steps):
-        """Run some steps of a task; return the worker's answer."""
+        """Run some steps of a task; return the answer as a dict."""
         self.process.stdin.write(f'{task} {steps}\n')
         self.process.stdin.flush()
-        return self._answer()
+        return self._read_answer()
 
     def _time(self, task, steps):
         return self.ask(task, steps)['seconds']
 
     def warm_up(self, task, seconds):
-        """Run until caches and threads are there, and find how many steps make a turn."""
+        """Fill caches and start threads, and find how many steps a turn of ``seconds`` has."""
         self._time(task, 2)
         self.steps[task] = max(2, round(seconds / (self._time(task, 3) / 3)))
         self.rates[task] = []
 
     def turn(self, task):
+        """Run a turn and note its images/s."""
         steps = self.steps[task]
         self.rates[task].append(steps * self.batch / self._time(task, steps))
 
     def limit(self):
-        """Measure what the machine can compute at most, in floating-point operations a second."""
-        for steps in (10, 50):  # the first are a warm-up
+        """Measure how many floating-point operations the machine can compute in a second."""
+        for steps in (10, 50):  # the first ones warm up
             answer = self.ask('limit', steps)
         if answer['result']:
             self.limits.append(answer['result'] / answer['seconds'])
 
     def close(self):
-        """End the worker, in the middle of a turn too."""
+        """End the process, even in the middle of a turn."""
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
@@ -175,6 +193,7 @@ class Side:
 
 
 def specification(args):
+    """Return the specification of the project's own side, for benchmarks/worker.py."""
     return {
         'side': 'ours',
         'network': args.network,
@@ -188,7 +207,7 @@ def specification(args):
 
 
 def measure(args):
-    """Return the sides after all their turns: ours first."""
+    """Run all turns; return the list of ``Side``, the project's own first."""
     sides = []
     try:
         for spec in [{}] + COMPARE.get(args.compare, []):
@@ -207,8 +226,6 @@ def measure(args):
 
 
 def print_results(sides, args):
-    from graphs import summary
-
     symbol = symbols.get_symbol(args.network, args.depth, widen=args.widen)
     image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
     limit = statistics.median(sides[0].limits) if sides[0].limits else None
@@ -222,8 +239,8 @@ def print_results(sides, args):
     )
     if limit:
         print(
-            f'independent multiply-adds on every thread reach {limit / 1e9:.0f} '
-            'GFLOP/s; a direct convolution would need the share "of it"'
+            f'independent multiply-adds on every thread reach {limit / 1e9:.0f} GFLOP/s; '
+            '"of it" is the share of this that direct convolutions would need at the same speed'
         )
     print(
         f'{"task":10} {"side":12} {"images/s":>10} {"lowest - highest":>20} {"GFLOP/s":>9} '
@@ -240,7 +257,8 @@ def print_results(sides, args):
                 f'{speed / 1e9:9.0f} {share:>8} {side.peak:8.0f}'
             )
         if len(sides) > 1:
-            # The rival's better setting, and the ratio turn by turn: the machine's speed drifts.
+            # The faster setting of the rival. Ratios are taken turn by turn, because the speed of
+            # the machine drifts.
             best = max(sides[1:], key=lambda side: statistics.median(side.rates[task]))
             ratios = [a / b for a, b in zip(sides[0].rates[task], best.rates[task])]
             print(
@@ -250,7 +268,7 @@ def print_results(sides, args):
 
 
 def print_operators(args):
-    """Print the time of a step by class of operator, each operator run by itself."""
+    """Print the time of a training step by class of operator, with each operator run separately."""
     side = Side(dict(specification(args), environment={'MXNET_EXEC_BULK_EXEC_TRAIN': '0'}))
     side.ask('train', 3)
     found = side.ask('profile', args.rounds)['result']
@@ -271,7 +289,7 @@ def main():
     args = parse_args()
     symbols.check_depth(args.network, args.depth)
     if args.compare == 'synthetic' and not args.data:
-        raise UserError('--compare synthetic needs files to compare with: name them by --data DIR')
+        raise UserError('--compare synthetic needs files to compare with: add --data DIR')
     if args.operators:
         print_operators(args)
     else:

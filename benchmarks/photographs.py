@@ -1,7 +1,9 @@
-"""How near packing and reading photographs come to what JPEG costs: python -m benchmarks.photographs packing|reading.
+"""Compare packing and reading photographs with bare JPEG decoding and encoding.
 
-Both sides take turns; the ratio is the median over them. The images are parts of the photograph
-that SciPy brings.
+python -m benchmarks.photographs packing|reading
+
+Both sides take turns, and the ratio is the median over the turns. The images are crops of the
+photograph that SciPy contains.
 """
 
 import argparse
@@ -15,33 +17,35 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy
 
 import engine
-from common.options import number
+from common import options
 from data import pack_photographs
 from data.split import Entry, Photographs
 from recordio import datasets, records
 from recordio.images import cv2
+from recordio.record_iterator import Reading, Records
 from system.script import run_main
 
-SOURCE, SHORT = (375, 500), 480  # ImageNet's usual size; what is packed
+SOURCE = (375, 500)  # the usual height and width of ImageNet's files
+SHORT = 480  # shorter side of the packed images
 
 
-def parts(count, shape, quality):
-    """Return JPEG files of parts of a photograph, of one shape (height, width)."""
-    import scipy.misc
+def random_crops(count, shape, quality):
+    """Return ``count`` JPEG files, random crops of a photograph of one shape (height, width)."""
+    import scipy.misc  # not at the top, since it is slow and --help does not need it
 
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         image = numpy.ascontiguousarray(scipy.misc.face()[..., ::-1])
     random, files = numpy.random.RandomState(0), []
     for _ in range(count):
-        top, left = (random.randint(0, side - part + 1) for side, part in zip(image.shape, shape))
-        part = image[top : top + shape[0], left : left + shape[1]]
-        files.append(cv2.imencode('.jpg', part, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+        top, left = (random.randint(0, side - own + 1) for side, own in zip(image.shape, shape))
+        crop = image[top : top + shape[0], left : left + shape[1]]
+        files.append(cv2.imencode('.jpg', crop, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
     return files
 
 
-def by_hand(files):
-    """Decode, resize and encode, and nothing else: OpenCV's limit."""
+def convert_with_opencv(files):
+    """Decode, resize and encode, and nothing else: the limit that OpenCV sets."""
     for data in files:
         image = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR)
         scale = SHORT / min(image.shape[:2])
@@ -53,13 +57,13 @@ def by_hand(files):
         cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, pack_photographs.QUALITY])
 
 
-def one_thread():
+def use_one_thread():
     cv2.setNumThreads(1)
 
 
 def packing(args):
-    """Return the images/s of a conversion, from files to .rec on the disk, and of OpenCV alone in as many processes."""
-    files = parts(args.images, SOURCE, 90)
+    """Yield the images/s of a conversion to a .rec file, and of OpenCV in as many processes."""
+    files = random_crops(args.images, SOURCE, 90)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'images')
         with open(path, 'wb') as file:
@@ -67,11 +71,11 @@ def packing(args):
             for index, data in enumerate(files):
                 entries.append(Entry(path, file.tell(), len(data), 0, str(index)))
                 file.write(data)
-        chunks = [files[place :: 8 * args.processes] for place in range(8 * args.processes)]
+        chunks = [files[first :: 8 * args.processes] for first in range(8 * args.processes)]
         for _ in range(args.turns):
             start = time.time()
-            with ProcessPoolExecutor(args.processes, initializer=one_thread) as pool:
-                list(pool.map(by_hand, chunks))
+            with ProcessPoolExecutor(args.processes, initializer=use_one_thread) as pool:
+                list(pool.map(convert_with_opencv, chunks))
             limit = len(files) / (time.time() - start)
             start = time.time()
             pack_photographs.pack_photographs(
@@ -85,17 +89,18 @@ def packing(args):
 
 
 def reading(args):
-    """Return the images/s of ImageRecordIter with all of section 6.5's augmentation, and of bare decoding by one thread."""
-    from recordio.record_iterator import Reading, Records
+    """Yield the images/s of ImageRecordIter with section 6.5's augmentation, and of bare decoding.
 
+    Decoding uses one thread.
+    """
     cv2.setNumThreads(1)
-    files = parts(args.images, (480, 640), pack_photographs.QUALITY)
+    files = random_crops(args.images, (480, 640), pack_photographs.QUALITY)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'train.rec')
         with open(path, 'wb') as file, open(path[:-3] + 'idx', 'w') as index:
-            for place, data in enumerate(files):
-                index.write(f'{place}\t{int(file.tell())}\n')
-                records.write(file, place, 0, data)
+            for number, data in enumerate(files):
+                index.write(f'{number}\t{file.tell()}\n')
+                records.write(file, number, 0, data)
         reading = Reading(args.processes, shuffle_seed=1)
         reader = Records(path, datasets.PHOTOGRAPHS._replace(classes=2), 32, reading)
         for turn in range(args.turns):
@@ -104,7 +109,7 @@ def reading(args):
                 cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR)
             limit = len(files) / (time.time() - start)
             batches = reader.batches(turn + 1)
-            next(batches)  # reading ahead has begun
+            next(batches)  # wait until the iterator has started to read ahead
             start = time.time()
             count = sum(32 - batch.pad for batch in batches)
             yield count / (time.time() - start), limit
@@ -112,28 +117,35 @@ def reading(args):
 
 def main():
     parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('what', choices=('packing', 'reading'))
+    parse.add_argument('what', choices=('packing', 'reading'), help='what to measure')
     parse.add_argument(
-        '--images', type=number(int, 64), default=1000, metavar='N', help='default: %(default)s'
+        '--images',
+        type=options.number(int, 64),
+        default=1000,
+        metavar='N',
+        help='number of images (default: %(default)s)',
     )
     parse.add_argument(
         '--processes',
-        type=number(int, 1),
+        type=options.number(int, 1),
         default=engine.cores(),
         metavar='N',
-        help='or threads of ImageRecordIter (default: %(default)s)',
+        help='number of processes, or of threads of ImageRecordIter (default: %(default)s)',
     )
     parse.add_argument(
-        '--turns', type=number(int, 1), default=5, metavar='N', help='default: %(default)s'
+        '--turns',
+        type=options.number(int, 1),
+        default=5,
+        metavar='N',
+        help='number of turns (default: %(default)s)',
     )
     args = parse.parse_args()
+    measure, rival = {'packing': (packing, 'OpenCV'), 'reading': (reading, 'decoding')}[args.what]
     turns = []
-    for ours, limit in {'packing': packing, 'reading': reading}[args.what](args):
+    for ours, limit in measure(args):
         turns.append((ours, limit, ours / limit))
         print(
-            f'{args.what} {ours:.0f} images/s, '
-            f'{"OpenCV" if args.what == "packing" else "decoding"} alone {limit:.0f}: '
-            f'ratio {ours / limit:.3f}',
+            f'{args.what} {ours:.0f} images/s, {rival} alone {limit:.0f}: ratio {ours / limit:.3f}',
             flush=True,
         )
     ours, limit, ratio = map(statistics.median, zip(*turns))

@@ -1,7 +1,7 @@
-"""The CIFAR networks as a user of PyTorch would write them: what benchmark.py compares with.
+"""The CIFAR networks as a user of PyTorch would write them, for comparison in benchmark.py.
 
-Not used by the project itself; PyTorch is no requirement. ``load`` gives a network the parameters
-of the MXNet symbol of the same name and depth, with which it computes the same function.
+The project itself does not need PyTorch. ``load`` copies the parameters of the MXNet symbol of the
+same name and depth into a network, which then computes the same function.
 """
 
 from functools import partial
@@ -14,6 +14,8 @@ from symbols.layers import BN_EPSILON, BN_MOMENTUM, STEM_CHANNELS, plan
 
 
 class ConvBN(nn.Sequential):
+    """A convolution without bias, and BatchNorm."""
+
     def __init__(self, narrow, wide, kernel=3, stride=1):
         super().__init__()
         self.conv = nn.Conv2d(narrow, wide, kernel, stride, kernel // 2, bias=False)
@@ -23,10 +25,10 @@ class ConvBN(nn.Sequential):
 class Chain(nn.Module):
     """Basic layers in a row, the last without its ReLU."""
 
-    def __init__(self, narrow, place, layers=2):
+    def __init__(self, narrow, spec, layers=2):
         super().__init__()
-        widths = [narrow] + [place.channels] * layers
-        strides = [place.stride] + [1] * (layers - 1)
+        widths = [narrow] + [spec.channels] * layers
+        strides = [spec.stride] + [1] * (layers - 1)
         for number in range(layers):
             self.add_module(
                 f'layer{number + 1}', ConvBN(widths[number], widths[number + 1], 3, strides[number])
@@ -39,27 +41,30 @@ class Chain(nn.Module):
         return last(x)
 
 
-def line(narrow, place):
-    return nn.Identity() if place.stride == 1 else ConvBN(narrow, place.channels, 1, place.stride)
+def line(narrow, spec):
+    """Return the identity, or a projection where the width changes."""
+    return nn.Identity() if spec.stride == 1 else ConvBN(narrow, spec.channels, 1, spec.stride)
 
 
 class Plain(nn.Module):
-    def __init__(self, narrow, place):
+    """A unit of the plain network: one basic layer."""
+
+    def __init__(self, narrow, spec):
         super().__init__()
-        self.layer = ConvBN(narrow, place.channels, 3, place.stride)
+        self.layer = ConvBN(narrow, spec.channels, 3, spec.stride)
 
     def forward(self, x):
         return torch.relu_(self.layer(x))
 
 
 class Residual(nn.Module):
-    """ResNet with one branch, DFN-IL with two."""
+    """A unit of ResNet, with one branch, or of DFN-IL, with two."""
 
-    def __init__(self, narrow, place, branches):
+    def __init__(self, narrow, spec, branches):
         super().__init__()
-        self.projection = line(narrow, place)
+        self.projection = line(narrow, spec)
         for number in range(branches):
-            self.add_module(f'branch{number + 1}', Chain(narrow, place))
+            self.add_module(f'branch{number + 1}', Chain(narrow, spec))
 
     def forward(self, x):
         first, *branches = self.children()
@@ -70,13 +75,13 @@ class Residual(nn.Module):
 
 
 class MergeAndRun(nn.Module):
-    """A unit of DFN-MR; the last one has the ending of ``mr`` or of ``mr-late`` (symbols/mr.py)."""
+    """A unit of DFN-MR; the last one ends as in ``mr``, or ``mr-late`` (symbols/mr.py)."""
 
-    def __init__(self, narrow, place, late=False):
+    def __init__(self, narrow, spec, late=False):
         super().__init__()
-        self.line1_projection, self.line2_projection = line(narrow, place), line(narrow, place)
-        self.branch1, self.branch2 = Chain(narrow, place), Chain(narrow, place)
-        self.last, self.late = place.last, late
+        self.line1_projection, self.line2_projection = line(narrow, spec), line(narrow, spec)
+        self.branch1, self.branch2 = Chain(narrow, spec), Chain(narrow, spec)
+        self.last, self.late = spec.last, late
 
     def forward(self, state):
         x1, x2 = state
@@ -91,13 +96,21 @@ UNITS = {
     'plain': Plain,
     'mr': MergeAndRun,
     'mr-late': partial(MergeAndRun, late=True),
-    'resnet': lambda narrow, place: Residual(narrow, place, 1),
-    'il': lambda narrow, place: Residual(narrow, place, 2),
+    'resnet': lambda narrow, spec: Residual(narrow, spec, 1),
+    'il': lambda narrow, spec: Residual(narrow, spec, 2),
 }
 
 
 class Network(nn.Module):
-    """A network of ``symbols.NETWORKS`` that ``UNITS`` has; images (batch, 3, 32, 32) to scores."""
+    """A network of ``UNITS``, from images (batch, 3, 32, 32) to scores (batch, num_classes).
+
+    Parameters
+    ----------
+    network : str
+        A key of ``UNITS`` and of ``symbols.NETWORKS``.
+    depth, num_classes, widen : int
+        As in ``symbols.get_symbol``.
+    """
 
     def __init__(self, network, depth, num_classes=10, widen=1):
         super().__init__()
@@ -105,9 +118,9 @@ class Network(nn.Module):
         self.stem = ConvBN(3, STEM_CHANNELS * widen)
         narrow = STEM_CHANNELS * widen
         self.units = nn.ModuleDict()
-        for place in plan((depth - 2) // (3 * NETWORKS[network].layers_of_unit), widen):
-            self.units[place.name] = UNITS[network](narrow, place)
-            narrow = place.channels
+        for spec in plan((depth - 2) // (3 * NETWORKS[network].layers_of_unit), widen):
+            self.units[spec.name] = UNITS[network](narrow, spec)
+            narrow = spec.channels
         self.fc = nn.Linear(narrow, num_classes)
 
     def forward(self, x):
@@ -127,14 +140,14 @@ BN_NAMES = {
 
 
 def mxnet_name(name):
-    """Return the MXNet name of an entry of ``Network.state_dict``."""
+    """Return the name in MXNet of an entry of ``Network.state_dict()``."""
     for theirs, ours in BN_NAMES.items():
         name = name.replace(theirs, ours)
     return name.replace('units.', '').replace('.layer.', '.').replace('.', '_')
 
 
 def load(network, parameters):
-    """Copy {MXNet name: NumPy array} into a ``Network``; every name must be there."""
+    """Copy the parameters of an MXNet symbol, {name: NumPy array}, into a ``Network``."""
     state = network.state_dict()
     for name, tensor in state.items():
         if not name.endswith('num_batches_tracked'):

@@ -1,8 +1,8 @@
-"""One side of a benchmark, in a process of its own: python -m benchmarks.worker SPEC.
+"""Runs one side of a benchmark: python -m benchmarks.worker SPEC.
 
-It prints a JSON line when it is ready and then answers each line ``TASK STEPS`` with one. A process
-for each side, because each has its own OpenMP threads and settings; benchmark.py lets them take
-turns.
+It prints a line of JSON when it is ready, and one as the answer to each line ``TASK STEPS`` that it
+reads. benchmark.py starts one process for each side, since their OpenMP threads and settings
+differ, and lets the sides take turns.
 """
 
 import ctypes
@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+import types
 
 import numpy
 
@@ -26,17 +27,17 @@ from engine import build, mx, numpy_names, operators, private
 from recordio import datasets, record_iterator
 
 CLASSES = 10
-ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, some milliseconds
+ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, which takes some milliseconds
 
 
 def random_batch(batch):
-    """Return images (batch, 3, 32, 32), normal as normalised ones are, and labels (batch,)."""
+    """Return normally distributed images (batch, 3, 32, 32) and random labels (batch,)."""
     random = numpy.random.RandomState(0)
     return random.randn(batch, 3, 32, 32).astype('float32'), random.randint(0, CLASSES, batch)
 
 
 class Ours:
-    """The project's own trainer: module, optimiser, loss and error, as in a run."""
+    """The project's own trainer, with module, optimiser, loss and error as in a run."""
 
     def __init__(self, spec):
         start = time.perf_counter()
@@ -65,9 +66,9 @@ class Ours:
             self._make_denormal()
 
     def _make_denormal(self):
-        """Make every gradient less than 1e-38: the network is sure of class 0, which all images are.
+        """Make every gradient smaller than 1e-38.
 
-        The probability of any other class is exp(-88) then.
+        All images are of class 0, and the network gives any other class the probability exp(-88).
         """
         arguments, auxiliary = self.module.get_params()
         arguments['fc_weight'][:] = 0
@@ -86,11 +87,9 @@ class Ours:
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 
     def _bind(self, symbol, devices):
-        per_epoch = type(
-            'Synthetic', (), {'batch': self.batch, 'shape': (3, 32, 32), 'per_epoch': 1 << 20}
-        )
+        batches = types.SimpleNamespace(batch=self.batch, shape=(3, 32, 32), per_epoch=1 << 20)
         recipe = Recipe(epochs=1, lr=0.01, decay=cifar_decay(1))
-        return Trainer(symbol, per_epoch, recipe, Compute(devices))
+        return Trainer(symbol, batches, recipe, Compute(devices))
 
     def train(self, steps):
         meter = Meter()
@@ -110,11 +109,11 @@ class Ours:
         mx.nd.waitall()
 
     def limit(self, steps):
-        """Return the floating-point operations of independent multiply-adds on every thread, which it runs (engine/native/peak.h).
+        """Run independent multiply-adds on every thread; return the floating-point operations.
 
-        None without the project's operators: on a GPU, or where they cannot be compiled.
+        They are those of engine/native/peak.h. Returns None on a GPU, and where the project's
+        operators cannot be compiled.
         """
-
         if private.contexts(self.module)[0].device_type != 'cpu' or not operators.load():
             return None
         function = ctypes.CDLL(build.prepare()).dfn_multiply_adds
@@ -122,10 +121,12 @@ class Ours:
         return function(steps * ROUNDS)
 
     def profile(self, steps):
-        """Return milliseconds of a training step by operator; of little meaning where operators run in bulk."""
+        """Return {operator: milliseconds in a training step}.
+
+        The times mean something only if MXNet does not run operators in bulk.
+        """
         profiler = mx.profiler
-        # MXNet replaces the file it is given by a new one: of /dev/null it would make an ordinary
-        # file, where it may.
+        # A folder, since MXNet replaces the file that it is given, even /dev/null.
         with tempfile.TemporaryDirectory() as folder:
             profiler.set_config(
                 profile_imperative=True,
@@ -141,12 +142,12 @@ class Ours:
 
 
 class Textbook(Ours):
-    """The textbook graph on MXNet's default settings: its number of threads, its NAG, no metric."""
+    """The textbook graph with MXNet's default number of threads, MXNet's NAG and no metric."""
 
     def __init__(self, spec):
         os.environ.pop('OMP_NUM_THREADS', None)
         with numpy_names.restored():
-            import mxnet  # not as ``engine.mx``, which would prepare it
+            import mxnet  # not ``engine.mx``, which would change MXNet's settings
 
         images, labels = random_batch(spec['batch'])
         self.fixed = mxnet.io.DataBatch([mxnet.nd.array(images)], [mxnet.nd.array(labels)], pad=0)
@@ -171,15 +172,14 @@ class Textbook(Ours):
 
 
 class Torch:
-    """PyTorch, eager, SGD with Nesterov momentum and decay; ``spec['layout']`` is its memory format."""
+    """Eager PyTorch, with SGD, Nesterov momentum and decay, in the memory format spec['layout']."""
 
     def __init__(self, spec):
-        import torch
+        import torch  # not at the top, since the other sides do without PyTorch
 
         from benchmarks.torch_networks import Network
-        from engine import cores
 
-        torch.set_num_threads(spec['threads'] or cores())
+        torch.set_num_threads(spec['threads'] or engine.cores())
         self.torch = torch
         self.layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]
         self.network = Network(spec['network'], spec['depth'], CLASSES, spec['widen']).to(

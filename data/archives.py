@@ -1,4 +1,4 @@
-"""Official archives: where they are, how they are fetched, and whether they are what they should be."""
+"""Official archives of the data sets: finding, downloading, verifying and reading them."""
 
 import contextlib
 import hashlib
@@ -18,26 +18,34 @@ from system.progress import Bar
 
 
 class Archive(NamedTuple):
-    """A file that a data set is published as."""
+    """A published file of a data set."""
 
     name: str
-    url: str  # where it is, or who gives it
-    md5: tuple  # every published checksum; Debian's package compressed Fashion-MNIST's bytes anew
-    size: int  # megabytes, for the disk check
-    download: bool = True  # whether anybody can fetch it from ``url``
+    url: str  # address of the file, or of its publisher
+    md5: tuple  # every published checksum; Debian has compressed Fashion-MNIST's files anew
+    size: int  # megabytes, for the check of the disk space
+    download: bool = True  # whether it can be downloaded from ``url`` without registration
 
 
 BLOCK = 1 << 20
-ANY_CONTENT = 'add --no-checksum if it is meant to differ, a subset of your own for example'
+NO_CHECKSUM = 'add --no-checksum if it is meant to differ, a subset of your own for example'
 
 
 def locate(archive, source, checksum=True):
-    """Return the path of ``archive`` in ``source``, which is the file itself or its folder.
+    """Return the path of an archive.
+
+    Parameters
+    ----------
+    archive : Archive
+    source : str
+        The file itself, or the folder that holds it.
+    checksum : bool
+        Whether the file must have a published MD5.
 
     Raises
     ------
     UserError
-        It is not there, or its checksum is not the published one.
+        The file is missing or has another MD5.
     """
     path = source
     if os.path.isdir(source):
@@ -56,7 +64,7 @@ def locate(archive, source, checksum=True):
 
 
 def locate_all(wanted, source, checksum=True):
-    """Return the paths of the ``wanted`` archives in the folder ``source``, as ``locate`` does."""
+    """Return the paths of several archives in the folder ``source``; see ``locate``."""
     if not os.path.isdir(source):
         names = ', '.join(archive.name for archive in wanted)
         raise UserError(
@@ -73,7 +81,7 @@ def verify(path, *wanted):
         official = ', '.join(f'{archive.name} has {" or ".join(archive.md5)}' for archive in wanted)
         raise UserError(
             f'{path} has the MD5 {found} and the official {official}: it is truncated '
-            f'or another file; fetch it again, or {ANY_CONTENT}'
+            f'or another file; fetch it again, or {NO_CHECKSUM}'
         )
 
 
@@ -83,9 +91,9 @@ def md5(path):
 
 
 def download(archive, folder):
-    """Return the path of ``archive`` in ``folder``, downloaded from its address if it is not there.
+    """Return the path of an archive in a folder, after downloading it if it is missing.
 
-    The file has its final name only when it is whole and its checksum is right.
+    The file gets its final name only after its checksum has been verified.
     """
     path = os.path.join(folder, archive.name)
     if os.path.exists(path):
@@ -102,7 +110,7 @@ def download(archive, folder):
     finally:
         files.remove(partial)
         if made:
-            files.remove_folder(folder)  # if it is empty
+            files.remove_folder(folder)  # only if it is empty
     return path
 
 
@@ -124,7 +132,7 @@ def _fetch(url, path):
 
 
 def need_space(folder, megabytes):
-    """Raise ``UserError`` if the disk of ``folder`` has less than ``megabytes`` free."""
+    """Raise ``UserError`` if the disk that holds ``folder`` has less than ``megabytes`` free."""
     free = shutil.disk_usage(folder).free / 1e6
     if free < megabytes:
         raise UserError(
@@ -134,17 +142,19 @@ def need_space(folder, megabytes):
 
 
 def members(path, wanted):
-    """Return {base name: bytes} of the ``wanted`` files of a tar archive, which is never unpacked.
+    """Read files of a tar archive into memory; return {name without folders: bytes}.
 
     Parameters
     ----------
+    path : str
+        The archive.
     wanted : dict
-        {base name: most bytes it may have}.
+        {name without folders: the largest number of bytes that the file may have}.
 
     Raises
     ------
     UserError
-        The archive is damaged, or holds a name that leads out of its folder.
+        The archive is damaged, a file is too large, or a name leads out of the archive's folder.
     """
     found = {}
     with opened(path) as archive:
@@ -157,7 +167,7 @@ def members(path, wanted):
 
 
 def check_members(path, found, wanted):
-    """Raise ``UserError`` where ``members`` has not found all that is wanted of an archive."""
+    """Raise ``UserError`` if ``members`` has not found all files that are wanted."""
     missing = sorted(set(wanted) - set(found))
     if missing:
         raise UserError(f'{path} holds no {", ".join(missing)}: it is not the official archive')
@@ -165,12 +175,13 @@ def check_members(path, found, wanted):
 
 @contextlib.contextmanager
 def opened(path, compression='*'):
-    """Give the open tar; what is wrong with it becomes a ``UserError``.
+    """Open a tar archive for a ``with`` statement; errors in reading it become a ``UserError``.
 
     Parameters
     ----------
+    path : str
     compression : str
-        As in the modes of ``tarfile``: any, or ``''`` for a tar that must not be compressed.
+        As in the modes of ``tarfile``: '*' for any, '' for a tar that must not be compressed.
     """
     try:
         with tarfile.open(path, 'r:' + compression) as archive:
@@ -186,7 +197,13 @@ def opened(path, compression='*'):
 
 
 def files_of(path, archive):
-    """Yield the members of an open tar that are files; raises ``UserError`` for a name that leads out of its folder."""
+    """Yield the members of an open tar that are files.
+
+    Raises
+    ------
+    UserError
+        The name of a member leads out of the archive's folder.
+    """
     for member in archive:
         _check_member(path, member)
         if member.isfile():
@@ -194,23 +211,21 @@ def files_of(path, archive):
 
 
 def check_matlab(path):
-    """Raise ``UserError`` for a MATLAB file at which SciPy's reader crashes, which damaged ones can make it do.
+    """Raise ``UserError`` for a MATLAB file that crashes SciPy's reader, as a damaged file can.
 
-    Another process tries first. A file with the published checksum needs no trial.
+    It is read in another process, which may crash. Files with the published checksum need no check.
     """
     code = 'import sys, scipy.io; scipy.io.loadmat(sys.argv[1])'
-    if (
-        subprocess.run(
-            [sys.executable, '-c', code, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ).returncode
-        < 0
-    ):
+    trial = subprocess.run(
+        [sys.executable, '-c', code, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    if trial.returncode < 0:  # ended by a signal
         raise UserError(f'{path} cannot be read as a MATLAB file: it is damaged; fetch it again')
 
 
 def _check_member(path, member):
-    parts = member.name.split('/')
-    if member.name.startswith('/') or '..' in parts or member.issym() or member.islnk():
+    folders = member.name.split('/')
+    if member.name.startswith('/') or '..' in folders or member.issym() or member.islnk():
         raise UserError(
             f'{path} holds {member.name!r}, which leads out of its folder: it is not the '
             'official archive, and nothing was read from it'

@@ -1,12 +1,13 @@
 """CIFAR-10 and CIFAR-100, binary and Python versions (section 6.1).
 
-In both a record is the label and 3,072 bytes: the red plane, then green, then blue, row by row.
+In both versions a record is the label and 3,072 bytes: the red values of all pixels, row by row,
+then the green ones and the blue ones.
 """
 
 import io
 import os
 import pickle
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy
 
@@ -19,56 +20,56 @@ from system.errors import UserError
 HOME = 'https://www.cs.toronto.edu/~kriz/'
 PIXELS = 3 * 32 * 32
 
-# files: {split: file names}; labels: bytes before the pixels in the binary version, the last of
-# which is the class (CIFAR-100 has the superclass first); key: the labels in the Python version.
-Version = namedtuple('Version', 'archive folder files labels key')
+
+class Version(NamedTuple):
+    """One of the two versions that a data set is published in."""
+
+    archive: Archive
+    folder: str  # its name in the archive
+    files: dict  # {split: names of its files}
+    # Binary version: number of bytes in front of the pixels. The last of them is the class; in
+    # CIFAR-100 the superclass comes first.
+    label_bytes: int | None = None
+    key: bytes | None = None  # Python version: key of the labels
 
 
-def _version(name, md5, folder, files, labels, key):
-    return Version(Archive(name, HOME + name, (md5,), 180), folder, files, labels, key)
+def _archive(name, md5):
+    return Archive(name, HOME + name, (md5,), 180)
 
 
 VERSIONS = {
     'cifar10': (
-        _version(
-            'cifar-10-binary.tar.gz',
-            'c32a1d4ab5d03f1284b67883e8d87530',
+        Version(
+            _archive('cifar-10-binary.tar.gz', 'c32a1d4ab5d03f1284b67883e8d87530'),
             'cifar-10-batches-bin',
             {'train': [f'data_batch_{i}.bin' for i in range(1, 6)], 'test': ['test_batch.bin']},
-            1,
-            None,
+            label_bytes=1,
         ),
-        _version(
-            'cifar-10-python.tar.gz',
-            'c58f30108f718f92721af3b95e74349a',
+        Version(
+            _archive('cifar-10-python.tar.gz', 'c58f30108f718f92721af3b95e74349a'),
             'cifar-10-batches-py',
             {'train': [f'data_batch_{i}' for i in range(1, 6)], 'test': ['test_batch']},
-            None,
-            b'labels',
+            key=b'labels',
         ),
     ),
     'cifar100': (
-        _version(
-            'cifar-100-binary.tar.gz',
-            '03b5dce01913d631647c71ecec9e9cb8',
+        Version(
+            _archive('cifar-100-binary.tar.gz', '03b5dce01913d631647c71ecec9e9cb8'),
             'cifar-100-binary',
             {'train': ['train.bin'], 'test': ['test.bin']},
-            2,
-            None,
+            label_bytes=2,
         ),
-        _version(
-            'cifar-100-python.tar.gz',
-            'eb9058c3a382ffc7106e4002c42a8d85',
+        Version(
+            _archive('cifar-100-python.tar.gz', 'eb9058c3a382ffc7106e4002c42a8d85'),
             'cifar-100-python',
             {'train': ['train'], 'test': ['test']},
-            None,
-            b'fine_labels',
+            key=b'fine_labels',
         ),
     ),
 }
 CLASSES = {'cifar10': 10, 'cifar100': 100}
 IMAGES = {'train': 50000, 'test': 10000}
-MOST_BYTES = 200 * archives.BLOCK  # of one file of an archive; CIFAR-100's training file has 155 MB
+MOST_BYTES = 200 * archives.BLOCK  # of a file in an archive; CIFAR-100's training file has 155 MB
 
 
 def find(dataset, source, cache, checksum=True):
@@ -77,15 +78,17 @@ def find(dataset, source, cache, checksum=True):
     Parameters
     ----------
     source : str or None
-        An official archive, the folder that has it, or its unpacked folder; None downloads the
-        binary version to ``cache``.
+        An official archive, the folder that holds it, or the unpacked archive; None downloads the
+        binary version.
+    cache : str
+        Folder for downloads.
     checksum : bool
-        Ask for the published MD5.
+        Whether an archive must have the published MD5.
 
     Raises
     ------
     UserError
-        The source is missing, or has another checksum.
+        The source is missing, or has another MD5.
     """
     published = [version.archive for version in VERSIONS[dataset]]
     known = (tuple(md5 for archive in published for md5 in archive.md5),)
@@ -109,30 +112,30 @@ def splits(dataset, source, checksum=True):
     ----------
     source : data.source.Source
     checksum : bool
-        Ask for all 50,000 + 10,000 images.
+        Whether all 50,000 + 10,000 images must be there.
 
     Raises
     ------
     UserError
-        The source is damaged or something else.
+        The source is damaged or not this data set.
     """
     version, content = _content(dataset, source)
     result = []
     for split, names in version.files.items():
-        parts = [_parse(version, name, content[name], CLASSES[dataset]) for name in names]
-        labels, images = (numpy.concatenate(part) for part in zip(*parts))
+        batches = [_parse(version, name, content[name], CLASSES[dataset]) for name in names]
+        labels, images = (numpy.concatenate(arrays) for arrays in zip(*batches))
         if checksum and len(labels) != IMAGES[split]:
             raise UserError(
                 f'{os.path.dirname(source.paths[0]) or os.curdir} has {len(labels)} '
                 f'images for the {split} split, and the official one has {IMAGES[split]}; '
-                f'{archives.ANY_CONTENT}'
+                f'{archives.NO_CHECKSUM}'
             )
         result.append(Split(split, labels, images))
     return result
 
 
 def _content(dataset, source):
-    """Return the version of the files of a source, by what they hold, and {name: bytes}."""
+    """Return the ``Version`` of a source, judged by the names of its files, and {name: bytes}."""
     versions = VERSIONS[dataset]
     if len(source.paths) > 1:
         content = {os.path.basename(path): _read(path) for path in source.paths}
@@ -145,11 +148,12 @@ def _content(dataset, source):
 
 
 def _wanted(version):
-    """Return {file name: most bytes it may have} of a version."""
+    """Return {name: the largest number of bytes it may have} of the files of a version."""
     return {name: MOST_BYTES for names in version.files.values() for name in names}
 
 
 def _unpacked(version, source):
+    """Return the folder of an unpacked archive, which is ``source`` or lies in it, or None."""
     for folder in (source, os.path.join(source, version.folder)):
         if all(os.path.isfile(os.path.join(folder, name)) for name in _wanted(version)):
             return folder
@@ -165,7 +169,7 @@ def _read(path):
 
 def _parse(version, name, content, classes):
     if version.key is None:
-        labels, pixels = _parse_binary(name, content, version.labels)
+        labels, pixels = _parse_binary(name, content, version.label_bytes)
     else:
         labels, pixels = _parse_python(name, content, version.key)
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
@@ -189,7 +193,7 @@ def _parse_binary(name, content, label_bytes):
 
 
 class _Array:
-    """Stands for a NumPy array while a pickle is read: takes its bytes and runs nothing."""
+    """Replaces a NumPy array in a pickle: it keeps the bytes and runs no code."""
 
     def __init__(self, *_):
         self.bytes = None
@@ -199,6 +203,8 @@ class _Array:
 
 
 class _DType:
+    """Replaces a NumPy dtype in a pickle; ``code`` is its name, such as 'u1'."""
+
     def __init__(self, code='', *_):
         self.code = code if isinstance(code, str) else code.decode('latin-1')
 
@@ -207,9 +213,9 @@ class _DType:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds the dicts, lists, strings and numbers of a pickle, and stand-ins for its arrays."""
+    """Reads a pickle of dicts, lists, strings, numbers and arrays without running code from it."""
 
-    STANDINS = {
+    REPLACEMENTS = {
         ('numpy.core.multiarray', '_reconstruct'): _Array,
         ('numpy._core.multiarray', '_reconstruct'): _Array,
         ('numpy', 'ndarray'): None,
@@ -217,9 +223,9 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module, name):
-        if (module, name) not in self.STANDINS:
+        if (module, name) not in self.REPLACEMENTS:
             raise pickle.UnpicklingError(f'it asks for {module}.{name}')
-        return self.STANDINS[module, name]
+        return self.REPLACEMENTS[module, name]
 
     def persistent_load(self, pid):
         raise pickle.UnpicklingError('it refers to an object outside itself')

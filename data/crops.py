@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Cut photographs into small ones, a class for each photograph, for a first try of ImageNet's path without ImageNet.
+"""Cut crops from photographs, a class for each, to try the training on ImageNet without ImageNet.
 
 python data/crops.py PHOTOGRAPH... --out TREE
 python data/prepare.py folder --source TREE --name photographs
 
-Training crops come from the left seven tenths of a photograph, validation from the rest, so they
-never overlap.
+Training crops come from the left seven tenths of a photograph and validation crops from the rest,
+so that they never overlap.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from recordio import images
 from system.errors import UserError
 from system.script import run_main
 
-LEFT, SEED = 0.7, 0
+TRAINING_SHARE = 0.7  # of the width of a photograph
+SEED = 0
 COUNTS = {'train': 250, 'val': 50}  # crops of each photograph
 
 
@@ -32,22 +33,22 @@ def parse_args():
         '--out',
         required=True,
         metavar='TREE',
-        help='gets train/NAME/NUMBER.jpg and val/NAME/NUMBER.jpg',
+        help='folder to write train/NAME/NUMBER.jpg and val/NAME/NUMBER.jpg to',
     )
     parse.add_argument(
         '--size',
         type=number(int, 32),
         default=96,
         metavar='PIXELS',
-        help='of the crops (default: %(default)s)',
+        help='height and width of the crops (default: %(default)s)',
     )
     return parse.parse_args()
 
 
 def read(path, size):
-    """Return a photograph, (height, width, 3) in BGR, that crops of ``size`` pixels fit into."""
+    """Return a photograph, (height, width, 3) in BGR, which must have room for the crops."""
     image = images.read(path)
-    if min(part.shape[side] for part in parts(image).values() for side in (0, 1)) < size:
+    if min(min(area.shape[:2]) for area in split_areas(image).values()) < size:
         raise UserError(
             f'{path} is too small for crops of {size} pixels: leave it out, or choose a '
             'smaller --size'
@@ -55,14 +56,14 @@ def read(path, size):
     return image
 
 
-def parts(image):
-    """Return the two parts of a photograph that training and validation crops come from."""
-    edge = int(image.shape[1] * LEFT)
+def split_areas(image):
+    """Return {split: the area of a photograph that its crops come from}."""
+    edge = int(image.shape[1] * TRAINING_SHARE)
     return {'train': image[:, :edge], 'val': image[:, edge:]}
 
 
 def classes_of(paths):
-    """Return the names of the classes: each file's, without its ending, and no two equal."""
+    """Return the names of the classes: the names of the files without extension, all different."""
     found = {}
     for path in paths:
         name = os.path.splitext(os.path.basename(path))[0]
@@ -77,12 +78,12 @@ def classes_of(paths):
 
 
 def write(path, image):
-    """Write a crop; a file of other content that has its name is somebody else's, and stays."""
+    """Write a crop as a JPEG; raise ``UserError`` if a file of this name has other content."""
     content = images.cv2.imencode('.jpg', image)[1].tobytes()
     if os.path.lexists(path):
         with open(path, 'rb') as file:
             found = file.read()
-        if not content.startswith(found):  # a run that was killed may have left its beginning
+        if not content.startswith(found):  # a killed run may have written it incompletely
             raise UserError(
                 f'{path} is there already with other content: choose another folder with --out'
             )
@@ -94,17 +95,15 @@ def main():
     args, random = parse_args(), numpy.random.RandomState(SEED)
     classes = classes_of(args.photographs)
     for path in args.photographs:
-        read(path, args.size)  # nothing is written before all of them are known to be right
+        read(path, args.size)  # check all of them before anything is written
     for path, name in zip(args.photographs, classes):
-        for split, part in parts(read(path, args.size)).items():
+        for split, area in split_areas(read(path, args.size)).items():
             folder = os.path.join(args.out, split, name)
             os.makedirs(folder, exist_ok=True)
-            for place in range(COUNTS[split]):
-                top, left = (random.randint(0, side - args.size + 1) for side in part.shape[:2])
-                write(
-                    os.path.join(folder, f'{place:04d}.jpg'),
-                    part[top : top + args.size, left : left + args.size],
-                )
+            for index in range(COUNTS[split]):
+                top, left = (random.randint(0, side - args.size + 1) for side in area.shape[:2])
+                crop = area[top : top + args.size, left : left + args.size]
+                write(os.path.join(folder, f'{index:04d}.jpg'), crop)
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
 """The folder of a data set: what may be written into it, and how new files replace old ones.
 
-A conversion keeps what is not finished in a folder of its own inside, ``.part``. When all is there,
-it writes the manifest into ``.part``, and from then on counts as done: its files move up one by
-one, the manifest last. Where that is interrupted, the next run finds ``.part`` with a manifest and
-brings it to its end. Nothing is removed or replaced but files whose names this module knows.
+A conversion writes its files into the working folder, ``.part`` inside the folder of the data set.
+When they are complete, it writes the manifest into ``.part`` and moves the files up one by one, the
+manifest last. If that is interrupted, the next run finds ``.part`` with a manifest and completes
+the move. Only files whose names this module knows are removed or replaced.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from system.errors import UserError, printable
 
 LOCK, IMAGES, PROGRESS = 'lock', 'images', '.progress'
 ENDINGS = ('.rec', '.idx', '.lst')
-ATTEMPTS = 100  # to take a lock while others remove their empty folders
-REPORTED = '.reported'  # which photographs were no ordinary JPEGs
+ATTEMPTS = 100  # to take a lock while other processes remove the empty folder
+REPORTED = '.reported'  # lists the photographs that were not ordinary JPEGs
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-# Not of data sets: folders beside data/prepare.py, downloads, and the data sets of other options.
-TAKEN = (
+# Names that --name cannot have: folders in data/, downloads, and other data sets.
+RESERVED = (
     '__pycache__',
     'archives',
     'paper',
@@ -35,7 +35,7 @@ TAKEN = (
     'imagenet',
     *DATASETS,
 )
-# What can be in ``.part``, but for IMAGES.
+# Files that can be in ``.part``, beside the folder IMAGES.
 TEMPORARY = [LOCK, manifest.NAME] + [
     split + ending for split in SPLITS for ending in (*ENDINGS, REPORTED, PROGRESS)
 ]
@@ -43,7 +43,7 @@ TEMPORARY += [os.path.basename(files.partial(name)) for name in TEMPORARY]
 
 
 def check_name(name):
-    """Raise ``UserError`` for a name that a data set of somebody's own cannot have."""
+    """Raise ``UserError`` for a name that the data set of an image folder cannot have."""
     reason = None
     if not name.strip():
         reason = 'it is empty'
@@ -53,7 +53,7 @@ def check_name(name):
         reason = 'it begins with a dot or a hyphen'
     elif len(os.fsencode(name)) > 150:
         reason = 'it is longer than 150 bytes'
-    elif name.casefold() in {*TAKEN, *_beside_the_script()}:
+    elif name.casefold() in {*RESERVED, *_names_in_data()}:
         reason = 'the project has a data set, a file or a folder of that name'
     if reason:
         raise UserError(
@@ -62,18 +62,18 @@ def check_name(name):
         )
 
 
-def _beside_the_script():
-    """Return the names of the files in data/ of the project, in lower case."""
+def _names_in_data():
+    """Return the names of the files in the project's folder data/, in lower case."""
     return {
         name.casefold() for name in os.listdir(HERE) if os.path.isfile(os.path.join(HERE, name))
     }
 
 
 def check(target, names, keep_images=False):
-    """Raise ``UserError`` where files of these names cannot be written into a folder safely.
+    """Raise ``UserError`` if files with these names cannot safely be written into a folder.
 
-    They can if each of them is not there, or named by the manifest that is there: then it is a file
-    of an earlier conversion. Other files in the folder do not matter, since nobody touches them.
+    A file can be written if it does not exist yet, or if the manifest in the folder lists it: then
+    an earlier conversion has written it. Other files in the folder are not touched.
     """
     _check_folder(target)
     known = manifest.read(target) or {'files': {}}
@@ -81,19 +81,19 @@ def check(target, names, keep_images=False):
         path = os.path.join(target, name)
         if os.path.lexists(path) and (name not in known['files'] or os.path.isdir(path)):
             raise UserError(
-                f'{path} is not of a conversion that {manifest.NAME} beside it describes, and '
-                'would be overwritten: move it away, or choose another folder with --out'
+                f'{path} is not listed in a {manifest.NAME} beside it, and would be overwritten: '
+                'move it away, or choose another folder with --out'
             )
     images = os.path.join(target, IMAGES)
     if keep_images and os.path.lexists(images):
-        raise UserError(f'{images} is there already: move it away, or leave --keep-images out')
+        raise UserError(f'{images} exists already: move it away, or leave --keep-images out')
 
 
 def _check_folder(target):
-    """Raise ``UserError`` unless a target is a folder, or can become one, and is not the project's.
+    """Raise ``UserError`` if a data set cannot have this folder, which may not exist yet.
 
-    A link to a folder on another disk is fine: only files of known names are written. A link to
-    another data set, or to the project's own files, is not.
+    It must not be a folder of the project. It may be a link to a folder on another disk, but not to
+    another data set or to the project itself.
     """
     for path in (os.path.dirname(os.path.abspath(target)), target):
         if os.path.lexists(path) and not os.path.isdir(path):
@@ -117,15 +117,16 @@ def _check_folder(target):
     strange = _strange(os.path.join(target, WORK))
     if strange:
         raise UserError(
-            f'{strange[0]} was not written by data/prepare.py, '
-            f'which needs a folder {WORK} of its own there: move it away'
+            f'{strange[0]} was not written by data/prepare.py, which needs the folder {WORK} for '
+            'itself: move it away'
         )
 
 
 def _strange(work):
-    """Return what is in a work folder, or in its place, that no conversion has put there.
+    """Return the paths in a working folder that no conversion has written.
 
-    A conversion makes no links, and one would lead it out of its folder.
+    It may also be the working folder itself. Links are among them: a conversion makes none, and
+    writing through one could change files outside the folder.
     """
     if not os.path.lexists(work):
         return []
@@ -144,31 +145,37 @@ def _strange(work):
     ]
 
 
-def _below(*parts):
-    return glob.glob(os.path.join(glob.escape(parts[0]), *parts[1:]).rstrip(os.sep))
+def _below(folder, *patterns):
+    return glob.glob(os.path.join(glob.escape(folder), *patterns).rstrip(os.sep))
 
 
 def check_source(target, source):
-    """Raise ``UserError`` where a conversion would read what it is about to remove."""
+    """Raise ``UserError`` for a source inside the working folder, which a conversion empties."""
     work, inside = os.path.realpath(os.path.join(target, WORK)), os.path.realpath(source)
     if os.path.commonpath([work, inside]) == work:
         raise UserError(
-            f'--source {source} lies in {work}, which is emptied by a conversion: move it away'
+            f'--source {source} is inside {work}, which a conversion empties: move it away'
         )
 
 
 @contextlib.contextmanager
-def workplace(target, keep=False):
-    """Give the folder to convert in, ``.part`` of ``target``, which nobody else uses meanwhile.
+def working_folder(target, keep=False):
+    """Lock the working folder of a data set, ``.part`` in ``target``, for a ``with`` statement.
 
-    What a killed run left in it is removed first, and at the end what this one leaves. With
-    ``keep`` it stays, for the next run to go on from. Folders that were made for it do not stay
-    behind empty.
+    Folders that were made for it are removed at the end if they are empty.
+
+    Parameters
+    ----------
+    target : str
+        The folder of the data set.
+    keep : bool
+        Keep the unfinished files of an earlier run, and of this one for the next. Without it they
+        are removed at the beginning and at the end.
 
     Raises
     ------
     UserError
-        Another run is at work there.
+        Another process is converting into the folder.
     """
     work = os.path.join(target, WORK)
     made = _missing(work)
@@ -178,7 +185,7 @@ def workplace(target, keep=False):
             clear(work)
         yield work
     finally:
-        # A conversion that counts as done stays, until its files have moved up.
+        # A complete conversion, which has a manifest, stays until its files have been moved up.
         if not keep and not os.path.exists(os.path.join(work, manifest.NAME)):
             clear(work)
         files.remove(os.path.join(work, LOCK))
@@ -189,7 +196,7 @@ def workplace(target, keep=False):
 
 
 def _missing(path):
-    """Return the folders, innermost first, that have to be made for ``path``."""
+    """Return the folders that do not exist yet, from ``path`` upwards."""
     missing = []
     while path and not os.path.lexists(path):
         missing.append(path)
@@ -198,13 +205,13 @@ def _missing(path):
 
 
 def _locked(work, target):
-    """Return the open lock file of a work folder, which the last user may be about to remove."""
+    """Lock a working folder; return the open lock file. Another process may remove the folder."""
     path = os.path.join(work, LOCK)
     for attempt in range(ATTEMPTS):
         try:
             os.makedirs(work, exist_ok=True)
             return files.take_lock(path, wait=False)
-        except FileNotFoundError:  # a folder was removed in between, or can never be made
+        except FileNotFoundError:  # the folder has just been removed, or it cannot be made
             if attempt == ATTEMPTS - 1:
                 raise
         except BlockingIOError:
@@ -212,8 +219,8 @@ def _locked(work, target):
 
 
 def clear(work):
-    """Remove what conversions write into a work folder, but for the lock."""
-    files.remove(os.path.join(work, manifest.NAME))  # from now on it does not count as done
+    """Remove the files of a conversion from a working folder, except the lock."""
+    files.remove(os.path.join(work, manifest.NAME))  # first, as the sign of a complete conversion
     for name in TEMPORARY:
         if name != LOCK:
             files.remove(os.path.join(work, name))
@@ -221,7 +228,7 @@ def clear(work):
 
 
 def clear_images(root):
-    """Remove SPLIT/CLASS/NUMBER.png, as ``pack`` names them, and folders that are empty then."""
+    """Remove SPLIT/CLASS/NUMBER.png, as pack_images.py names them, and the empty folders."""
     for split in SPLITS:
         folder = os.path.join(root, split)
         for label in _listed(folder, r'\d{3,}'):
@@ -232,6 +239,7 @@ def clear_images(root):
 
 
 def _listed(folder, pattern):
+    """Return the names in a folder that match a regular expression."""
     try:
         return [name for name in os.listdir(folder) if re.fullmatch(pattern, name)]
     except (FileNotFoundError, NotADirectoryError):
@@ -239,9 +247,9 @@ def _listed(folder, pattern):
 
 
 def publish(work, target):
-    """Move the files of a conversion that is done up to ``target``, the manifest last.
+    """Move the files of a complete conversion from ``work`` to ``target``, the manifest last.
 
-    It goes on where an interrupted one stopped: then some of the files are in ``target`` already.
+    If an earlier move was interrupted, some of the files are in ``target`` already.
     """
     new, old = manifest.read(work), manifest.read(target) or {'files': {}}
     waiting = [name for name in new['files'] if os.path.exists(os.path.join(work, name))]
@@ -259,20 +267,20 @@ def publish(work, target):
 
 
 def finish(target):
-    """Bring a conversion to its end that was stopped while its files moved, if there is one."""
+    """Complete a conversion that was interrupted while its files were moved, if there is one."""
     work = os.path.join(target, WORK)
     if not os.path.lexists(os.path.join(work, manifest.NAME)):
         return
     _check_folder(target)
-    with workplace(target, keep=True):
-        if _is_whole(work, target):
+    with working_folder(target, keep=True):
+        if _is_complete(work, target):
             publish(work, target)
-        elif os.path.lexists(os.path.join(work, manifest.NAME)):  # nobody has finished it meanwhile
-            clear(work)
+        elif os.path.lexists(os.path.join(work, manifest.NAME)):
+            clear(work)  # and no other process has completed it in the meantime
 
 
-def _is_whole(work, target):
-    """Return whether every file of a conversion that counts as done is there, moved up or not."""
+def _is_complete(work, target):
+    """Return whether every file that the manifest in ``work`` lists exists, moved up or not."""
     try:
         new = manifest.read(work)
     except UserError:
@@ -284,24 +292,24 @@ def _is_whole(work, target):
 
 
 def tidy(target):
-    """Remove what a killed conversion left, unless another one is at work."""
+    """Remove the files of an unfinished conversion, unless a process is working on it."""
     if os.path.lexists(os.path.join(target, WORK)):
         _check_folder(target)
-        with contextlib.suppress(UserError), workplace(target):
+        with contextlib.suppress(UserError), working_folder(target):
             pass
 
 
 def prepared(target):
-    """Return the manifest of a folder if all of its files are what it says, else None."""
+    """Return the manifest of a folder if all of its files are as it says, else None."""
     known = manifest.read(target)
-    whole = known and all(
+    complete = known and all(
         _is(os.path.join(target, name), about) for name, about in known['files'].items()
     )
-    return known if whole else None
+    return known if complete else None
 
 
 def _is(path, expected):
-    """Return whether there is a file with this fingerprint."""
+    """Return whether a file exists and has this fingerprint."""
     try:
         return os.path.getsize(path) == expected['bytes'] and fingerprint(path) == {
             key: expected[key] for key in ('bytes', 'sha256')
@@ -313,5 +321,5 @@ def _is(path, expected):
 
 
 def fingerprint(path):
-    """Return the size and the SHA-256 of a file, as the manifest has them."""
+    """Return the size and SHA-256 of a file as a dict, as in the manifest."""
     return {'bytes': os.path.getsize(path), 'sha256': files.digest_of(path, hashlib.sha256())}

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: four gzip-compressed idx files, and the sample of it that this repository holds."""
+"""Fashion-MNIST: four gzip-compressed idx files, and the sample of it in this repository."""
 
 import gzip
 import os
@@ -14,10 +14,10 @@ from data.split import Split
 from system.errors import UserError
 
 HOME = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/'
-DEBIAN = '/usr/share/datasets/fashion-mnist'  # where the package dataset-fashion-mnist puts them
+DEBIAN = '/usr/share/datasets/fashion-mnist'  # of the package dataset-fashion-mnist
 SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fashion_mnist_sample')
 CLASSES = 10
-GZIP = b'\x1f\x8b'  # how a compressed file begins
+GZIP = b'\x1f\x8b'  # the first bytes of a compressed file
 
 # The second checksum is that of Debian's package.
 ARCHIVES = {
@@ -51,7 +51,7 @@ ARCHIVES = {
 }
 
 
-# The sample has the names of these archives, and other content.
+# The files of the sample have the names of the archives, but other content.
 SAMPLE_MD5 = {
     'train-images-idx3-ubyte.gz': '3e144ba5f2ae29b3355c394630550f4c',
     'train-labels-idx1-ubyte.gz': 'e0acda2be4b13f3c4918ab8a91ecc33d',
@@ -61,20 +61,22 @@ SAMPLE_MD5 = {
 
 
 def find(source, cache, checksum=True):
-    """Return the ``Source``: images and labels to train on, and those to test on.
+    """Return the ``Source``: the images and labels for training, then those for testing.
 
     Parameters
     ----------
     source : str or None
-        The folder with the four files. None takes those of Debian's package where they are
-        installed, and downloads them to ``cache`` (30 MB) elsewhere.
+        The folder with the four files. None uses those of Debian's package if it is installed, and
+        else downloads them (30 MB).
+    cache : str
+        Folder for downloads.
     checksum : bool
-        Ask for a published MD5.
+        Whether the files must have a published MD5.
 
     Raises
     ------
     UserError
-        A file is missing, or has another checksum.
+        A file is missing, or has another MD5.
     """
     if source is None and os.path.isdir(DEBIAN):
         source = DEBIAN
@@ -89,12 +91,12 @@ def find(source, cache, checksum=True):
 
 
 def find_sample(checksum=True):
-    """Return the ``Source`` of the committed sample.
+    """Return the ``Source`` of the sample in this repository.
 
     Raises
     ------
     UserError
-        A file is missing or, with ``checksum``, not what was committed.
+        A file is missing or, with ``checksum``, has been changed.
     """
     paths = archives.locate_all(list(ARCHIVES.values()), SAMPLE, checksum=False)
     known = tuple((SAMPLE_MD5[os.path.basename(path)],) for path in paths)
@@ -108,7 +110,7 @@ def find_sample(checksum=True):
 
 
 def splits(source):
-    """Return the training and test ``Split``: 28x28 grey images padded with 0 to 32x32, as RGB.
+    """Return the training and test ``Split``: grey 28x28 images, padded with 0 to 32x32, as RGB.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def splits(source):
     Raises
     ------
     UserError
-        A file is damaged or something else.
+        A file is damaged or not of this data set.
     """
     paths = dict(zip(ARCHIVES, source.paths))
     return [
@@ -126,7 +128,7 @@ def splits(source):
 
 
 def sample():
-    """Return the splits of the committed sample: 500 and 100 images of each class."""
+    """Return the splits of the sample: 500 training and 100 test images of each class."""
     return splits(find_sample())
 
 
@@ -147,16 +149,16 @@ def _split(split, *paths):
 
 
 def read_idx(path, axes):
-    """Return the bytes of an idx file, gzip-compressed or not, as an array with that many axes.
+    """Return the content of an idx file, compressed or not, as an array of uint8.
 
     Raises
     ------
     UserError
-        The file is damaged, or holds something else than bytes with that many axes.
+        The file is damaged, or does not hold bytes with ``axes`` axes.
     """
     most = 100 * archives.BLOCK  # the training images are 47 MB
     try:
-        with open(path, 'rb') as file:  # some browsers unpack a file and leave its name as it was
+        with open(path, 'rb') as file:  # some browsers unpack a file and keep its name
             compressed = file.read(2) == GZIP
         with (gzip.open if compressed else open)(path, 'rb') as file:
             content = file.read(most + 1)

@@ -1,4 +1,4 @@
-"""Photographs in folders: train/CLASS/FILE and val/CLASS/FILE."""
+"""Image folders: photographs as train/CLASS/FILE and val/CLASS/FILE."""
 
 import os
 
@@ -6,17 +6,16 @@ from data.source import Source
 from data.split import Entry, Photographs
 from system.errors import UserError
 
-VALIDATION = ('val', 'validation', 'test')  # names that such a folder goes by
+VALIDATION = ('val', 'validation', 'test')  # possible names of the folder
 
 
 def find(root):
-    """Return the ``Source``: every file in a folder of train/ and val/, but hidden ones.
+    """Return the ``Source`` of an image folder: all files in it but hidden ones.
 
     Raises
     ------
     UserError
-        There is no such tree, a class has no image, or validation has a class that training has
-        not.
+        ``root`` is not an image folder, a class has no image, or a class of val is not in train.
     """
     validation = _validation(root)
     if not os.path.isdir(os.path.join(root, 'train')) or validation is None:
@@ -56,17 +55,17 @@ def splits(source):
 
 
 def check_apart(root, target):
-    """Raise ``UserError`` where a data set's folder lies among the photographs it is made from.
+    """Raise ``UserError`` if the folder of a data set is inside the image folder it is made from.
 
-    The other way round is fine: what lies beside the files of a data set is not touched.
+    The reverse is allowed, since a conversion does not touch other files in a data set's folder.
     """
     inside = os.path.realpath(target)
     for name in ('train', _validation(root) or VALIDATION[0]):
         folder = os.path.realpath(os.path.join(root, name))
         if os.path.commonpath([folder, inside]) == folder:
             raise UserError(
-                f'{target} lies among the photographs in {root}, where its files would '
-                'be taken for some of them: choose another folder with --out'
+                f'{target} is among the photographs in {root}, where its files would be taken for '
+                'photographs: choose another folder with --out'
             )
 
 
@@ -75,7 +74,7 @@ def _validation(root):
 
 
 def _folders(root):
-    """Return {class: paths of its files}."""
+    """Return {class: paths of its images} of the folder of a split."""
     found = {
         name: _visible(os.path.join(root, name), os.path.isfile)
         for name in map(os.path.basename, _visible(root, os.path.isdir))
@@ -88,13 +87,14 @@ def _folders(root):
     return found
 
 
-def _visible(folder, kind):
+def _visible(folder, is_kind):
+    """Return the paths in a folder of one kind (file or folder) that are not hidden."""
     paths = (
         os.path.join(folder, name)
         for name in sorted(os.listdir(folder))
         if not name.startswith('.')
     )
-    return [path for path in paths if kind(path)]
+    return [path for path in paths if is_kind(path)]
 
 
 def _class_of(path):

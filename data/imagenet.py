@@ -1,7 +1,7 @@
-"""ImageNet's classification set of 2012: two tars and the labels of the second (section 6.5).
+"""ImageNet (ILSVRC2012): two tars of images, and the labels of the validation images (section 6.5).
 
-Labels are the places of the WordNet ids in alphabetical order. Nothing is unpacked: the tars are
-not compressed, so an image is a stretch of bytes of the one that holds it.
+A label is the position of the WordNet id in alphabetical order. Nothing is unpacked: the tars are
+not compressed, so an image is a range of bytes of the tar that holds it.
 """
 
 import io
@@ -9,15 +9,13 @@ import os
 import tarfile
 import tempfile
 
-import scipy.io
-
 from data import archives
 from data.archives import Archive
 from data.source import Source
 from data.split import Entry, Photographs
 from system.errors import UserError
 
-HOME = 'https://image-net.org, which gives it after registration'
+HOME = 'https://image-net.org, which provides it after registration'
 TRAIN = Archive(
     'ILSVRC2012_img_train.tar', HOME, ('1d675b47d978889d74fa0da5fadfb00e',), 147900, False
 )
@@ -25,11 +23,11 @@ TEST = Archive('ILSVRC2012_img_val.tar', HOME, ('29b22e2961454d5413ddabcf34fc562
 DEVKIT = Archive(
     'ILSVRC2012_devkit_t12.tar.gz', HOME, ('fa75699e90414af021442c21a62c3abf',), 3, False
 )
-# One WordNet id a line, in the order of the images.
+# Alternative to the devkit: one WordNet id in each line, in the order of the validation images.
 SYNSETS = 'imagenet_2012_validation_synset_labels.txt'
 META, TRUTH = 'meta.mat', 'ILSVRC2012_validation_ground_truth.txt'
 IMAGES, CLASSES = {'train': 1281167, 'test': 50000}, 1000
-MOST_BYTES = 10 << 20  # of a file of the devkit
+MOST_BYTES = 10 << 20  # of a file in the devkit
 
 
 def find(source, checksum=True):
@@ -38,14 +36,14 @@ def find(source, checksum=True):
     Parameters
     ----------
     source : str
-        The folder that has them.
+        The folder that holds them.
     checksum : bool
-        Ask for the published MD5. ``SYNSETS`` has none.
+        Whether the files must have the published MD5; ``SYNSETS`` has none.
 
     Raises
     ------
     UserError
-        A file is missing, or has another checksum.
+        A file is missing, or has another MD5.
     """
     paths = archives.locate_all([TRAIN, TEST], source, checksum)
     labels = os.path.join(source, SYNSETS)
@@ -56,18 +54,18 @@ def find(source, checksum=True):
 
 
 def splits(source, checksum=True):
-    """Return the WordNet ids in the order of the labels, and the ``Photographs`` of training and validation.
+    """Return the WordNet ids in the order of the labels, and the ``Photographs`` of both splits.
 
     Parameters
     ----------
     source : data.source.Source
     checksum : bool
-        Ask for all images.
+        Whether all images must be there.
 
     Raises
     ------
     UserError
-        A file is damaged or something else.
+        A file is damaged or not of this data set.
     """
     train_tar, test_tar, labels = source.paths
     classes, train = _training(train_tar)
@@ -76,13 +74,13 @@ def splits(source, checksum=True):
         if checksum and (len(entries), len(classes)) != (IMAGES[name], CLASSES):
             raise UserError(
                 f'{source.root} has {len(entries)} images for the {name} split, and the '
-                f'official one has {IMAGES[name]}; {archives.ANY_CONTENT}'
+                f'official one has {IMAGES[name]}; {archives.NO_CHECKSUM}'
             )
     return classes, [Photographs('train', train), Photographs('test', test)]
 
 
 def _training(path):
-    """Return the sorted WordNet ids and the entries of the tar that has a tar for each of them."""
+    """Return the sorted WordNet ids and the entries of the training tar, a tar of tars."""
     found = {}
     with archives.opened(path, compression='') as outer:
         for member in archives.files_of(path, outer):
@@ -109,6 +107,7 @@ def _training(path):
 
 
 def _validation(path, classes, truth):
+    """Return the entries of the validation tar; ``truth`` has the WordNet id of each image."""
     with archives.opened(path, compression='') as archive:
         found = sorted(
             (os.path.basename(member.name), member.offset_data, member.size)
@@ -132,7 +131,7 @@ def _validation(path, classes, truth):
 
 
 def _truth(path, checksum):
-    """Return the WordNet id of each validation image, from the devkit or from the list."""
+    """Return the WordNet id of each validation image, from the devkit or from ``SYNSETS``."""
     if os.path.basename(path) == SYNSETS:
         with open(path, encoding='utf-8', errors='replace') as file:
             return file.read(MOST_BYTES).split()
@@ -144,13 +143,15 @@ def _truth(path, checksum):
         return [synsets[int(number)] for number in content[TRUTH].split()]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
-            f'{path} does not say the classes of the validation images ({error}): it is '
+            f'{path} does not have the classes of the validation images ({error}): it is '
             'damaged or another file'
         )
 
 
 def _synsets(content, checksum):
-    """Return {number in the devkit: WordNet id} of meta.mat."""
+    """Return {class number in the devkit: WordNet id} from the content of meta.mat."""
+    import scipy.io  # not at the top, since it takes 0.3 s and most data sets do not need it
+
     if not checksum:
         with tempfile.NamedTemporaryFile(suffix='.mat') as file:
             file.write(content)

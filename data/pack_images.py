@@ -1,4 +1,4 @@
-"""From splits to a folder of .lst, .rec and .idx files, packed by MXNet's own im2rec."""
+"""Packs small images into .lst, .rec and .idx files, with MXNet's im2rec."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from system.errors import UserError
 from system.processes import die_with_parent, signals_blocked, unblock_signals
 from system.progress import Bar
 
-# 9 packs PNGs of this size no better than 6, and the bytes depend on it.
+# Level 9 makes images of this size no smaller than 6. A change would change the bytes of all files.
 PNG = [cv2.IMWRITE_PNG_COMPRESSION, 6]
 
 
@@ -23,17 +23,18 @@ def pack(splits, folder, classes, keep_images=False):
     Parameters
     ----------
     splits : list of data.split.Split
+    folder : str
     classes : int
         Number of classes.
     keep_images : bool
-        Leave the PNG files in ``folder``/images.
+        Keep the PNG files in ``folder``/images.
 
     Returns
     -------
     dict
         ``splits`` and ``files`` of the manifest, see ``recordio.manifest.read``.
     """
-    facts = {'splits': {}, 'files': {}}
+    description = {'splits': {}, 'files': {}}
     root = os.path.join(folder, dataset_folder.IMAGES)
     for split in splits:
         _write_images(split, root, os.path.join(folder, split.name + '.lst'))
@@ -41,17 +42,19 @@ def pack(splits, folder, classes, keep_images=False):
     for split in splits:
         _check_records(split, folder)
         counts = numpy.bincount(split.labels, minlength=classes)
-        facts['splits'][split.name] = {str(label): int(count) for label, count in enumerate(counts)}
+        description['splits'][split.name] = {
+            str(label): int(count) for label, count in enumerate(counts)
+        }
         for ending in dataset_folder.ENDINGS:
             name = split.name + ending
-            facts['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
+            description['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
     if not keep_images:
         dataset_folder.clear_images(root)
-    return facts
+    return description
 
 
 def _write_images(split, root, list_path):
-    """Write one PNG an image, SPLIT/CLASS/NUMBER.png, and the list that im2rec reads."""
+    """Write each image to SPLIT/CLASS/NUMBER.png, and the list file that im2rec reads."""
     for label in numpy.unique(split.labels):
         os.makedirs(os.path.join(root, split.name, f'{label:03}'), exist_ok=True)
     with open(list_path, 'w') as listing:
@@ -64,21 +67,20 @@ def _write_images(split, root, list_path):
         )
         for number, (label, image) in enumerate(pairs):
             name = f'{split.name}/{label:03}/{number:06}.png'
-            # OpenCV takes BGR and writes an RGB file.
+            # OpenCV expects BGR, and writes RGB to the file.
             encoded = cv2.imencode('.png', numpy.ascontiguousarray(image[..., ::-1]), PNG)[1]
             with open(os.path.join(root, name), 'wb') as file:
                 file.write(encoded.tobytes())
             listing.write(f'{number}\t{label:f}\t{name}\n')
 
 
-def _begin_process():
+def _prepare_process():
     unblock_signals()
-    # It would go on writing into a folder that the next run uses already.
-    die_with_parent()
+    die_with_parent()  # else it would go on writing into a folder that the next run uses
 
 
 def _run_im2rec(folder, root, total):
-    """Pack the PNG files of every list in ``folder`` as they are, byte for byte."""
+    """Run im2rec, which packs the unchanged PNG files of every list in ``folder``."""
     command = [
         sys.executable,
         '-m',
@@ -96,25 +98,25 @@ def _run_im2rec(folder, root, total):
             stderr=subprocess.STDOUT,
             universal_newlines=True,
             errors='replace',
-            preexec_fn=_begin_process,
+            preexec_fn=_prepare_process,
         )
     with process:
-        said = ['it said nothing']
+        output = ['it printed nothing']
         try:
             with Bar(total=total, unit=' images', desc='im2rec', disable=None) as bar:
                 for line in process.stdout:
-                    said.append(line)
-                    if ' count: ' in line:  # one such line for a thousand images
+                    output.append(line)
+                    if ' count: ' in line:  # one such line for every 1,000 images
                         bar.update(min(1000, total - bar.n))
         except BaseException:
             process.kill()
             raise
     if process.returncode:
-        raise UserError(f'im2rec failed with status {process.returncode}: {said[-1].strip()}')
+        raise UserError(f'im2rec failed with status {process.returncode}: {output[-1].strip()}')
 
 
 def _check_records(split, folder):
-    """Read every record back: im2rec skips what it cannot read, and a full disk cuts files short."""
+    """Read every record back: im2rec skips files that it cannot read, and a full disk truncates."""
     path = os.path.join(folder, split.name + '.rec')
     if records.check(path) != len(split.labels) or (records.labels(path) != split.labels).any():
         raise UserError(

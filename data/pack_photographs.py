@@ -1,8 +1,13 @@
-"""Photographs scaled and packed: several processes decode and encode, one writes, and an interrupted one goes on."""
+"""Scales photographs and packs them into record files.
 
+Several processes decode and encode, one writes. An interrupted conversion can be continued.
+"""
+
+import contextlib
 import hashlib
 import json
 import os
+import signal
 from collections import Counter, deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,20 +24,18 @@ from system.processes import die_with_parent, signals_blocked, unblock_signals
 from system.progress import Bar
 
 QUALITY = 95
-BYTES_PER_PIXEL = 0.45  # of a JPEG of this quality; SciPy's photograph at this size has 0.38
-SHUFFLE_SEED = 0
-CHUNK, AHEAD = (
-    8,
-    4,
-    # Images that a process takes at a time; how many times that may wait to be written, for each
-    # process.
+BYTES_PER_PIXEL = (
+    0.45  # of a JPEG of this quality, estimated from above; SciPy's photograph has 0.38
 )
-EVERY = 2000  # images between two notes of how far the work is
-LONGEST = 65000  # pixels; a JPEG has at most 65,535
+SHUFFLE_SEED = 0
+CHUNK = 8  # images that a process converts at a time
+AHEAD = 4  # chunks for each process that may wait to be written
+EVERY = 2000  # images after which the progress is saved
+LONGEST = 65000  # pixels on the longer side; a JPEG has at most 65,535
 ENDINGS = (*dataset_folder.ENDINGS, dataset_folder.REPORTED)
 
 _COUNT = {'type': 'integer', 'minimum': 0}
-_progress = schema.checker(
+_parse_progress = schema.checker(
     {
         'type': 'object',
         'required': ['identity', 'taken', 'written', 'missing', 'lengths'],
@@ -59,34 +62,37 @@ _progress = schema.checker(
 def pack_photographs(classes, splits, folder, short_side, processes, source=''):
     """Write NAME.rec, .idx, .lst and .reported for each split into ``folder``.
 
-    Training images come in a random order, always the same, the others in that of their names.
-    ``.reported`` names each image that was not a whole JPEG in RGB or grey, and says what became of
-    it. An interrupted conversion into the same folder, of the same source, is gone on with.
+    Training images are written in a random order, which is always the same, the others in the order
+    of their names. ``.reported`` lists each image that was not a complete JPEG in RGB or grey, with
+    what was done with it. An interrupted conversion of the same source into the same folder is
+    continued.
 
     Parameters
     ----------
     classes : list of str
-        In the order of the labels.
+        Names in the order of the labels.
     splits : list of data.split.Photographs
+    folder : str
     short_side : int
-        Pixels of the shorter side.
+        Length of the shorter side, in pixels.
     processes : int
-        That decode and encode.
+        Number of processes that decode and encode.
     source : str
-        Tells sources apart whose images have equal names and sizes.
+        Digest of the source. Only a conversion of a source with the same digest is continued.
 
     Returns
     -------
     dict
-        Of the manifest, see ``recordio.manifest.read``: ``splits``, ``files``, ``classes``,
-        ``short_side``, and ``quality``; ``left_out`` is the number of images that cannot be read.
+        Entries of the manifest, see ``recordio.manifest.read``: ``splits``, ``files``, ``classes``,
+        ``short_side``, ``quality`` (of the JPEGs), and ``left_out`` (for each split, the number of
+        images that cannot be read).
 
     Raises
     ------
     UserError
         None of the images of a split could be read.
     """
-    facts = {
+    description = {
         'splits': {},
         'files': {},
         'classes': classes,
@@ -94,15 +100,16 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
         'quality': QUALITY,
         'left_out': {},
     }
-    with ProcessPoolExecutor(processes, initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(processes, initializer=_prepare_process) as pool:
         for split in splits:
             entries = split.entries
             if split.name == 'train':
                 order = numpy.random.RandomState(SHUFFLE_SEED).permutation(len(entries))
-                entries = [entries[place] for place in order]
+                entries = [entries[index] for index in order]
             identity = _identity(entries, short_side, source)
             output = Output(os.path.join(folder, split.name), identity)
-            counts = _pack_split(split.name, entries, output, short_side, pool, processes)
+            remaining = _converted(entries[output.taken :], short_side, pool, processes)
+            counts = _pack_split(split.name, entries, output, remaining)
             if not sum(counts.values()):
                 raise UserError(
                     f'none of the {len(entries)} files to {split.name} on can be read '
@@ -110,43 +117,40 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
                     'photographs'
                 )
             numbers = {str(label): counts[label] for label in range(len(classes))}
-            facts['splits'][split.name] = numbers
-            facts['left_out'][split.name] = len(entries) - sum(counts.values())
+            description['splits'][split.name] = numbers
+            description['left_out'][split.name] = len(entries) - sum(counts.values())
     for split in splits:
         for ending in ENDINGS:
             name = split.name + ending
-            facts['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
-    return facts
+            description['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
+    return description
 
 
-def _begin_process():
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that writes stops, and these with it
+def _prepare_process():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops, and this process with it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     unblock_signals()
     die_with_parent()
     cv2.setNumThreads(1)
 
 
-def _pack_split(name, entries, output, short_side, pool, processes):
-    """Return how many images of each label were written."""
+def _pack_split(name, entries, output, remaining):
+    """Write the images that remain; return a ``Counter`` of the images of each label."""
+    bar = Bar(total=len(entries), initial=output.taken, unit=' images', desc=name, disable=None)
     try:
-        with Bar(
-            total=len(entries), initial=output.taken, unit=' images', desc=name, disable=None
-        ) as bar:
-            for entry, (jpeg, note) in _converted(
-                entries[output.taken :], short_side, pool, processes
-            ):
+        # On an error the generator is closed at once, which cancels what waits in the pool.
+        with contextlib.closing(remaining), bar:
+            for entry, (jpeg, note) in remaining:
                 output.add(entry, jpeg, note)
                 bar.update()
-        output.note()
+        output.save_progress()
     finally:
         output.close()
     return Counter(entry.label for entry in entries) - output.missing
 
 
 def _identity(entries, short_side, source):
+    """Return a digest of what is converted, to recognise an interrupted conversion of the same."""
     digest = hashlib.sha256(f'{short_side} {source}\n'.encode())
     for entry in entries:
         digest.update(
@@ -158,12 +162,12 @@ def _identity(entries, short_side, source):
 
 
 def _converted(entries, short_side, pool, processes):
-    """Yield entries in order, each with what ``convert`` made of it; little more than needed is in memory."""
+    """Yield each entry with the result of ``scaled``, in order; few of them are held in memory."""
     waiting = deque()
     try:
         for start in range(0, len(entries), CHUNK):
             chunk = entries[start : start + CHUNK]
-            with signals_blocked():  # it may start a process
+            with signals_blocked():  # ``submit`` may start a process
                 waiting.append((chunk, pool.submit(convert, chunk, short_side)))
             if len(waiting) >= AHEAD * processes:
                 chunk, future = waiting.popleft()
@@ -173,8 +177,8 @@ def _converted(entries, short_side, pool, processes):
             yield from zip(chunk, future.result())
     except BrokenProcessPool:
         raise UserError(
-            'a process that converts was killed, perhaps for want of memory: run this '
-            'again with a smaller --processes'
+            'a process that converts images was killed, perhaps because the memory was full: run '
+            'this again with a smaller --processes'
         )
     finally:
         for _, future in waiting:
@@ -182,7 +186,7 @@ def _converted(entries, short_side, pool, processes):
 
 
 def convert(entries, short_side):
-    """Return ``scaled`` of each entry."""
+    """Return the result of ``scaled`` for each entry."""
     results = []
     for entry in entries:
         with open(entry.path, 'rb') as file:
@@ -192,9 +196,14 @@ def convert(entries, short_side):
 
 
 def scaled(data, short_side):
-    """Return an image file as a JPEG whose shorter side is ``short_side``, and a note on it, if any.
+    """Convert an image file to a JPEG whose shorter side has ``short_side`` pixels.
 
-    None instead of the JPEG where it cannot be read.
+    Returns
+    -------
+    jpeg : bytes or None
+        None if the image cannot be read.
+    note : str
+        What was unusual about the image; empty for a complete JPEG in RGB or grey.
     """
     note = ''
     try:
@@ -213,25 +222,34 @@ def scaled(data, short_side):
         height, width = image.shape[:2]
         return None, f'left out: its sides are {width} and {height}'
     image = images.with_short_side(image, short_side)
-    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[
-        1
-    ].tobytes(), note and 'converted: ' + note
+    jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    return jpeg, f'converted: {note}' if note else ''
 
 
 class Output:
-    """The four files of a split, and a note of how far they have come, from which the next process goes on."""
+    """The four files of a split, and a file with the progress, from which the next run continues.
+
+    Parameters
+    ----------
+    prefix : str
+        Path of the files without their endings.
+    identity : str
+        Digest of what is converted. Files of another one are begun again.
+    """
 
     def __init__(self, prefix, identity):
+        # taken: entries that are done, written: images in the .rec file, missing: images that could
+        # not be read, by label.
         self.path = prefix + PROGRESS
         self.taken, self.written, self.missing, lengths = 0, 0, Counter(), [0] * len(ENDINGS)
         try:
             with open(self.path, encoding='utf-8') as file:
-                progress = _progress(file.read())
-            whole = all(
+                progress = _parse_progress(file.read())
+            complete = all(
                 os.path.getsize(prefix + ending) >= length
                 for ending, length in zip(ENDINGS, progress['lengths'])
             )
-            if whole and progress['identity'] == identity:
+            if complete and progress['identity'] == identity:
                 self.taken, self.written, lengths = (
                     progress[key] for key in ('taken', 'written', 'lengths')
                 )
@@ -239,14 +257,15 @@ class Output:
                     {int(label): count for label, count in progress['missing'].items()}
                 )
         except (OSError, ValueError):
-            pass
+            pass  # there is no progress, or it is damaged: begin again
         self.identity = identity
         self.files = [open(prefix + ending, 'ab') for ending in ENDINGS]
         for file, length in zip(self.files, lengths):
             file.truncate(length)
-            file.seek(length)  # for tell; writing is at the end in any case
+            file.seek(length)  # for ``tell``; a file in append mode is written at its end anyway
 
     def add(self, entry, jpeg, note):
+        """Write an image and its lines in the other files, given the result of ``scaled``."""
         rec, idx, lst, reported = self.files
         if note:
             reported.write(f'{printable(entry.name)}\t{note}\n'.encode())
@@ -254,16 +273,16 @@ class Output:
             self.missing[entry.label] += 1
         else:
             idx.write(b'%d\t%d\n' % (self.written, rec.tell()))
-            # A name may have an end of line in it.
+            # ``printable``, since a name may contain a line break.
             lst.write(f'{self.written}\t{entry.label:f}\t{printable(entry.name)}\n'.encode())
             records.write(rec, self.written, entry.label, jpeg)
             self.written += 1
         self.taken += 1
         if self.taken % EVERY == 0:
-            self.note()
+            self.save_progress()
 
-    def note(self):
-        """Write down how far the files have come, once that is on the disk."""
+    def save_progress(self):
+        """Sync the files to the disk, and then save how far they have come."""
         for file in self.files:
             file.flush()
             os.fsync(file.fileno())

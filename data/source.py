@@ -1,4 +1,4 @@
-"""Where the images of a data set come from, and how a later run knows the same source again."""
+"""The files that a data set is made from, and how a later run recognises the same files."""
 
 import hashlib
 import os
@@ -9,19 +9,20 @@ from system import files
 
 
 class Source(NamedTuple):
-    """The files that a data set is read from."""
+    """The files that a data set is made from."""
 
-    paths: list  # in the order in which the reader takes them
-    checksums: tuple = ()  # for each file the published MD5s; empty where some file has none
-    verified: bool = False  # every file was found to have one of its checksums
-    root: str | None = None  # folder of files that are known by names, sizes and times
+    paths: list  # in the order that the reader expects
+    checksums: tuple = ()  # the published MD5s of each file; empty if some file has none
+    verified: bool = False  # every file has been checked and has one of its published MD5s
+    root: str | None = None  # a folder: its files are identified by names, sizes and times
 
 
 def identity(source):
-    """Return what the manifest says of a source: equal for equal files, and for no others.
+    """Return what identifies the files of a source, as a dict for the manifest.
 
-    It is the SHA-256 of each file. Of photographs, and of ImageNet's tars, which would take minutes
-    to read, it is that of their names in ``source.root``, sizes in bytes and times of change.
+    ``sha256`` holds the SHA-256 of each file. Photographs and ImageNet's tars would take minutes to
+    read: for these, ``tree_sha256`` is the SHA-256 of their names in ``source.root``, their sizes
+    and times of modification, and ``files`` is their number.
     """
     if source.root is None:
         return {'sha256': [files.digest_of(path, hashlib.sha256()) for path in source.paths]}

@@ -3,7 +3,6 @@
 import os
 
 import numpy
-import scipy.io
 
 from data import archives
 from data.archives import Archive
@@ -25,9 +24,9 @@ ARCHIVES = {
 }
 CLASSES = 10
 IMAGES = {'train': 73257, 'extra': 531131, 'test': 26032}
-HELD_OUT = {'train': 400, 'extra': 200}  # images of each class that do not train
-MOST_BYTES = 4e9  # more than any of the files has, unpacked
-SPLIT_SEED = 0  # the paper says how many are held out, not which; this choice is ours
+HELD_OUT = {'train': 400, 'extra': 200}  # images of each class for validation
+MOST_BYTES = 4e9  # of an array; the largest official one has 1.6e9
+SPLIT_SEED = 0  # the paper says how many images are held out, not which ones
 
 
 def find(source, cache, checksum=True):
@@ -36,14 +35,16 @@ def find(source, cache, checksum=True):
     Parameters
     ----------
     source : str or None
-        The folder with the three files; None downloads them (1.5 GB) to ``cache``.
+        The folder with the three files; None downloads them (1.5 GB).
+    cache : str
+        Folder for downloads.
     checksum : bool
-        Ask for the published MD5.
+        Whether the files must have the published MD5.
 
     Raises
     ------
     UserError
-        A file is missing, or has another checksum.
+        A file is missing, or has another MD5.
     """
     wanted = list(ARCHIVES.values())
     paths = (
@@ -58,19 +59,19 @@ def find(source, cache, checksum=True):
 def splits(source, held_out=None):
     """Return the training, validation and test ``Split``.
 
-    400 images of each class of ``train`` and 200 of ``extra`` are held out as ``val`` (6,000),
-    which leaves 598,388 of the full archives for training.
+    The split ``val`` has 400 images of each class of ``train`` and 200 of ``extra``, 6,000 in all.
+    From the official archives this leaves 598,388 images for training.
 
     Parameters
     ----------
     source : data.source.Source
     held_out : dict, optional
-        Other numbers than ``HELD_OUT``.
+        Numbers of images to use instead of ``HELD_OUT``.
 
     Raises
     ------
     UserError
-        A file is damaged or something else, or has too few images of a class to hold out.
+        A file is damaged, not of this data set, or has too few images of a class to hold out.
     """
     held_out = held_out or HELD_OUT
     paths = dict(zip(ARCHIVES, source.paths))
@@ -92,15 +93,16 @@ def splits(source, held_out=None):
     ]
 
 
-def _split(name, parts):
-    labels = numpy.concatenate([labels[chosen] for labels, _, chosen in parts])
-    # A generator: the training images are 1.8 GB, and once in memory is enough.
-    return Split(
-        name, labels, (images[..., index] for _, images, chosen in parts for index in chosen)
-    )
+def _split(name, selections):
+    """Return a ``Split`` from a list of (labels, images, indices of those to use)."""
+    labels = numpy.concatenate([labels[chosen] for labels, _, chosen in selections])
+    # A generator, so that the training images, 1.8 GB, are not copied.
+    images = (images[..., index] for _, images, chosen in selections for index in chosen)
+    return Split(name, labels, images)
 
 
 def _choose(labels, count, random, path):
+    """Return a mask of ``count`` images of each class, chosen at random."""
     mask = numpy.zeros(len(labels), bool)
     for label in range(CLASSES):
         own = numpy.flatnonzero(labels == label)
@@ -114,13 +116,12 @@ def _choose(labels, count, random, path):
 
 
 def _read(path):
-    """Return labels of shape (n,), digit 0 as 0, and images of shape (32, 32, 3, n)."""
+    """Return labels of shape (n,), where 0 is the digit 0, and images of shape (32, 32, 3, n)."""
+    import scipy.io  # not at the top, since it takes 0.3 s and most data sets do not need it
+
     try:
         announced = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
-        if (
-            numpy.prod(announced['X'], dtype=float) > MOST_BYTES
-            or numpy.prod(announced['y'], dtype=float) > MOST_BYTES
-        ):
+        if max(numpy.prod(announced[name], dtype=float) for name in 'Xy') > MOST_BYTES:
             raise ValueError(f'it announces arrays of {announced["X"]} and {announced["y"]}')
         content = scipy.io.loadmat(path, variable_names=('X', 'y'))
         images, labels = content['X'], content['y'].ravel()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Verify a .rec file: its frame, its labels, and that every image decodes.
+"""Verify a .rec file: its records and labels, and that every image decodes.
 
 python data/verify.py data/cifar10/train.rec --classes 10
 """
@@ -23,37 +23,41 @@ from system.script import run_main
 def parse_args():
     parse = argparse.ArgumentParser(
         description=__doc__.split('\n')[0],
-        epilog='Training runs the quick part of this by '
-        'itself before the first epoch: everything but decoding, and the checksum of each PNG.',
+        epilog='Before the first epoch, training itself checks everything but the decoding of the '
+        'images, and for PNG the checksums in the files.',
     )
-    parse.add_argument('files', nargs='+', metavar='FILE.rec', help='its .idx must lie beside it')
     parse.add_argument(
-        '--classes', type=number(int, 1), metavar='N', help='labels must be 0 to N - 1'
+        'files', nargs='+', metavar='FILE.rec', help='files with their .idx beside them'
+    )
+    parse.add_argument(
+        '--classes', type=number(int, 1), metavar='N', help='the labels must be 0 to N - 1'
     )
     parse.add_argument(
         '--any-size',
         action='store_true',
-        help='images may have any size (default: 32x32 in RGB, but for photographs that '
+        help='allow images of any size (default: only 32x32 in RGB, except for photographs that '
         'data/prepare.py has packed)',
     )
     return parse.parse_args()
 
 
 def verify(path, classes, shape):
-    """Return the labels and the range of sizes of a file; raises ``UserError`` for the first fault."""
+    """Return the list of labels and the set of image sizes, such as '32x32', of a file.
+
+    Raises
+    ------
+    UserError
+        A record is damaged, or its label or image is not allowed. The message names the first.
+    """
     total = records.check(path, classes, shape)
     labels, sizes = [], set()
-    for label, data in Bar(
-        records.labelled_images(path),
-        total=total,
-        unit=' images',
-        desc=printable(path),
-        disable=None,
-    ):
+    found = records.labelled_images(path)
+    for label, data in Bar(found, total=total, unit=' images', desc=printable(path), disable=None):
         image = images.cv2.imdecode(numpy.frombuffer(data, numpy.uint8), images.cv2.IMREAD_COLOR)
         if image is None:
             raise UserError(
-                f'{path}: image {len(labels) + 1} of {total} does not decode: {records.remake_advice(path)}'
+                f'{path}: image {len(labels) + 1} of {total} does not decode: '
+                f'{records.remake_advice(path)}'
             )
         labels.append(int(label))
         sizes.add('x'.join(map(str, image.shape[1::-1])))
@@ -61,7 +65,13 @@ def verify(path, classes, shape):
 
 
 def check_manifest(path):
-    """Return the manifest that names the file, or None; raises ``UserError`` where the file is not what it says."""
+    """Return the manifest beside a file if it lists the file, else None.
+
+    Raises
+    ------
+    UserError
+        The file is not the one that the manifest describes.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     known = manifest.read(folder)
     expected = known and known['files'].get(name)
@@ -81,12 +91,12 @@ def main():
             path, args.classes, None if args.any_size or 'short_side' in known else records.SHAPE
         )
         counts = numpy.bincount(labels)
+        counts = counts[counts > 0]
+        size = sizes.pop() if len(sizes) == 1 else 'several sizes'
+        manifest_agrees = ', as its manifest says' if known else ''
         print(
-            f'{printable(path)}: {len(labels)} images of '
-            f'{sizes.pop() if len(sizes) == 1 else "several sizes"}, '
-            f'{int((counts > 0).sum())} classes of {int(counts[counts > 0].min())} to '
-            f'{int(counts.max())} images, no '
-            f'fault{", as its manifest says" if known else ""}'
+            f'{printable(path)}: {len(labels)} images of {size}, {len(counts)} classes of '
+            f'{counts.min()} to {counts.max()} images, no fault{manifest_agrees}'
         )
 
 

@@ -117,8 +117,8 @@ def join(kvstore):
     Raises
     ------
     UserError
-        The kvstore is for several processes and ``launch.py`` did not start this one, or the other
-        way round; or worker 0 does not answer.
+        The kvstore is for several processes and ``launch.py`` did not start this one, or it is for
+        a single process and ``launch.py`` did; or worker 0 does not answer.
     """
     started = RANK in os.environ
     if kvstore.startswith('dist') and not started:

@@ -84,7 +84,7 @@ def _content(path):
         with open(path, 'rb') as file:
             return file.read(MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f'{path} does not exist: name an image file') from None
+        raise UserError(f'{path} is not there: name an image file') from None
     except PermissionError:
         raise UserError(
             f'{path} cannot be read: change its permissions, or name a copy of your own'

@@ -113,8 +113,8 @@ def read(folder):
         return _checked(path)
     except ValueError as error:
         raise UserError(
-            f'{path} is damaged, or data/prepare.py did not write it ({error}): move {folder} '
-            'away, and prepare the data set again'
+            f'{path} is damaged, or not written by data/prepare.py ({error}): move {folder} away, '
+            'and prepare the data set again'
         )
 
 

@@ -270,9 +270,9 @@ def test_second_run_at_the_same_time_is_refused(tmp_path):
     from data import dataset_folder
     from system.errors import UserError
 
-    with dataset_folder.workplace(str(tmp_path / 'sample')):
+    with dataset_folder.working_folder(str(tmp_path / 'sample')):
         with pytest.raises(UserError, match='another run'):
-            with dataset_folder.workplace(str(tmp_path / 'sample')):
+            with dataset_folder.working_folder(str(tmp_path / 'sample')):
                 pass
     assert os.listdir(str(tmp_path)) == []
 

@@ -161,11 +161,11 @@ def test_a_file_of_a_name_of_ours_is_not_overwritten(tree, tmp_path, more):
     place = tmp_path / 'mine'
     (place / 'test.rec').mkdir(parents=True)
     (place / 'test.rec' / 'x').write_text('x')
-    assert 'test.rec is not of a conversion' in user_error(*folder(tree, tmp_path, *more))
+    assert 'test.rec is not listed' in user_error(*folder(tree, tmp_path, *more))
     shutil.move(str(place / 'test.rec'), str(place / 'other'))
     (place / 'train.rec').write_bytes(b'packed by hand')
     before = content(tmp_path)
-    assert 'train.rec is not of a conversion' in user_error(*folder(tree, tmp_path, *more))
+    assert 'train.rec is not listed' in user_error(*folder(tree, tmp_path, *more))
     (place / 'manifest.json').write_text('{"name": "of a web page"}')
     assert 'not written by data/prepare.py' in user_error(*folder(tree, tmp_path, *more))
     os.remove(place / 'manifest.json')
@@ -263,7 +263,7 @@ def test_a_target_among_the_photographs(tree):
 
 def test_names_that_begin_alike(tree, tmp_path):
     """A conversion of x-a goes on while x is prepared."""
-    with dataset_folder.workplace(str(tmp_path / 'x-a')) as work:
+    with dataset_folder.working_folder(str(tmp_path / 'x-a')) as work:
         pathlib.Path(work, 'train.lst').write_text('1')
         run_script(*folder(tree, tmp_path, name='x'))
         assert 'another run' in user_error(*folder(tree, tmp_path, name='x-a'))
@@ -364,7 +364,7 @@ def child(arguments, last):
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     while True:  # its workers die with it, and hold its lock until then
         try:
-            with data.dataset_folder.workplace({target!r}, keep=True):
+            with data.dataset_folder.working_folder({target!r}, keep=True):
                 return status
         except errors.UserError:
             time.sleep(0.01)
@@ -518,7 +518,7 @@ def test_an_interrupted_conversion_of_other_photographs_is_not_gone_on_with(tree
         assert output.taken == expected
         for entry in splits[0].entries[output.taken :]:
             output.add(entry, b'x', '')
-        output.note()
+        output.save_progress()
         output.close()
 
 
