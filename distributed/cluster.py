@@ -137,12 +137,10 @@ def join(kvstore):
     rank, size = int(os.environ[RANK]), int(os.environ['DMLC_NUM_WORKER'])
     host, port = os.environ[LINK].rsplit(':', 1)
     address, key = (host, int(port)), bytes.fromhex(os.environ[KEY])
-    return Cluster(
-        rank, size, _connect(rank, address, key) if rank else _listen(size, address, key)
-    )
+    return Cluster(rank, size, connect(rank, address, key) if rank else listen(size, address, key))
 
 
-def _listen(size, address, key):
+def listen(size, address, key):
     """Return the connections to all other workers, in the order of their ranks."""
     links = {}
     with connection.Listener(address, backlog=size, authkey=key) as listener:
@@ -155,7 +153,7 @@ def _listen(size, address, key):
     return [links[rank] for rank in sorted(links)]
 
 
-def _connect(rank, address, key):
+def connect(rank, address, key):
     """Return a list of the connection to worker 0."""
     end = time.time() + TIMEOUT
     while True:

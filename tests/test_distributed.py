@@ -123,7 +123,7 @@ def test_sum_and_first():
     address, key, results = ('127.0.0.1', *free_ports(1)), b'key', {}
 
     def work(rank):
-        links = cluster._call(rank, address, key) if rank else cluster._answer(3, address, key)
+        links = cluster.connect(rank, address, key) if rank else cluster.listen(3, address, key)
         worker = cluster.Cluster(rank, 3, links)
         arrays = worker.first_arrays(
             {'arg:a': numpy.arange(6.0).reshape(2, 3), 'x': numpy.zeros(0)} if not rank else {}
