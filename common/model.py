@@ -71,7 +71,7 @@ def _check_dataset(name, dataset, trained_on, args):
 
 
 def open_records(path, model, batch):
-    """Return the ``recordio.record_iterator.Records`` of a file that has the classes of the network."""
+    """Return the ``Records`` of a file that has the classes of the network."""
     images = Records(path, model.dataset, batch, Reading(engine.cores(), shrink=True))
     check_record_file(path, model)
     return images

@@ -158,11 +158,11 @@ def _check_output(path, content, overwrite):
     except FileNotFoundError:
         return
     if not is_file:
-        raise UserError(f'{path} exists and is not an ordinary file: choose another name')
+        raise UserError(f'{path} is there already and is no ordinary file: choose another name')
     if not overwrite and not _is_own(path, content):
         raise UserError(
-            f'{path} exists, and either this project did not write it or it was changed since: '
-            'choose another name, or add --overwrite'
+            f'{path} is there already, and either this project did not write it or it was '
+            'changed since: choose another name, or add --overwrite'
         )
 
 
