@@ -59,7 +59,8 @@ def test_help_does_not_wait_for_mxnet():
 def test_numpy_names_that_mxnet_asks_for():
     run_script(
         '-c',
-        'import numpy; from engine import mx; before = dir(numpy); mx.nd.array([True]); assert dir(numpy) == before',
+        'import numpy; from engine import mx; before = dir(numpy); mx.nd.array([True]); '
+        'assert dir(numpy) == before',
     )
 
 

@@ -21,7 +21,8 @@ def run(script, *options):
     )
     said = [line for line in done.stderr.splitlines() if 'compiling' not in line]
     if done.returncode or said:
-        raise SystemExit(f'{script} with Python {sys.version.split()[0]}: {done.stdout}{done.stderr}')
+        version = sys.version.split()[0]
+        raise SystemExit(f'{script} with Python {version}: {done.stdout}{done.stderr}')
 
 
 def main():
