@@ -43,14 +43,15 @@ def build_sdist(sdist_directory, config_settings=None):
 def _download(folder):
     """Return the path of the published wheel for this machine, whose SHA-256 pip has compared."""
     hashes = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'hashes.txt')
-    subprocess.run(
+    done = subprocess.run(
         [
             *(sys.executable, '-m', 'pip', 'download', '--quiet', '--disable-pip-version-check'),
             *('--no-deps', '--only-binary', ':all:', '--require-hashes'),
             *('--dest', folder, '--requirement', hashes),
-        ],
-        check=True,
+        ]
     )
+    if done.returncode:
+        raise SystemExit(f'{NAME} {VERSION} could not be downloaded, see above')
     (name,) = os.listdir(folder)
     return os.path.join(folder, name)
 
