@@ -3,7 +3,7 @@
 python -m benchmarks.photographs packing|reading
 
 Both sides take turns, and the ratio is the median over the turns. The images are crops of the
-photograph that SciPy contains.
+photograph that Matplotlib contains.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import os
 import statistics
 import tempfile
 import time
-import warnings
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy
@@ -26,16 +25,16 @@ from recordio.record_iterator import Reading, Records
 from system.script import run_main
 
 SOURCE = (375, 500)  # the usual height and width of ImageNet's files
+PHOTOGRAPH = (1024, 1212)  # width and height, twice those of the file
 SHORT = 480  # shorter side of the packed images
 
 
 def random_crops(count, shape, quality):
     """Return ``count`` JPEG files, random crops of a photograph of one shape (height, width)."""
-    import scipy.misc  # not at the top, since it is slow and --help does not need it
+    from matplotlib.cbook import get_sample_data  # it is slow, and --help does not need it
 
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        image = numpy.ascontiguousarray(scipy.misc.face()[..., ::-1])
+    image = cv2.imread(get_sample_data('grace_hopper.jpg', asfileobj=False))
+    image = cv2.resize(image, PHOTOGRAPH, interpolation=cv2.INTER_CUBIC)
     random, files = numpy.random.RandomState(0), []
     for _ in range(count):
         top, left = (random.randint(0, side - own + 1) for side, own in zip(image.shape, shape))

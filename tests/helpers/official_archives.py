@@ -8,6 +8,7 @@ import tarfile
 
 import numpy
 import scipy.io
+from matplotlib.cbook import get_sample_data
 
 from recordio.images import cv2
 
@@ -133,14 +134,10 @@ def idx(path, array):
 
 
 def photograph():
-    """A real photograph, (768, 1024, 3) in BGR: the raccoon that SciPy brings."""
-    import warnings
-
-    import scipy.misc
-
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        return scipy.misc.face()[..., ::-1]
+    """A real photograph, (768, 1024, 3) in BGR: Matplotlib's, turned and scaled."""
+    image = cv2.imread(get_sample_data('grace_hopper.jpg', asfileobj=False))
+    turned = cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)  # 606 pixels wide and 512 high
+    return cv2.resize(turned, (1024, 768), interpolation=cv2.INTER_CUBIC)
 
 
 def crops(count, seed=0):
