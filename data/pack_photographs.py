@@ -207,17 +207,14 @@ def scaled(data, short_side):
     """
     note = ''
     try:
+        image = images.decode(data)
         *_, channels = images.shape_of(data)
-        if data[:2] != b'\xff\xd8':
-            note = 'a PNG'
-        elif channels == 4:
-            note = 'a JPEG in CMYK'
     except (ValueError, LookupError) as error:
-        note = str(error)
-    try:
-        image = images.decode(data, whole=False)
-    except ValueError as error:
         return None, f'left out: {error}'
+    if data[:2] != b'\xff\xd8':
+        note = 'a PNG'
+    elif channels == 4:
+        note = 'a JPEG in CMYK'
     if round(max(image.shape[:2]) * (short_side / min(image.shape[:2]))) > LONGEST:
         height, width = image.shape[:2]
         return None, f'left out: its sides are {width} and {height}'

@@ -91,11 +91,7 @@ def _content(path):
         ) from None
 
 
-class Truncated(ValueError):
-    """A JPEG has a valid header, but its data end too early."""
-
-
-def decode(data, whole=True):
+def decode(data):
     """Decode an image file to an array (height, width, 3) of uint8 in BGR.
 
     OpenCV decodes PNG and JPEG. Pillow decodes WebP, BMP, GIF (the first picture) and PPM, since it
@@ -105,21 +101,15 @@ def decode(data, whole=True):
     Parameters
     ----------
     data : bytes
-    whole : bool
-        If false, a truncated JPEG is decoded too; what is missing of it becomes grey.
 
     Raises
     ------
     ValueError
-        The file is of another format, damaged, or has more than ``MOST_PIXELS``.
+        The file is of another format, damaged, truncated, or has more than ``MOST_PIXELS``.
     """
     if data[:8] != SIGNATURE and data[:2] != b'\xff\xd8':
         return _by_pillow(data)
-    try:
-        shape_of(data)
-    except Truncated:
-        if whole:
-            raise
+    shape_of(data)
     try:
         image = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -222,7 +212,7 @@ def _jpeg(data):
             break
         length = struct.unpack_from('>H', data, at)[0] if at + 2 <= len(data) else 2
         if at + length > len(data):
-            raise (Truncated if scans else ValueError)('the JPEG ends too early')
+            raise ValueError('the JPEG ends too early')
         if marker in START_OF_FRAME:
             if shape or length < 8:
                 raise ValueError('the JPEG is damaged')
