@@ -17,6 +17,7 @@ HOME = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/'
 DEBIAN = '/usr/share/datasets/fashion-mnist'  # of the package dataset-fashion-mnist
 SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fashion_mnist_sample')
 CLASSES = 10
+SUBSETS = {'fashion-mnist-12000': 12000}  # training images in a subset, by data set
 GZIP = b'\x1f\x8b'  # the first bytes of a compressed file
 
 # The second checksum is that of Debian's package.
@@ -125,6 +126,29 @@ def splits(source):
     return [
         _split(split, paths[split, 'images'], paths[split, 'labels']) for split in ('train', 'test')
     ]
+
+
+def subset(splits, count):
+    """Return the splits with ``count`` training images, as many of each class and all test images.
+
+    Of each class the first images in the order of the official files are taken, and they stay in
+    that order.
+
+    Raises
+    ------
+    UserError
+        A class has too few images.
+    """
+    train, test = splits
+    each = count // CLASSES
+    of_class = [numpy.flatnonzero(train.labels == label)[:each] for label in range(CLASSES)]
+    if min(map(len, of_class)) < each:
+        raise UserError(
+            f'the archive has fewer than {each} training images of some class: prepare the subset '
+            'from the official files'
+        )
+    chosen = numpy.sort(numpy.concatenate(of_class))
+    return [train._replace(labels=train.labels[chosen], images=train.images[chosen]), test]
 
 
 def sample():

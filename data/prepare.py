@@ -35,7 +35,14 @@ from system.errors import UserError, printable
 from system.script import run_main
 
 # Megabytes of disk that a conversion needs: the PNG files, in blocks of 4 kB, and the .rec files.
-SPACE = {'sample': 60, 'fashion-mnist': 600, 'cifar10': 700, 'cifar100': 700, 'svhn': 7000}
+SPACE = {
+    'sample': 60,
+    'fashion-mnist': 600,
+    'fashion-mnist-12000': 200,
+    'cifar10': 700,
+    'cifar100': 700,
+    'svhn': 7000,
+}
 PHOTOGRAPHS = ['imagenet', 'folder']
 REQUIRED_SOURCE = {
     'imagenet': 'the official tars, which image-net.org provides after registration',
@@ -122,7 +129,7 @@ def find(args, checksum):
     cache = os.path.join(args.out, 'archives')
     if args.dataset == 'sample':
         return fashion_mnist.find_sample(checksum)
-    if args.dataset == 'fashion-mnist':
+    if args.dataset == 'fashion-mnist' or args.dataset in fashion_mnist.SUBSETS:
         return fashion_mnist.find(args.source, cache, checksum)
     if args.dataset == 'svhn':
         return svhn.find(args.source, cache, checksum)
@@ -203,6 +210,8 @@ def convert(args, folder):
         options = {'checksum': args.checksum}
         if args.keep_images:
             options['keep_images'] = True
+        if args.dataset in fashion_mnist.SUBSETS:
+            options['subset'] = fashion_mnist.SUBSETS[args.dataset]
         manifest.update(
             dataset=args.dataset,
             source=known,
@@ -222,7 +231,7 @@ def is_official(args, found, manifest):
             and manifest['short_side'] == SHORT_SIDE
             and not any(manifest['left_out'].values())
         )
-    return source.is_official(found)
+    return args.dataset not in fashion_mnist.SUBSETS and source.is_official(found)
 
 
 def pack_small(args, found, work):
@@ -233,6 +242,8 @@ def pack_small(args, found, work):
         splits = cifar.splits(args.dataset, found, args.checksum)
     else:
         splits = (svhn if args.dataset == 'svhn' else fashion_mnist).splits(found)
+    if args.dataset in fashion_mnist.SUBSETS:
+        splits = fashion_mnist.subset(splits, fashion_mnist.SUBSETS[args.dataset])
     manifest = pack_images.pack(splits, work, dataset.classes, args.keep_images)
     manifest['classes'] = dataset.names or [str(label) for label in range(dataset.classes)]
     return manifest

@@ -92,6 +92,9 @@ DATASETS = {
     ),
 }
 
+# 1,200 training images of each class and all test images; the statistics are those of the whole.
+DATASETS['fashion-mnist-12000'] = DATASETS['fashion-mnist']
+
 # Photographs (section 6.5), with the statistics of ImageNet scaled to a shorter side of 480 pixels.
 PHOTOGRAPHS = Dataset(
     classes=None,

@@ -48,7 +48,11 @@ _SOURCE = {
 _OPTIONS = {
     'type': 'object',
     'required': ['checksum'],
-    'properties': {'checksum': {'type': 'boolean'}, 'keep_images': {'type': 'boolean'}},
+    'properties': {
+        'checksum': {'type': 'boolean'},
+        'keep_images': {'type': 'boolean'},
+        'subset': {'type': 'integer', 'minimum': 1},
+    },
 }
 
 # The keys of every format. Format 1 has ``classes`` only for photographs.
@@ -99,7 +103,8 @@ def read(folder):
     ``splits`` has the number of images of each label in each split, and ``files`` the size and
     SHA-256 of each file. Format 2 adds ``dataset`` (the first argument of data/prepare.py),
     ``classes`` (names in the order of the labels), ``source`` (digests of what was converted),
-    ``options``, and ``official`` (whether these are all of the published images).
+    ``options`` (``subset``: the number of training images, where it is not that of the archives),
+    and ``official`` (whether these are all of the published images).
 
     Raises
     ------

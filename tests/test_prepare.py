@@ -2,6 +2,7 @@
 others.
 """
 
+import argparse
 import gzip
 import hashlib
 import http.server
@@ -23,7 +24,8 @@ from scripts import ROOT, run_script, user_error
 
 from data import archives, cifar, fashion_mnist, svhn
 from engine import mx
-from recordio import datasets
+from recordio import datasets, manifest
+from system.errors import UserError
 
 HERE = 'data/prepare.py'
 
@@ -168,6 +170,51 @@ def test_the_whole_of_fashion_mnist(tmp_path):
     assert datasets.identity(str(tmp_path / 'fashion-mnist'))['official']
 
 
+def test_a_subset_of_fashion_mnist_is_the_first_of_each_class(tmp_path, fashion, sample):
+    """5,000 images stand for 60,000: of each class the first ones, in the order of the files."""
+    train, test = fashion_mnist.subset(fashion, 200)
+    labels = fashion[0].labels
+    places = sorted(number for c in range(10) for number in numpy.flatnonzero(labels == c)[:20])
+    numpy.testing.assert_array_equal(train.images, fashion[0].images[places])
+    numpy.testing.assert_array_equal(train.labels, labels[places])
+    assert test is fashion[1]
+    with pytest.raises(UserError, match='fewer than 1200'):
+        fashion_mnist.subset(fashion, 12000)
+
+
+def test_the_prepared_subset(tmp_path, fashion):
+    """12,000 images from an archive of 20,000, and a run on them; it never passes for the whole."""
+    images = numpy.tile(fashion[0].images[:, 2:-2, 2:-2, 0], (4, 1, 1))
+    labels = numpy.tile(fashion[0].labels, 4)
+    for name, count in (('train', len(labels)), ('t10k', 100)):
+        written.idx(str(tmp_path / f'{name}-images-idx3-ubyte.gz'), images[:count])
+        written.idx(str(tmp_path / f'{name}-labels-idx1-ubyte.gz'), labels[:count])
+    name = 'fashion-mnist-12000'
+    out = tmp_path / 'out'
+    command = (HERE, name, '--source', tmp_path, '--out', out, '--no-checksum')
+    said = run_script(*command)
+    assert 'train   12000 images; of each class: 0:1200 1:1200' in said
+    assert 'test      100 images' in said
+    known = manifest.read(str(out / name))
+    assert known['options'] == {'checksum': False, 'subset': 12000}
+    assert (known['dataset'], known['official']) == (name, False)
+    assert 'verified' in run_script(*command)
+    assert datasets.identity(str(out / name))['train_images'] == 12000
+    os.rename(str(out / name), str(out / 'fashion-mnist'))
+    with pytest.raises(UserError, match=f'holds {name}'):
+        datasets.identity(str(out / 'fashion-mnist'))
+
+
+def test_a_subset_of_official_files_is_not_official():
+    from data import prepare
+    from data.source import Source
+
+    args = argparse.Namespace(dataset='fashion-mnist-12000')
+    assert not prepare.is_official(args, Source([], verified=True), {})
+    args.dataset = 'fashion-mnist'
+    assert prepare.is_official(args, Source([], verified=True), {})
+
+
 def test_sample_is_balanced_and_padded(sample):
     for split, each in (('train', 500), ('test', 100)):
         images, labels = unpack(sample / 'sample', split)
@@ -268,7 +315,6 @@ def test_interrupted_run_leaves_no_half_file(tmp_path, moment):
 
 def test_second_run_at_the_same_time_is_refused(tmp_path):
     from data import dataset_folder
-    from system.errors import UserError
 
     with dataset_folder.working_folder(str(tmp_path / 'sample')):
         with pytest.raises(UserError, match='another run'):
@@ -439,8 +485,6 @@ def test_svhn_with_wrong_content(tmp_path, fashion):
 
 
 def test_too_little_disk(tmp_path, monkeypatch):
-    from system.errors import UserError
-
     monkeypatch.setattr(
         archives.shutil, 'disk_usage', lambda path: type('usage', (), {'free': 10e6})
     )
@@ -485,8 +529,6 @@ def server(tmp_path):
 
 
 def test_download(tmp_path, server, fashion):
-    from system.errors import UserError
-
     folder, address = server
     written.cifar_binary(str(folder / 'cifar.tar.gz'), fashion)
     archive = archives.Archive(
