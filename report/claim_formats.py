@@ -1,0 +1,131 @@
+"""The verdicts on the paper's claims as a Markdown page."""
+
+import re
+
+import numpy
+
+from report import claims, repetition, tables, verdicts
+from report.table_formats import render
+
+DIGITS = {'points': 2, 'nats': 3}
+
+
+def markdown(groups, stand_in):
+    """Return a page with a section for each claim, and a table of all verdicts at its end.
+
+    Parameters
+    ----------
+    groups : list of repetition.Repetitions
+        Of finished runs.
+    stand_in : str
+        The data set of the study.
+
+    Raises
+    ------
+    UserError
+        Runs of several trainings could be compared.
+    """
+    sections, rows = [], []
+    for number, claim in enumerate(claims.CLAIMS, 1):
+        findings = verdicts.find(claim, groups, stand_in)
+        verdict = verdicts.verdict_of_claim(findings)
+        sections.append(_section(number, claim, findings, stand_in))
+        rows.append([str(number), claim.title, claim.source, verdict, _counts(findings)])
+    header = ['', 'claim', 'in the paper', 'verdict', 'comparisons']
+    return '\n\n'.join([*sections, '## Verdicts', render(rows, header, 'github')]) + '\n'
+
+
+def _counts(findings):
+    """Return how many comparisons have which verdict, such as "2 supported, 1 undecided"."""
+    found = [finding.verdict for finding in findings]
+    kinds = (verdicts.SUPPORTED, verdicts.CONTRADICTED, verdicts.UNDECIDED)
+    return ', '.join(f'{found.count(kind)} {kind}' for kind in kinds if kind in found)
+
+
+def _section(number, claim, findings, stand_in):
+    """Return the section of a claim: a table of results, and one of differences."""
+    results = {
+        result.text: [result.text, _mean(claim, numbers), str(len(numbers)), _paper(claim, result)]
+        for finding in findings
+        for result, numbers in finding.ours
+    }
+    differences = [
+        [
+            finding.difference,
+            _expected(claim),
+            _interval(claim, finding.interval),
+            str(finding.interval.count if finding.interval else 0),
+            _paper_difference(claim, finding.difference),
+            finding.verdict + (f' ({finding.reason})' if finding.reason else ''),
+        ]
+        for finding in findings
+    ]
+    quantity = 'test error (%)' if claim.unit == 'points' else claim.unit
+    return '\n\n'.join(
+        [
+            f'## {number}. {claim.title}: {verdicts.verdict_of_claim(findings)}',
+            f'The paper: {claim.source}, on CIFAR-10. Ours: {_runs(claim, findings, stand_in)}.',
+            render(list(results.values()), ['', f'ours, {quantity}', 'seeds', 'paper'], 'github'),
+            render(
+                differences,
+                ['d', 'expected', f'ours, {claim.unit}', 'seeds', 'paper', 'verdict'],
+                'github',
+            ),
+        ]
+    )
+
+
+def _runs(claim, findings, stand_in):
+    """Return which runs decide a claim, such as "part A, Fashion-MNIST, 12 epochs"."""
+    settings = [finding.setting for finding in findings if finding.setting]
+    if not settings:
+        return f'part {claim.part}, {claim.dataset(stand_in)}, no runs yet'
+    epochs = sorted({setting['epochs'] for setting in settings})
+    title = repetition.title(settings[0])
+    plural = 's' * (epochs != [1])
+    return f'part {claim.part}, {title}, {" or ".join(map(str, epochs))} epoch{plural}'
+
+
+def _mean(claim, numbers):
+    """Return mean and sample standard deviation of {seed: number} as a text."""
+    values, digits = list(numbers.values()), DIGITS[claim.unit]
+    if len(values) < 2:
+        return ''.join(f'{value:.{digits}f}' for value in values)
+    return f'{numpy.mean(values):.{digits}f} ± {numpy.std(values, ddof=1):.{digits}f}'
+
+
+def _paper(claim, result):
+    """Return what the paper prints for a result and where, '' if it does not."""
+    found = claims.printed(claim.table, result)
+    if found is None:
+        return ''
+    row, column, cell = found
+    number = re.match(r'fail|[\d.]+( ± [\d.]+)?', cell.replace('**', '')).group()
+    return f'{number} (Table {claim.table}: {" ".join(row)}, {column})'
+
+
+def _paper_difference(claim, difference):
+    """Return the difference of the paper's numbers, '' if it does not print each of them."""
+    total = 0
+    for sign, result in claims.parse(difference):
+        found = claims.printed(claim.table, result)
+        error = found and tables.printed_error(found[2])
+        if error is None:
+            return ''
+        total += sign * error
+    return f'{total:+.2f}'
+
+
+def _expected(claim):
+    return {
+        claims.GREATER: 'd > 0',
+        claims.ALIKE: f'-{claim.margin} < d < {claim.margin}',
+        claims.NOT_MORE: f'd < {claim.margin}',
+    }[claim.kind]
+
+
+def _interval(claim, interval):
+    if interval is None:
+        return ''
+    mean, low, high = (f'{value:+.{DIGITS[claim.unit]}f}' for value in interval[:3])
+    return f'{mean} [{low}, {high}]'

@@ -1,0 +1,294 @@
+"""The paper's claims that the study on Fashion-MNIST tests, as docs/claims.md states them.
+
+The differences are written as they are there. ``resnet-26`` is the test error of a network, whose
+name is that of its logs, after the last epoch; a measure may follow, ``ensemble8-14: LLL alone``.
+"""
+
+import re
+from typing import NamedTuple
+
+from common.recipe import cifar_decay, drop_epochs
+from report import tables
+
+# The kinds of comparisons, and the margins in percentage points; docs/claims.md has the reasons.
+GREATER, ALIKE, NOT_MORE = 'greater', 'alike', 'not more'
+MARGIN, MARGIN_WITHOUT = 0.5, 0.1
+SUBSETS = {'fashion-mnist': 'fashion-mnist-12000'}  # for part C, by the data set of the others
+LOSS, EARLY = 'mean training loss', 'mean early test error'
+SMALLEST = 26  # depth in Tables 2 and 3, which stands beside our runs of depth 14
+
+
+class Result(NamedTuple):
+    """A number that each repetition of a network has."""
+
+    network: str
+    depth: int  # the network's own
+    measure: str  # '' for the test error after the last epoch
+
+    @property
+    def run(self):
+        """What its runs are called, such as ``ensemble8-14``."""
+        return f'{self.network}-{self.depth}'
+
+    @property
+    def text(self):
+        """What it is called itself, such as ``ensemble8-14: LLL alone``."""
+        return self.run + (f': {self.measure}' if self.measure else '')
+
+    def of(self, run):
+        """Return the number of a ``repetition.Run``, None if its log does not have it."""
+        if self.measure == LOSS:
+            return _mean(run.records, 'train_loss')
+        if self.measure == EARLY:
+            drops = drop_epochs(cifar_decay(len(run.records)))
+            return _mean(run.records[: min(drops, default=0)], 'test_error')
+        first, _, last = self.measure.partition(' ')
+        if first == 'without':
+            return tables.result(run, ('test_without', last))
+        return tables.result(run, ('test_components', first) if first else ('test_error',))
+
+
+class Claim(NamedTuple):
+    """What the paper says, and the comparisons that decide whether it holds."""
+
+    title: str  # that of its section in docs/claims.md
+    source: str  # where the paper says it
+    part: str  # of experiments/fashion-mnist.txt, whose runs decide it
+    kind: str  # of all of its comparisons
+    differences: tuple  # of str
+    table: int | None = None  # the paper's table with the errors of these networks
+    margin: float = MARGIN
+    unit: str = 'points'
+
+    def dataset(self, stand_in):
+        """Return the data set of the claim's runs in a study on ``stand_in``."""
+        return SUBSETS.get(stand_in, stand_in) if self.part == 'C' else stand_in
+
+
+def _mean(records, key):
+    return sum(record[key] for record in records) / len(records) if records else None
+
+
+def parse(difference):
+    """Return [(sign, ``Result``)] of a difference as ``CLAIMS`` has it."""
+    terms = []
+    for sign, text in re.findall(r'(?:^| ([-+]) )(.+?)(?= [-+] |$)', difference):
+        name, _, measure = text.partition(': ')
+        network, depth = name.split('-')
+        terms.append((-1 if sign == '-' else 1, Result(network, int(depth), measure)))
+    return terms
+
+
+def printed(table, result):
+    """Return (labels of the row, column, cell) where the paper prints a result, None elsewhere.
+
+    Parameters
+    ----------
+    table : int or None
+        Number of the paper's table, 1 to 4.
+    result : Result
+    """
+    columns = {network: column for column, network in tables.NETWORKS.items()}
+    column, part = columns.get(result.network), result.measure.split(' ')
+    row = [str(result.depth)]
+    if table == 4:
+        d1 = 2 * (result.depth - 1) if result.network in ('il', 'mr') else result.depth
+        row, column = [f'{d1}/{d1 // 2 + 1}'], f'CIFAR-10 {column}'
+    elif table == 2:
+        row = [str(SMALLEST), 'without' if result.network == 'separate8' else 'with']
+        column = part[0] or 'Overall'
+    elif table == 3:
+        row = [str(SMALLEST)]
+        whole = 'Overall' if result.network == 'ensemble8' else None
+        column = f'W/O {part[1]}' if part[0] == 'without' else whole
+    if not table or result.measure in (LOSS, EARLY):
+        return None
+    header, rows = tables.paper(table)
+    labels = tables.LABELS[table]
+    for cells in rows:
+        if cells[labels - len(row) : labels] == row and column in header:
+            return row, column, cells[header.index(column)]
+    return None
+
+
+def check_runs(groups, stand_in):
+    """Raise ``UserError`` if no finished run is on a data set of a study on ``stand_in``."""
+    wanted = {claim.dataset(stand_in) for claim in CLAIMS}
+    if not any(group.setting['dataset'] in wanted for group in groups):
+        tables.check_stand_in(groups, stand_in)
+
+
+SHALLOW, DEEP = ('LLL', 'RLL', 'LRL', 'LLR'), ('RRL', 'RLR', 'LRR', 'RRR')  # caption of Table 2
+MEDIUM = ('LLR', 'RLR', 'LRR')  # caption of Table 3
+
+CLAIMS = (
+    Claim(
+        'Order of the networks of one size',
+        'section 6.3, Table 4',
+        'A',
+        GREATER,
+        ('plain-26 - resnet-26', 'resnet-26 - il-14', 'il-14 - mr-14'),
+        table=4,
+    ),
+    Claim(
+        'DFNs gain more from depth than ResNet',
+        'section 6.3, Table 4',
+        'C',
+        GREATER,
+        ('resnet-110 - mr-56 - resnet-50 + mr-26', 'resnet-110 - il-56 - resnet-50 + il-26'),
+        table=4,
+    ),
+    Claim(
+        'The plain network falls behind ResNet with depth',
+        'Table 4',
+        'C',
+        GREATER,
+        ('plain-110 - resnet-110 - plain-50 + resnet-50',),
+        table=4,
+    ),
+    Claim(
+        'The plain network gets worse with depth',
+        'section 3.2, Table 4',
+        'C',
+        GREATER,
+        ('plain-110 - plain-50',),
+        table=4,
+    ),
+    Claim(
+        'ResNet and the DFNs do not get worse with depth',
+        'sections 4 and 6.3, Table 4',
+        'C',
+        NOT_MORE,
+        ('resnet-110 - resnet-50', 'il-56 - il-26', 'mr-56 - mr-26'),
+        table=4,
+    ),
+    Claim(
+        'N_f6 is better than N_f3',
+        'section 3.2, Figure 4',
+        'B',
+        GREATER,
+        ('fuse3-14 - fuse6-14', 'fuse3-26 - fuse6-26'),
+        table=1,
+    ),
+    Claim(
+        'ResNet is better than N_f6',
+        'section 3.2, Figure 4',
+        'B',
+        GREATER,
+        ('fuse6-26 - resnet-26',),
+        table=4,
+    ),
+    Claim(
+        'ResNet is better than N_f6 at depth 14',
+        'section 3.2, Figure 4',
+        'B',
+        GREATER,
+        ('fuse6-14 - resnet-14',),
+        table=4,
+    ),
+    Claim(
+        'Better components make a better net',
+        'section 3.2, Table 1',
+        'B',
+        GREATER,
+        ('fuse3-14 - fuse3-26', 'ensemble8-14 - ensemble8-26'),
+        table=1,
+    ),
+    Claim(
+        'The fused net and the ensemble perform alike',
+        'Figure 2, Table 1',
+        'B',
+        ALIKE,
+        ('fuse3-14 - ensemble8-14', 'fuse3-26 - ensemble8-26'),
+        table=1,
+    ),
+    Claim(
+        'The fused net and the ensemble are better than the plain network',
+        'Figure 2',
+        'B',
+        GREATER,
+        ('plain-14 - fuse3-14', 'plain-14 - ensemble8-14'),
+        table=1,
+    ),
+    Claim(
+        'The ensemble is better than the fused net over depth 20',
+        'section 3.1, Table 1',
+        'B',
+        GREATER,
+        ('fuse3-26 - ensemble8-26',),
+        table=1,
+    ),
+    Claim(
+        'The ensemble is better without weight sharing',
+        'Table 2',
+        'B',
+        GREATER,
+        ('ensemble8-14 - separate8-14',),
+        table=2,
+    ),
+    Claim(
+        'Sharing weights hurts the four shallow components',
+        'section 4, Table 2',
+        'B',
+        GREATER,
+        tuple(f'ensemble8-14: {name} alone - separate8-14: {name} alone' for name in SHALLOW),
+        table=2,
+    ),
+    Claim(
+        'Sharing weights helps the four deep components',
+        'section 4, Table 2',
+        'B',
+        GREATER,
+        tuple(f'separate8-14: {name} alone - ensemble8-14: {name} alone' for name in DEEP),
+        table=2,
+    ),
+    Claim(
+        'Ensemble-7 and Ensemble-8 are close',
+        'section 4, Figure 5',
+        'B',
+        ALIKE,
+        ('ensemble7-14 - ensemble8-14',),
+        table=3,
+    ),
+    Claim(
+        'Ensemble-7 is better when it is trained again',
+        'section 4, Figure 5',
+        'B',
+        GREATER,
+        ('ensemble8-14: without RRR - ensemble7-14',),
+        table=3,
+    ),
+    Claim(
+        'The deepest component matters no more than the medium ones',
+        'section 4, Table 3',
+        'B',
+        NOT_MORE,
+        tuple(f'ensemble8-14: without RRR - ensemble8-14: without {name}' for name in MEDIUM),
+        table=3,
+        margin=MARGIN_WITHOUT,
+    ),
+    Claim(
+        'The shallowest component matters no more than the medium ones',
+        'section 4, Table 3',
+        'B',
+        NOT_MORE,
+        tuple(f'ensemble8-14: without LLL - ensemble8-14: without {name}' for name in MEDIUM),
+        table=3,
+        margin=MARGIN_WITHOUT,
+    ),
+    Claim(
+        'The training loss of DFN-MR falls faster',
+        'appendix B, Figure 12',
+        'A',
+        GREATER,
+        (f'resnet-26: {LOSS} - mr-14: {LOSS}',),
+        unit='nats',
+    ),
+    Claim(
+        'The test error of DFN-MR falls faster',
+        'appendix B, Figure 12',
+        'A',
+        GREATER,
+        (f'resnet-26: {EARLY} - mr-14: {EARLY}',),
+    ),
+)

@@ -1,0 +1,355 @@
+"""The paper's claims: the rule, the page that states it, and verdicts on logs of known results."""
+
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import log_files
+import numpy
+import pytest
+from scripts import ROOT, run_script, user_error
+from training_runs import arguments, small_cifar
+
+from report import claim_formats, claims, tables, verdicts
+from report.verdicts import Interval
+from symbols import ensemble
+from system.errors import UserError
+
+PAGE = (Path(ROOT) / 'docs' / 'claims.md').read_text(encoding='utf-8')
+PROSE = ' '.join(PAGE.split())  # lines may break anywhere
+SCRIPT = 'study/check_claims.py'
+SEEDS = (1, 2, 3)
+
+
+def write(folder, run, errors, dataset='fashion-mnist', of=None, more=lambda seed: {}, **options):
+    """Write a log of two epochs a seed; ``errors`` are the last ones, ``more`` parts of records."""
+    network, depth = run.rsplit('-', 1)
+    paths = []
+    for seed, error in zip(SEEDS, errors):
+        records = [log_files.record(value, **more(seed)) for value in (error + 10, error)]
+        paths.append(
+            log_files.write(
+                folder,
+                network,
+                int(depth),
+                records,
+                dataset=dataset,
+                seed=seed,
+                epochs=of or len(records),
+                **options,
+            )
+        )
+    return paths
+
+
+def findings_of(title, paths, stand_in='fashion-mnist'):
+    groups, _ = tables.finished(paths)
+    (claim,) = (claim for claim in claims.CLAIMS if claim.title == title)
+    return verdicts.find(claim, groups, stand_in)
+
+
+# ---- the rule ----
+
+
+def test_the_interval_is_that_of_a_paired_t_test():
+    """Critical values of Student's t from a printed table: 4.303 for 2, 2.776 for 4 degrees."""
+    for values, critical in (([1.0, 2.0, 4.0], 4.303), ([0.1, 0.4, -0.2, 0.3, 0.2], 2.776)):
+        found = verdicts.interval_of(values)
+        reach = critical * numpy.std(values, ddof=1) / math.sqrt(len(values))
+        assert found.mean == pytest.approx(numpy.mean(values))
+        assert (found.low, found.high) == pytest.approx(
+            (found.mean - reach, found.mean + reach), 1e-3
+        )
+    assert verdicts.interval_of([0.5, 0.5])[:3] == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    'kind,low,high,verdict',
+    [
+        ('greater', 0.1, 9, 'supported'),
+        ('greater', -9, -0.1, 'contradicted'),
+        ('greater', 0, 9, 'undecided'),
+        ('greater', 0, 0, 'undecided'),
+        ('alike', -0.4, 0.4, 'supported'),
+        ('alike', -0.5, 0.4, 'undecided'),
+        ('alike', 0.6, 9, 'contradicted'),
+        ('alike', -9, -0.6, 'contradicted'),
+        ('alike', -9, 9, 'undecided'),
+        ('not more', -9, 0.4, 'supported'),
+        ('not more', 0.6, 9, 'contradicted'),
+        ('not more', 0.4, 0.6, 'undecided'),
+    ],
+)
+def test_the_verdict_on_a_comparison(kind, low, high, verdict):
+    assert verdicts.verdict_of(kind, Interval((low + high) / 2, low, high, 3), 0.5) == verdict
+    assert verdicts.verdict_of(kind, None, 0.5) == 'undecided'
+
+
+# ---- the page and the table in the code ----
+
+
+def test_the_page_states_the_claims_of_the_code():
+    """Titles, differences, kinds, parts and tables, in the same order."""
+    sections = re.split(r'^### ', PAGE.split('## What is not tested')[0], flags=re.M)[1:]
+    stated = []
+    for section in sections:
+        title, text = section.split('\n', 1)
+        rows = re.findall(r'^\| (\w[^|]*-\d[^|]*) \| ([\w ]+) \|$', text, re.M)
+        stated.append((title, tuple(rows), re.search(r'Part\s([ABC])', text).group(1)))
+        assert ('M = 0.1' in ' '.join(text.split())) == (
+            title in {c.title for c in claims.CLAIMS if c.margin == 0.1}
+        )
+    assert stated == [
+        (
+            f'{number}. {claim.title}',
+            tuple((difference, claim.kind) for difference in claim.differences),
+            claim.part,
+        )
+        for number, claim in enumerate(claims.CLAIMS, 1)
+    ]
+    assert (
+        f'M is {claims.MARGIN} points' in PROSE and f'M is {claims.MARGIN_WITHOUT} points' in PROSE
+    )
+
+
+def test_the_page_gives_the_papers_numbers_behind_the_margin():
+    header, rows = tables.paper(4)
+    deviations = [
+        float(cell.split(' ± ')[1].strip('*'))
+        for row in rows
+        for name, cell in zip(header, row)
+        if name.startswith('CIFAR-10 ') and '±' in cell
+    ]
+    assert f'the median {numpy.median(deviations):.2f}' in PROSE
+    fused, both = (tables.paper(1)[0].index(name) for name in ('DFN', 'Ensemble'))
+    deep = [row for row in tables.paper(1)[1] if int(row[0]) >= 38]
+    least = min(tables.printed_error(row[fused]) - tables.printed_error(row[both]) for row in deep)
+    assert f'differences of {least:.2f} points and more similar' in PROSE
+    removed = [
+        abs(tables.printed_error(cell) - tables.printed_error(row[-1]))
+        for row in tables.paper(3)[1]
+        for cell in row[1:-1]
+    ]
+    assert numpy.mean([change < 0.3 for change in removed]) > 0.75
+
+
+def test_every_run_of_a_claim_is_in_the_grid():
+    """Every run that a claim asks for is in experiments/fashion-mnist.txt, with seeds 1 to 3."""
+    from study import grid
+
+    lines = grid.read(f'{ROOT}/experiments/fashion-mnist.txt', [])
+    for claim in claims.CLAIMS:
+        for difference in claim.differences:
+            wanted = [result for _, result in claims.parse(difference)]
+            trained = [
+                {
+                    (line.options['epochs'], line.options['seed'])
+                    for line in lines
+                    if (line.options['network'], line.options['depth'])
+                    == (result.network, result.depth)
+                    and line.options['dataset'] == claim.dataset('fashion-mnist')
+                }
+                for result in wanted
+            ]
+            shared = set.intersection(*trained)
+            assert {seed for _, seed in shared} >= set(SEEDS), difference
+            assert len({epochs for epochs, _ in shared}) == 1, difference
+
+
+def test_the_numbers_beside_a_claim_are_the_papers():
+    cells = {
+        (claim.table, result.text): claims.printed(claim.table, result)
+        for claim in claims.CLAIMS
+        for difference in claim.differences
+        for _, result in claims.parse(difference)
+    }
+    for (table, text), cell in {
+        (4, 'mr-14'): (['26/14'], 'CIFAR-10 DFN-MR', '**6.48 ± 0.04**'),
+        (4, 'plain-110'): (['110/56'], 'CIFAR-10 Plain', 'fail'),
+        (1, 'fuse3-26'): (['26'], 'DFN', '7.06 ↑'),
+        (1, 'plain-14'): None,
+        (1, 'fuse6-26'): None,
+        (2, 'separate8-14'): (['26', 'without'], 'Overall', '5.82'),
+        (2, 'ensemble8-14: LLR alone'): (['26', 'with'], 'LLR', '9.89 ↓'),
+        (3, 'ensemble8-14: without RRR'): (['26'], 'W/O RRR', '**7.34**'),
+        (3, 'ensemble7-14'): None,
+        (None, 'mr-14: mean training loss'): None,
+    }.items():
+        assert cells[table, text] == cell, text
+
+
+# ---- verdicts on logs ----
+
+
+def test_a_supported_and_a_contradicted_comparison(tmp_path):
+    paths = [
+        *write(tmp_path, 'plain-26', (9.0, 9.2, 9.1)),
+        *write(tmp_path, 'resnet-26', (7.0, 7.1, 7.2)),
+        *write(tmp_path, 'il-14', (8.0, 8.2, 8.1)),
+        *write(tmp_path, 'mr-14', (8.5, 7.9, 8.1)),
+    ]
+    found = findings_of('Order of the networks of one size', paths)
+    assert [each.verdict for each in found] == ['supported', 'contradicted', 'undecided']
+    assert verdicts.verdict_of_claim(found) == 'contradicted'
+    assert verdicts.verdict_of_claim(found[::2]) == 'undecided'
+    assert verdicts.verdict_of_claim(found[:1]) == 'supported'
+    assert found[0].interval.mean == pytest.approx(2) and found[0].interval.count == 3
+    assert found[0].interval.low == pytest.approx(2 - 4.303 * 0.1 / math.sqrt(3), abs=1e-3)
+
+
+def test_seeds_are_paired_whatever_the_order_of_the_logs(tmp_path):
+    """The seeds differ by 5 points and the networks by 1: paired, every d is 1."""
+    one, two = (
+        write(tmp_path, run, errors)
+        for run, errors in (('plain-110', (11.0, 16.0, 21.0)), ('plain-50', (10.0, 15.0, 20.0)))
+    )
+    title = 'The plain network gets worse with depth'
+    (found,) = findings_of(title, [*one[::-1], *two], 'cifar10')
+    assert found.verdict == 'undecided' and 'no finished run of plain-110' in found.reason
+    subset = {'dataset': claims.SUBSETS['fashion-mnist']}
+    paths = [log_files.changed(path, f'{path}.c.jsonl', **subset) for path in (*one[::-1], *two)]
+    (found,) = findings_of(title, paths)
+    assert found.interval[:3] == pytest.approx((1, 1, 1)) and found.verdict == 'supported'
+    (found,) = findings_of(title, [*paths[:1], *paths[3:]])  # seed 3 is the only one in common
+    assert (found.verdict, found.reason) == ('undecided', 'too few seeds: 1 in common')
+
+
+def test_runs_of_other_trainings_are_not_compared(tmp_path):
+    """ResNet-26 of part A has 12 epochs and cannot be compared with N_f6 of part B."""
+    fuse6 = write(tmp_path, 'fuse6-26', (9.0, 9.1, 9.2))
+    twelve = write(tmp_path / 'a', 'resnet-26', (8.0, 8.1, 8.2), of=None, lr=0.05)
+    title = 'ResNet is better than N_f6'
+    (found,) = findings_of(title, [*fuse6, *twelve])
+    assert found.interval is None and found.reason == 'the runs differ in the learning rate'
+    eight = write(tmp_path / 'b', 'resnet-26', (7.0, 7.1, 7.2))
+    (found,) = findings_of(title, [*fuse6, *twelve, *eight])
+    assert found.interval.mean == pytest.approx(2) and found.verdict == 'supported'
+    both = write(tmp_path / 'c', 'fuse6-26', (9.0, 9.1, 9.2), lr=0.05)
+    with pytest.raises(UserError, match='learning rate'):
+        findings_of(title, [*fuse6, *twelve, *eight, *both])
+
+
+def test_components_and_what_is_left_without_one(tmp_path):
+    """Names are those of the log: a component alone, and the ensemble without it."""
+
+    def shared(seed):
+        alone = dict.fromkeys(ensemble.NAMES, 20.0 + seed)
+        without = dict.fromkeys(ensemble.NAMES, 8.0 + seed)
+        return {
+            'test_components': dict(alone, LLL=22.0 + seed, RRR=18.0 + seed),
+            'test_without': dict(without, RRR=8.05 + seed, LLL=9.0 + seed),
+        }
+
+    def separate(seed):
+        return {'test_components': dict.fromkeys(ensemble.NAMES, 20.0 + seed)}
+
+    paths = [
+        *write(tmp_path, 'ensemble8-14', (8.0, 9.0, 10.0), more=shared),
+        *write(tmp_path, 'separate8-14', (7.0, 8.0, 9.0), more=separate),
+    ]
+    hurt = findings_of('Sharing weights hurts the four shallow components', paths)
+    assert [each.verdict for each in hurt] == ['supported'] + 3 * ['undecided']
+    helped = findings_of('Sharing weights helps the four deep components', paths)
+    assert [each.verdict for each in helped] == 3 * ['undecided'] + ['supported']
+    deepest = findings_of('The deepest component matters no more than the medium ones', paths)
+    assert [each.verdict for each in deepest] == 3 * ['supported']
+    assert deepest[0].interval.mean == pytest.approx(0.05)
+    shallowest = findings_of('The shallowest component matters no more than the medium ones', paths)
+    assert [each.verdict for each in shallowest] == 3 * ['contradicted']
+
+
+def test_the_area_under_a_curve(tmp_path):
+    """Loss: over all epochs. Error: over the first half, before the learning rate drops."""
+    paths = []
+    for seed in SEEDS:
+        for run, shift in (('mr', 0), ('resnet', 1)):
+            records = [
+                {**log_files.record(error + shift), 'train_loss': loss + shift}
+                for error, loss in ((50, 2.0), (30, 1.0), (5, 0.5), (4, 0.1))
+            ]
+            depth = {'mr': 14, 'resnet': 26}[run]
+            options = {'dataset': 'fashion-mnist', 'seed': seed}
+            paths.append(log_files.write(tmp_path, run, depth, records, **options))
+    (loss,) = findings_of('The training loss of DFN-MR falls faster', paths)
+    (error,) = findings_of('The test error of DFN-MR falls faster', paths)
+    assert loss.ours[1][1] == pytest.approx(dict.fromkeys(SEEDS, 0.9))
+    assert error.ours[1][1] == pytest.approx(dict.fromkeys(SEEDS, 40))
+    assert loss.verdict == error.verdict == 'supported'
+
+
+# ---- the script ----
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """Logs of Table 4 in small, one of them unfinished and one twice."""
+    paths = [
+        *write(tmp_path, 'plain-26', (9.0, 9.2, 9.1)),
+        *write(tmp_path, 'resnet-26', (7.0, 7.1, 7.2)),
+    ]
+    paths.append(log_files.changed(paths[0], tmp_path / 'again.jsonl'))
+    paths += write(tmp_path / 'unfinished', 'il-14', (8.0,), of=12)
+    return paths
+
+
+def test_the_script_prints_a_block_for_each_claim_and_the_verdicts(logs):
+    said = run_script(SCRIPT, *logs)
+    blocks = re.findall(r'^## (\d+)\. (.*): (supported|contradicted|undecided)$', said, re.M)
+    assert [title for _, title, _ in blocks] == [claim.title for claim in claims.CLAIMS]
+    assert '| plain-26 | 9.10 ± 0.10 | 3 | 7.88 ± 0.19 (Table 4: 26/14, CIFAR-10 Plain) |' in said
+    assert '| plain-26 - resnet-26 | d > 0 | +2.00 [+1.75, +2.25] | 3 | +1.26 | supported |' in said
+    assert 'Ours: part A, Fashion-MNIST, 2 epochs.' in said
+    end = '| 1 | Order of the networks of one size | section 6.3, Table 4 | undecided | '
+    assert f'{end}1 supported, 2 undecided |' in said.split('## Verdicts')[1]
+
+
+def test_the_script_names_what_does_not_count(logs, tmp_path):
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *logs], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0 and 'is not finished and is left out' in done.stderr
+    assert 'again.jsonl has the setting and the seed of' in done.stderr
+
+
+def test_a_page_that_the_script_wrote_is_replaced_and_no_other(logs, tmp_path):
+    page = tmp_path / 'results.md'
+    run_script(SCRIPT, *logs, '--out', page)
+    text = page.read_text()
+    assert text.startswith(run_script(SCRIPT, *logs)) and 'Written by Deep Fusion' in text
+    run_script(SCRIPT, *logs[:3], '--out', page)
+    assert '| plain-26 | ' in page.read_text() and page.read_text() != text
+    page.write_text('mine')
+    assert '--overwrite' in user_error(SCRIPT, *logs, '--out', page)
+    assert 'ends in .md' in user_error(SCRIPT, *logs, '--out', tmp_path / 'results.txt')
+    assert page.read_text() == 'mine'
+
+
+def test_logs_without_a_run_of_the_data_set(logs):
+    said = user_error(SCRIPT, *logs, '--stand-in', 'cifar10')
+    assert 'no log is a finished run on this data set' in said
+    assert 'LOG' in run_script(SCRIPT, status=2)
+
+
+def test_runs_of_part_c_alone_are_enough(tmp_path):
+    subset = claims.SUBSETS['fashion-mnist']
+    said = run_script(SCRIPT, *write(tmp_path, 'plain-110', (30.0, 40.0), dataset=subset))
+    assert 'undecided (no finished run of plain-50)' in said
+
+
+def test_a_log_of_a_real_run(tmp_path, fashion):
+    """A log that the script wrote is read as one is in the study."""
+    small_cifar(tmp_path, fashion, 100, 40)
+    network = ('--network', 'plain', '--depth', '14', '--epochs', '1')
+    run_script(*arguments(tmp_path, *network))
+    (path,) = map(str, tmp_path.glob('logs/*.jsonl'))
+    paths = [path, log_files.changed(path, tmp_path / 'seed.jsonl', seed=2)]
+    for number, seed in enumerate((1, 2)):
+        copy = tmp_path / f'fused-{number}.jsonl'
+        paths.append(log_files.changed(path, copy, network='fuse3', seed=seed))
+    found = findings_of(
+        'The fused net and the ensemble are better than the plain network', paths, 'cifar10'
+    )
+    assert found[0].interval[:3] == (0, 0, 0) and found[0].verdict == 'undecided'
+    assert '0.00 [+0.00, +0.00]' in claim_formats.markdown(tables.finished(paths)[0], 'cifar10')
