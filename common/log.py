@@ -1,8 +1,8 @@
 """Training logs: one JSON-lines file a run, its header first and then a record an epoch.
 
-The header has every option, the versions, the number of parameters and the sizes of the data set;
-``data`` says which images they are: the SHA-256 of their manifest, and whether they are the
-``official`` ones.
+The header has every option, the versions, the processor and the number of threads, the number of
+parameters and the sizes of the data set; ``data`` says which images they are: the SHA-256 of their
+manifest, and whether they are the ``official`` ones.
 
 A record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entropy, nats),
 ``train_error``, ``test_error`` (top-1, %), with photographs, and else with 100 classes and more,
@@ -83,6 +83,7 @@ _HEADER = {
         'workers': _COUNT,
         'devices': {'type': 'array', 'items': _NAME, 'minItems': 1},
         'versions': {'type': 'object'},
+        'processor': _NAME,
     },
 }
 _RECORD = {

@@ -60,6 +60,7 @@ def new_run(args, name, facts, recipe, workers):
             facts,
             options=vars(args),
             versions=operators.versions(),
+            processor=engine.processor(),
             threads=engine.threads(),
             started=datetime.now().astimezone().isoformat(timespec='seconds'),
         )
@@ -72,7 +73,8 @@ def new_run(args, name, facts, recipe, workers):
 def resumed_run(args, symbol, state, recipe, workers):
     """Return the ``Run`` of a state, with its last checkpoint.
 
-    Versions and numbers of threads or workers that change its last bits are named on stderr.
+    Versions, a processor and numbers of threads or workers that change its last bits are named on
+    stderr.
     """
     run = None
     if not workers.rank:
@@ -152,8 +154,18 @@ def _free_name(name, folder):
 
 
 def _tell_changes(header, workers):
-    now = dict(operators.versions(), threads=engine.threads(), workers=workers.size)
-    before = dict(header['versions'], threads=header['threads'], workers=header.get('workers', 1))
+    now = dict(
+        operators.versions(),
+        processor=engine.processor(),
+        threads=engine.threads(),
+        workers=workers.size,
+    )
+    before = dict(
+        header['versions'],
+        processor=header.get('processor', now['processor']),  # older logs do not name it
+        threads=header['threads'],
+        workers=header.get('workers', 1),
+    )
     changed = [
         f'{name} {now[name]} instead of {before[name]}'
         for name in now

@@ -5,7 +5,7 @@ first used, so that a script can read its options, and answer ``--help``, before
 """
 
 from engine.contexts import devices
-from engine.cpu import cores, set_threads, threads
+from engine.cpu import cores, processor, set_threads, threads
 from engine.loader import mx
 
-__all__ = ['cores', 'devices', 'mx', 'set_threads', 'threads']
+__all__ = ['cores', 'devices', 'mx', 'processor', 'set_threads', 'threads']

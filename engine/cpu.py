@@ -2,11 +2,14 @@
 
 import functools
 import os
+import platform
+import re
 import sys
 
 from system.errors import UserError, tell
 
 MOST_THREADS = 1024
+MOST_CHARACTERS = 200  # in the name of a processor
 
 
 def cores():
@@ -14,6 +17,22 @@ def cores():
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()  # macOS
+
+
+def processor():
+    """Return the name of the processor, such as ``Intel(R) Xeon(R) Platinum 8481C``.
+
+    The compiled operators use what the processor has, so the last bits of a result depend on it.
+    """
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as file:
+            found = re.search(r'^model name\s*:(.*)$', file.read(), re.M)
+    except OSError:
+        found = None
+    # A processor for ARM, for example, has no such line.
+    name = found.group(1) if found else platform.processor() or platform.machine()
+    printable = ''.join(character if character.isprintable() else ' ' for character in name)
+    return ' '.join(printable.split())[:MOST_CHARACTERS] or 'unknown'
 
 
 def set_threads(threads):

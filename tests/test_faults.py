@@ -16,6 +16,7 @@ import pytest
 from scripts import ROOT, run_script, user_error
 from training_runs import arguments, arrays_of, name_of, records_of, small_cifar, start
 
+import engine
 import train_cifar
 from common import checkpoint, log
 from common.trainer import Trainer
@@ -261,6 +262,24 @@ def test_resume_says_that_other_threads_give_other_bits(place, copy):
         process = start(command_for(place, folder) + option)
         said = process.communicate()[1]
         assert process.returncode == 0 and (word in said if word else said == '')
+
+
+def test_resume_says_that_another_processor_gives_other_bits(place, copy):
+    """A log of before does not name the processor, and nothing is said then."""
+    folder, name, run = copy
+    state = checkpoint._read_state(str(run / checkpoint.STATE))
+    mine = state['header'].pop('processor')
+    assert mine == engine.processor()
+    for added, word in (
+        ({}, ''),
+        ({'processor': mine}, ''),
+        ({'processor': 'Abacus 3'}, f'processor {mine} instead of Abacus 3'),
+    ):
+        changed = dict(state, header=dict(state['header'], **added))
+        checkpoint._write_state(str(run), checkpoint.STATE, changed)
+        process = start(command_for(place, folder))
+        said = process.communicate()[1]
+        assert process.returncode == 0 and (word in said if word else said == ''), said
 
 
 # ---- disks ----

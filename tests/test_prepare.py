@@ -182,6 +182,7 @@ def test_a_subset_of_fashion_mnist_is_the_first_of_each_class(tmp_path, fashion,
         fashion_mnist.subset(fashion, 12000)
 
 
+@pytest.mark.slow
 def test_the_prepared_subset(tmp_path, fashion):
     """12,000 images from an archive of 20,000, and a run on them; it never passes for the whole."""
     images = numpy.tile(fashion[0].images[:, 2:-2, 2:-2, 0], (4, 1, 1))
