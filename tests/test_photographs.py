@@ -152,13 +152,7 @@ def test_odd_images_are_converted_or_reported(tmp_path):
     assert 'CMYK' in reported['a/cmyk.JPEG'] and 'too early' in reported['a/cut.JPEG']
     with open(str(tmp_path / 'data' / 'odd' / 'test.lst')) as listing:
         packed = [line.split()[2] for line in listing]
-    assert packed == [
-        'a/cmyk.JPEG',
-        'a/grey.JPEG',
-        'a/png.JPEG',
-        'a/whole.JPEG',
-        'b/one.JPEG',
-    ]
+    assert packed == ['a/cmyk.JPEG', 'a/grey.JPEG', 'a/png.JPEG', 'a/whole.JPEG', 'b/one.JPEG']
     found = dict(
         zip(packed, (image for _, image in read(str(tmp_path / 'data' / 'odd' / 'test.rec'))))
     )

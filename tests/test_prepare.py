@@ -277,7 +277,7 @@ def test_second_run_skips_what_is_verified(tmp_path, fashion):
 
 
 def test_user_can_pack_a_folder_by_hand(tmp_path, sample):
-    """README: python -m mxnet.tools.im2rec on a folder of images."""
+    """docs/data.md: python -m engine mxnet.tools.im2rec on a folder of images."""
     for label in ('cat', 'dog'):
         (tmp_path / 'images' / label).mkdir(parents=True)
         for number in range(3):
@@ -286,8 +286,10 @@ def test_user_can_pack_a_folder_by_hand(tmp_path, sample):
                 numpy.full((32, 32, 3), 40 * number, 'uint8'),
             )
     prefix = tmp_path / 'train'
-    run_script('-m', 'mxnet.tools.im2rec', '--list', '--recursive', prefix, tmp_path / 'images')
-    run_script('-m', 'mxnet.tools.im2rec', '--pass-through', prefix, tmp_path / 'images')
+    run_script(
+        '-m', 'engine', 'mxnet.tools.im2rec', '--list', '--recursive', prefix, tmp_path / 'images'
+    )
+    run_script('-m', 'engine', 'mxnet.tools.im2rec', '--pass-through', prefix, tmp_path / 'images')
     images, labels = unpack(tmp_path, 'train')
     assert sorted(labels) == [0, 0, 0, 1, 1, 1] and sorted(images[:, 0, 0, 0]) == [
         0,
