@@ -8,7 +8,7 @@ import sys
 
 from common.options import FOLDERS
 from system.errors import UserError
-from system.processes import die_with_parent
+from system.processes import die_with_parent, lower_priority
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The parts of a setting that the speed of a run depends on.
@@ -64,8 +64,8 @@ class Job:
 
         def in_child():
             die_with_parent()
-            os.setpgrp()  # Ctrl-C reaches run_experiments.py alone, which then stops its jobs
-            os.nice(args.nice)
+            os.setsid()  # Ctrl-C reaches run_experiments.py alone, which then stops its jobs
+            lower_priority(args.nice)
             if kind == 'cores':
                 os.sched_setaffinity(0, numbers)
 

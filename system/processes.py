@@ -2,11 +2,13 @@
 
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 
 from system.script import ENDING
 
+AUTOGROUP = '/proc/self/autogroup'
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl
 BLOCKED = (signal.SIGINT, *ENDING)
 
@@ -15,6 +17,18 @@ def die_with_parent():
     """On Linux, have the kernel kill this process when its parent ends; called in the child."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def lower_priority(nice):
+    """Lower the priority of this process, which leads a session of its own.
+
+    Linux may share the processor out among sessions first ("autogroup"). Then the nice value of a
+    process only counts against others of its session, and the session needs one too.
+    """
+    os.nice(nice)
+    if nice and os.path.exists(AUTOGROUP):
+        with open(AUTOGROUP, 'w') as file:
+            file.write(str(nice))
 
 
 @contextlib.contextmanager

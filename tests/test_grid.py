@@ -11,7 +11,7 @@ import time
 
 import pytest
 from scripts import ROOT, run_script, user_error
-from training_runs import small_cifar
+from training_runs import small_cifar, start
 
 from common import log
 
@@ -121,6 +121,43 @@ def test_two_grids_on_one_file_share_its_lines(place, tmp_path):
     said = [grid.communicate(timeout=SECONDS)[0] for grid in grids]
     assert [grid.returncode for grid in grids] == [0, 0], said
     assert epochs_of(tmp_path) == {('plain', seed): 2 for seed in range(1, 4)}
+
+
+def test_the_priority_of_jobs_counts_against_other_sessions(place, tmp_path):
+    """Linux shares the processor out among sessions first, if autogroup is switched on."""
+    if not os.path.exists('/proc/self/autogroup'):
+        pytest.skip('this kernel has no autogroup')
+    line = LINE + ' --epochs 400'
+    grid = start((*command(place, tmp_path, line), '--nice', '19'))
+    try:
+        (job,) = wait_for(lambda: children(grid.pid))
+        priority = f'/proc/{job}/autogroup'
+        assert wait_for(lambda: read(priority).endswith('nice 19\n'))
+        assert os.getpriority(os.PRIO_PROCESS, job) == 19
+        assert not read(f'/proc/{grid.pid}/autogroup').endswith('nice 19\n')
+    finally:
+        grid.send_signal(signal.SIGINT)
+        grid.communicate(timeout=60)
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+def children(parent):
+    """Return the numbers of a process's children."""
+    with open(f'/proc/{parent}/task/{parent}/children') as file:
+        return list(map(int, file.read().split()))
+
+
+def wait_for(condition, seconds=60):
+    """Return the first true value of a condition."""
+    end = time.time() + seconds
+    while not (value := condition()):
+        assert time.time() < end
+        time.sleep(0.05)
+    return value
 
 
 def test_jobs_have_cores_of_their_own():
