@@ -3,6 +3,7 @@
 
 python score.py --run RUN
 python score.py --run RUN --image FILE...
+python score.py --pretrained NAME --image FILE...
 """
 
 import argparse
@@ -10,37 +11,29 @@ import os
 
 import engine
 from common import options
-from common.model import of_files, of_run, open_records
+from common.model import load, open_records
+from common.predictions import Prediction, image_paths, print_json, print_one, print_table
 from common.scorer import Scorer, normalised, read_image
-from system.errors import UserError, command, printable
+from system.errors import UserError, command
 from system.script import run_main
-
-MOST_PRINTED = 10  # classes of an image
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--run', metavar='RUN', help='name or checkpoint folder of a run')
-    parser.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
-    parser.add_argument('--params', metavar='FILE', help='and with it the .params file')
-    parser.add_argument(
-        '--dataset',
-        metavar='NAME',
-        help='whose normalisation, classes and test.rec to use (default: those of the run)',
-    )
-    parser.add_argument(
-        '--image-size',
-        type=options.number(int, 32, 1024),
-        metavar='PIXELS',
-        help='of the central crop of photographs (default: that of the run, or 224)',
-    )
+    options.add_network(parser)
     what = options.add_scoring(parser)
     what.add_argument(
         '--image',
         nargs='+',
         metavar='FILE',
-        help='print the class probabilities of these images instead: PNG, JPEG, '
-        'WebP, BMP, GIF or PPM of at most 64 megapixels',
+        help='print the class probabilities of these images instead, and of those in these '
+        'folders: PNG, JPEG, WebP, BMP, GIF or PPM of at most 64 megapixels',
+    )
+    parser.add_argument(
+        '--json',
+        action='store_true',
+        help='with --image: print a JSON object a line, with every class (default: the most '
+        'likely classes, of several images in a table)',
     )
     parser.add_argument(
         '--fast',
@@ -56,17 +49,7 @@ def parse_args():
     return parser.parse_args()
 
 
-def load(args):
-    """Return the ``common.model.Model`` that the options name."""
-    files = args.symbol and args.params and args.dataset
-    if bool(args.run) == bool(files) or args.run and (args.symbol or args.params):
-        raise UserError(
-            'say which network: --run RUN, or --symbol FILE --params FILE --dataset NAME'
-        )
-    return of_run(args) if args.run else of_files(args)
-
-
-def bind(model, batch, args):
+def bind(model, batch, args, native=True):
     """Return the ``common.scorer.Scorer`` of a network."""
     device, calibration = engine.devices(args.gpus, args.cpus)[0], None
     if args.fast == 'int8':
@@ -75,7 +58,7 @@ def bind(model, batch, args):
         path = os.path.join(args.data_dir, model.name, 'train.rec')
         training = open_records(path, model, batch)
         batch, calibration = training.batch, training.batches()
-    return Scorer(model, device, batch, args.fast, calibration)
+    return Scorer(model, device, batch, args.fast, calibration, native)
 
 
 def print_error(model, args):
@@ -101,30 +84,27 @@ def command_for_components(args):
 
 
 def print_probabilities(model, args):
+    paths = image_paths(args.image)
     # All of them first, so that a file that is no image costs no waiting.
-    found = [read_image(path, model.dataset) for path in args.image]
-    scorer = bind(model, 1, args)
-    for path, (image, size) in zip(args.image, found):
-        if len(args.image) > 1:
-            print(printable(path))
-        probabilities = scorer.probabilities(normalised(image, model.dataset))
-        print_classes(path, size, probabilities, model.dataset)
-
-
-def print_classes(path, size, probabilities, dataset):
-    if size != (dataset.size,) * 2:
-        how = 'cropped' if dataset.short else 'scaled'
-        print(
-            f'{printable(path)} is {size[0]}x{size[1]} and was {how} to '
-            f'{dataset.size}x{dataset.size}'
-        )
-    for label in probabilities.argsort()[::-1][:MOST_PRINTED]:
-        name = printable(dataset.names[label]) if dataset.names else label
-        print(f'{100 * probabilities[label]:6.2f}%  {name}')
+    found = [read_image(path, model.dataset) for path in paths]
+    # The project's operators gain little with one image at a time, and compiling them takes long.
+    scorer = bind(model, 1, args, native=False)
+    predictions = [
+        Prediction(path, size, scorer.probabilities(normalised(image, model.dataset)))
+        for path, (image, size) in zip(paths, found)
+    ]
+    if args.json:
+        print_json(predictions, model.dataset)
+    elif len(predictions) > 1:
+        print_table(predictions, model.dataset)
+    else:
+        print_one(predictions[0], model.dataset)
 
 
 def main():
     args = parse_args()
+    if args.json and not args.image:
+        raise UserError('--json is for images: add --image FILE, or leave it out')
     engine.set_threads(args.threads)
     model = load(args)
     if args.image:

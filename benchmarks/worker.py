@@ -177,7 +177,7 @@ class Torch:
     def __init__(self, spec):
         import torch  # not at the top, since the other sides do without PyTorch
 
-        from benchmarks.torch_networks import Network
+        from pytorch.networks import Network
 
         torch.set_num_threads(spec['threads'] or engine.cores())
         self.torch = torch

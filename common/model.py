@@ -1,14 +1,27 @@
 """A trained network, from a run's checkpoint or from files, and the data set that it is for."""
 
+import json
 import os
 from typing import Any, NamedTuple
 
 import engine
-from common import checkpoint
+from common import checkpoint, log, pretrained
 from common.classes import check_classes, check_record_file, same_classes
 from recordio import datasets
 from recordio.record_iterator import Reading, Records
 from system.errors import UserError
+
+
+class Origin(NamedTuple):
+    """Where a trained network comes from."""
+
+    run: str
+    epoch: int
+    script: str  # name of the one that trained it, such as train_cifar.py
+    network: str
+    depth: int
+    widen: int
+    test_error: float  # at that epoch, in %
 
 
 class Model(NamedTuple):
@@ -19,6 +32,27 @@ class Model(NamedTuple):
     title: str  # what it is called in what is printed
     name: str  # of the data set
     dataset: datasets.Dataset
+    origin: Origin | None = None  # None of files
+
+
+def load(args):
+    """Return the ``Model`` that the options of ``options.add_network`` name.
+
+    Raises
+    ------
+    UserError
+        They name none, or more than one, or what they name cannot be used.
+    """
+    files = args.symbol and args.params and args.dataset
+    named = [args.run, args.pretrained, args.symbol or args.params]
+    if sum(map(bool, named)) != 1 or named[2] and not files:
+        raise UserError(
+            'say which network: --run RUN, --pretrained NAME, or --symbol FILE --params FILE '
+            '--dataset NAME'
+        )
+    if args.pretrained:
+        return of_pretrained(args)
+    return of_run(args) if args.run else of_files(args)
 
 
 def of_run(args):
@@ -41,8 +75,18 @@ def of_run(args):
     dataset = datasets.get(name, args.data_dir, size)
     if name != known['dataset']:
         _check_dataset(name, dataset, known['dataset'], args)
-    title = f'{state["header"]["run"]}, epoch {epoch}'
-    model = Model(symbol, arrays, title, name, dataset)
+    header = state['header']
+    title = f'{header["run"]}, epoch {epoch}'
+    origin = Origin(
+        header['run'],
+        epoch,
+        os.path.basename(log.script_of(header)),
+        known.get('network', ''),
+        known.get('depth', 0),
+        known.get('widen', 1),
+        state['records'][epoch - 1]['test_error'],
+    )
+    model = Model(symbol, arrays, title, name, dataset, origin)
     check_classes(model)
     return model
 
@@ -55,6 +99,55 @@ def of_files(args):
     model = Model(symbol, arrays, args.params, args.dataset, dataset)
     check_classes(model)
     return model
+
+
+def of_pretrained(args):
+    """Return the ``Model`` of the weights args.pretrained, which need no data set to be there."""
+    if args.dataset:
+        raise UserError('--pretrained says itself which data set it is for: leave --dataset out')
+    entry, symbol, arrays = pretrained.read(args.pretrained)
+    dataset = datasets.Dataset(
+        classes=entry['num_classes'],
+        mean=tuple(entry['mean']),
+        std=tuple(entry['std']),
+        augment=False,
+        epochs=None,
+        names=entry['classes'],
+        size=entry['short_side'] and args.image_size or entry['image_size'],
+        short=entry['short_side'],
+    )
+    origin = Origin(**{key: entry[key] for key in Origin._fields})
+    title = f'{args.pretrained} ({origin.run}, epoch {origin.epoch})'
+    model = Model(symbol, arrays, title, entry['dataset'], dataset, origin)
+    check_classes(model)
+    return model
+
+
+def facts(model):
+    """Return {name: value}, ready for JSON: what a file made of a network has to say of it.
+
+    ``mean`` and ``std`` are those of red, green and blue in 0..255. ``classes`` is empty where the
+    classes have no names. ``short_side`` is the shorter side to which photographs are packed.
+    """
+    dataset = model.dataset
+    return {
+        **(model.origin._asdict() if model.origin else {}),
+        'dataset': model.name,
+        'num_classes': dataset.classes,
+        'classes': list(dataset.names),
+        'mean': list(dataset.mean),
+        'std': list(dataset.std),
+        'image_size': dataset.size,
+        'short_side': dataset.short,
+    }
+
+
+def facts_as_text(model):
+    """Return ``facts`` as {name: text}, where what is no text is JSON."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in facts(model).items()
+    }
 
 
 def _check_dataset(name, dataset, trained_on, args):

@@ -32,6 +32,8 @@ class Scorer:
         ``int8`` also computes in 8-bit integers, which changes them.
     calibration : iterator of mx.io.DataBatch, optional
         Training images, for ``int8``.
+    native : bool
+        Whether to use the project's operators, which are compiled at their first use.
 
     Raises
     ------
@@ -39,7 +41,7 @@ class Scorer:
         The arrays are those of another network, or a batch takes more than this machine has.
     """
 
-    def __init__(self, model, device, batch, fast=None, calibration=None):
+    def __init__(self, model, device, batch, fast=None, calibration=None, native=True):
         symbol, arrays, shape = model.symbol, model.arrays, model.dataset.shape
         self.batch, self.shape = batch, shape
         check_parameters(symbol, arrays, shape)
@@ -49,7 +51,7 @@ class Scorer:
             symbol, arg, aux = fold(symbol, arg, aux)
         if fast == 'int8':
             symbol, arg, aux = int8(symbol, arg, aux, calibration)
-        elif device.device_type == 'cpu':
+        elif native and device.device_type == 'cpu':
             symbol = for_inference(symbol)
         self.module = mx.mod.Module(symbol, context=device)
         self.module.bind(

@@ -22,19 +22,24 @@ MOST_AXES = 8
 def write(path, arrays):
     """Write {name: numpy.ndarray}; raises ``OSError`` where the disk does not take it."""
     with open(path, 'wb') as file:
-        file.write(struct.pack('<3Q', FILE, 0, len(arrays)))
-        for array in arrays.values():
-            kind = TYPES.index(array.dtype.str[1:])
-            file.write(
-                struct.pack(
-                    f'<I2i{array.ndim}q3i', ARRAY, DENSE, array.ndim, *array.shape, CPU, 0, kind
-                )
+        dump(file, arrays)
+
+
+def dump(file, arrays):
+    """Write {name: numpy.ndarray} to a file that is open for writing bytes."""
+    file.write(struct.pack('<3Q', FILE, 0, len(arrays)))
+    for array in arrays.values():
+        kind = TYPES.index(array.dtype.str[1:])
+        file.write(
+            struct.pack(
+                f'<I2i{array.ndim}q3i', ARRAY, DENSE, array.ndim, *array.shape, CPU, 0, kind
             )
-            file.write(numpy.ascontiguousarray(array).data)
-        file.write(struct.pack('<Q', len(arrays)))
-        for name in arrays:
-            encoded = name.encode()
-            file.write(struct.pack('<Q', len(encoded)) + encoded)
+        )
+        file.write(numpy.ascontiguousarray(array).data)
+    file.write(struct.pack('<Q', len(arrays)))
+    for name in arrays:
+        encoded = name.encode()
+        file.write(struct.pack('<Q', len(encoded)) + encoded)
 
 
 def read(path):

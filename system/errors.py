@@ -81,6 +81,14 @@ def fail_for_missing_package(name):
     )
 
 
+def missing_package(name):
+    """Return the ``UserError`` for a package that one option needs and requirements.txt lacks."""
+    return UserError(
+        f'the package {name} is missing here, which this option needs: '
+        f'"{command("-m pip", "install", name)}" installs it'
+    )
+
+
 def describe(error):
     """Return an ``OSError`` as one sentence: what failed, for which file, and what to check."""
     file = f' ({error.filename})' if error.filename else ''

@@ -17,6 +17,7 @@ from system.errors import UserError
 
 BLOCK = 1 << 20  # bytes read at a time
 PARTIAL = '.dfn-partial'  # suffix of a temporary file
+UNMARKED = ('.onnx', '.safetensors', '.params', '.json')  # a mark would change what they say
 MARK = 'Written by Deep Fusion in MXNet; SHA-256 of what precedes this: '
 PNG_END = struct.pack('>I', 0) + b'IEND' + struct.pack('>I', zlib.crc32(b'IEND'))  # last chunk
 
@@ -122,7 +123,7 @@ def append_text(path, text):
 
 
 def write_output(path, content, overwrite=False):
-    """Write one figure, diagram or table to a path that the user chose; see ``write_outputs``."""
+    """Write a file of results under a name that the user chose; see ``write_outputs``."""
     write_outputs({path: content}, overwrite)
 
 
@@ -132,7 +133,8 @@ def write_outputs(contents, overwrite=False):
     An existing file is replaced only if this project wrote it and nobody has changed it since. To
     tell, each file ends with a mark that holds the SHA-256 of the rest: in a PNG a chunk before the
     last one, in other formats a comment. CSV has no comments; such a file is recognised by its
-    first line. Missing folders are created.
+    first line. Files of weights and JSON cannot have a mark: an existing one is replaced only with
+    ``overwrite``, unless it is the same already. Missing folders are created.
 
     Parameters
     ----------
@@ -160,9 +162,11 @@ def _check_output(path, content, overwrite):
     if not is_file:
         raise UserError(f'{path} is there already and is no ordinary file: choose another name')
     if not overwrite and not _is_own(path, content):
+        why = 'this project did not write it or somebody changed it since'
+        if path.endswith(UNMARKED):
+            why = 'it may be of somebody else'
         raise UserError(
-            f'{path} is there already, and either this project did not write it or it was '
-            'changed since: choose another name, or add --overwrite'
+            f'{path} is there already, and {why}: choose another name, or add --overwrite'
         )
 
 
@@ -170,6 +174,8 @@ def _is_own(path, content):
     """Return whether ``write_outputs`` wrote this file and it has not been changed since."""
     with open(path, 'rb') as file:
         found = file.read()
+    if path.endswith(UNMARKED):
+        return found == content
     if path.endswith('.csv'):
         return found.split(b'\n')[0] == content.split(b'\n')[0]
     length = len(_mark(path, b''))
@@ -191,6 +197,8 @@ def marked(path, content):
 def _mark(path, before):
     text = (MARK + hashlib.sha256(before).hexdigest()).encode()
     ending = os.path.splitext(path)[1]
+    if ending in UNMARKED:
+        return b''
     if ending == '.png':
         chunk = b'tEXt' + b'Software\0' + text
         return struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))

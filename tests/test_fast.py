@@ -269,7 +269,8 @@ def test_a_graph_that_the_operators_do_not_know_is_trained_by_mxnet():
 )
 def test_the_pytorch_twin_is_the_same_function(network, depth):
     torch = pytest.importorskip('torch')
-    from benchmarks.torch_networks import Network, load
+    from pytorch.networks import Network
+    from pytorch.state_dict import load
 
     symbol = symbols.get_symbol(network, depth)
     values = values_for(symbol)
