@@ -22,6 +22,9 @@ ENDING, SYMBOL, PARAMS = '.json', '-symbol.json', '.params'
 MOST_BYTES = 1_500_000  # of NAME.params: a repository keeps every version of it for ever
 
 _TEXT = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+# These are printed, and the data set's is the name of a folder.
+_NAME = {**_TEXT, 'pattern': r'^[^\x00-\x1f\x7f-\x9f]+\Z'}
+_FOLDER = {**_TEXT, 'pattern': r'^[^/.\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]*\Z'}
 _COUNT = {'type': 'integer', 'minimum': 1, 'maximum': 100_000}
 _COLOURS = {
     'type': 'array',
@@ -53,17 +56,17 @@ _parse = schema.checker(
         ],
         'properties': {
             'format': {'const': FORMAT},
-            'dataset': {**_TEXT, 'pattern': r'^[^/\x00-\x1f]+\Z'},
+            'dataset': _FOLDER,
             'num_classes': _COUNT,
             'classes': {'type': 'array', 'maxItems': 100_000, 'items': _TEXT},
             'mean': _COLOURS,
             'std': {**_COLOURS, 'items': {'type': 'number', 'minimum': 0.001, 'maximum': 255}},
             'image_size': {'type': 'integer', 'minimum': 32, 'maximum': 1024},
             'short_side': {'anyOf': [_COUNT, {'type': 'null'}]},
-            'run': _TEXT,
+            'run': _NAME,
             'epoch': _COUNT,
-            'script': _TEXT,
-            'network': _TEXT,
+            'script': _NAME,
+            'network': _NAME,
             'depth': _COUNT,
             'widen': _COUNT,
             'test_error': {'type': 'number', 'minimum': 0, 'maximum': 100},
