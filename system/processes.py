@@ -33,17 +33,28 @@ def lower_priority(nice):
 
 @contextlib.contextmanager
 def signals_blocked():
-    """Block the signals that end a process, while a child process is started.
+    """Make signals wait while a process is started.
 
     Python runs functions of its own around a fork and ignores exceptions raised in them, so the
     exception of a signal handler would be lost there. The child inherits the blocked signals and
-    calls ``unblock_signals``.
+    calls ``unblock_signals``. The mask is this thread's: a signal that another thread receives is
+    noted by a handler, and raised again at the end.
     """
+    noted = []
+    caught = [number for number in BLOCKED if callable(signal.getsignal(number))]
+    handlers = {
+        number: signal.signal(number, lambda number, frame: noted.append(number))
+        for number in caught
+    }
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in noted:
+            signal.raise_signal(number)
 
 
 def unblock_signals():

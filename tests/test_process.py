@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -17,7 +18,7 @@ import training_runs as runs
 from scripts import ROOT, run_script, user_error
 
 from common import compute, log, options
-from system import errors, progress
+from system import errors, processes, progress
 
 ASCII = {'PYTHONIOENCODING': 'ascii'}
 C_LOCALE = {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
@@ -550,6 +551,30 @@ def test_the_bar_is_taken_away_when_a_run_stops(place, tmp_path):
     before, line = said.decode().replace('\r\n', '\n').rstrip().rsplit('stopped by SIGTERM', 1)
     assert before.endswith(('\r', '\n', '\x1b[A')), before[-200:]
     assert '--resume' in line or 'start again' in line
+
+
+def test_a_signal_that_another_thread_receives_waits_too():
+    """Libraries have threads of their own, and a mask is that of one thread."""
+    steps, ready = [], threading.Event()
+
+    def end(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    other = threading.Thread(target=ready.wait)
+    other.start()
+    try:
+        with processes.signals_blocked():
+            signal.pthread_kill(other.ident, signal.SIGTERM)
+            time.sleep(0.2)
+            steps.append('the child is started')
+        steps.append('never')
+    except KeyboardInterrupt:
+        steps.append('stopped')
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        ready.set()
+    assert steps == ['the child is started', 'stopped']
 
 
 # ---- Ctrl-C ----
