@@ -157,5 +157,10 @@ def _synsets(content, checksum):
             file.write(content)
             file.flush()
             archives.check_matlab(file.name)
-    table = scipy.io.loadmat(io.BytesIO(content), squeeze_me=True)['synsets']
-    return {int(row['ILSVRC2012_ID']): str(row['WNID']) for row in table}
+    try:
+        table = scipy.io.loadmat(io.BytesIO(content), squeeze_me=True)['synsets']
+        return {int(row['ILSVRC2012_ID']): str(row['WNID']) for row in table}
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise UserError(f'meta.mat of the devkit cannot be read ({error}): fetch it again')

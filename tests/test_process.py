@@ -5,7 +5,6 @@ its hints.
 import argparse
 import glob
 import os
-import pty
 import shlex
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import time
 
 import pytest
 import training_runs as runs
-from scripts import ROOT, run_script, user_error
+from scripts import ROOT, open_terminal, run_script, user_error
 
 from common import compute, log, options
 from system import errors, processes, progress
@@ -528,7 +527,7 @@ def test_the_time_that_is_left(monkeypatch, capsys):
 
 def test_the_bar_is_taken_away_when_a_run_stops(place, tmp_path):
     """The sentence begins on a line of its own, on a terminal."""
-    master, slave = pty.openpty()
+    master, slave = open_terminal(columns=200)
     process = subprocess.Popen(
         [sys.executable, *map(str, short(place, tmp_path, '--epochs', '400'))],
         cwd=ROOT,

@@ -12,7 +12,7 @@ import time
 import numpy
 import official_archives as written
 import pytest
-from scripts import ROOT, run_script, user_error
+from scripts import ROOT, open_terminal, run_script, user_error
 from training_runs import arguments, records_of, small_cifar
 
 import engine.operators
@@ -401,8 +401,6 @@ def test_the_papers_command_on_cpus(place):
 
 
 def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
-    import pty
-
     command = [sys.executable] + [
         str(part)
         for part in arguments(
@@ -410,7 +408,7 @@ def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
         )
     ]
     try:
-        ours, theirs = pty.openpty()
+        ours, theirs = open_terminal()
     except OSError as error:
         pytest.skip(f'no terminal to be had: {error}')
     process = subprocess.Popen(

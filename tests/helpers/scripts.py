@@ -1,8 +1,12 @@
 """Running a script of the repository as a user does."""
 
+import fcntl
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -26,3 +30,10 @@ def user_error(*arguments, **options):
     lines = [line for line in said.splitlines() if ': error: ' in line]
     assert 'Traceback' not in said and len(lines) == 1 and said.rstrip().endswith(lines[0]), said
     return lines[0]
+
+
+def open_terminal(rows=24, columns=80):
+    """Return the two ends of a terminal of that size; on one without a size tqdm shows no bar."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+    return ours, theirs
