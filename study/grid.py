@@ -90,7 +90,8 @@ def _options(line, words, folders):
         args = module.parse_args([*arguments, *folders])
     except SystemExit:
         raise UserError(f'{line} has options that {script} refuses, see above') from None
-    args.epochs = args.epochs or datasets.get(args.dataset, args.data_dir).epochs
+    table = datasets.DATASETS.get(args.dataset, datasets.PHOTOGRAPHS)
+    args.epochs = args.epochs or table.epochs
     return vars(args)
 
 

@@ -2,6 +2,8 @@
 on with.
 """
 
+import collections
+import csv
 import glob
 import os
 import signal
@@ -180,6 +182,25 @@ def test_jobs_have_cores_of_their_own():
 def test_a_file_that_is_none(place, tmp_path, text, words):
     said = user_error(*command(place, tmp_path, text))
     assert all(word in said for word in words), said
+
+
+def test_the_grid_of_table_4_has_every_cell_five_times():
+    from study import grid
+
+    with open(os.path.join(ROOT, 'data', 'paper', 'table4.csv'), newline='') as file:
+        columns, *rows = csv.reader(file)
+    expected = collections.Counter()
+    for row in rows:
+        d1, d2 = map(int, row[1].split('/'))
+        for column in columns[2:]:
+            data, name = column.rsplit(' ', 1)
+            depth = d1 if name in ('Plain', 'ResNet') else d2
+            dataset = data.lower().replace('-', '')
+            expected[dataset, name.lower().removeprefix('dfn-'), depth] += 5
+    lines = grid.read(os.path.join(ROOT, 'experiments', 'table4.txt'), [])
+    options = [line.options for line in lines]
+    found = collections.Counter((o['dataset'], o['network'], o['depth']) for o in options)
+    assert found == expected and {o['seed'] for o in options} == {1, 2, 3, 4, 5}
 
 
 def test_the_committed_grid_is_valid():
