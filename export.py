@@ -8,7 +8,7 @@ python export.py --run RUN --torch model.safetensors
 import argparse
 
 from common import options
-from common.model import facts, facts_as_text, load
+from common.model import load, properties, properties_as_text
 from common.scorer import check_parameters
 from graphs import fold, onnx_graph
 from symbols import ensemble
@@ -72,12 +72,12 @@ def onnx_bytes(model, args):
     if args.fold:
         symbol, arg, aux = fold.fold(symbol, arg, aux)
     converted = onnx_graph.convert(symbol, {**arg, **aux}, model.dataset.shape, args.components)
-    onnx_graph.describe(converted, {**facts_as_text(model), 'folded': str(args.fold)})
+    onnx_graph.describe(converted, {**properties_as_text(model), 'folded': str(args.fold)})
     return converted.SerializeToString()
 
 
 def torch_bytes(model):
-    """Return the content of a safetensors file, which says of itself what ``facts`` returns."""
+    """Return the content of a safetensors file; its metadata are the model's ``properties``."""
     try:
         # Not at the top: both packages are optional, and --onnx needs neither.
         from safetensors.numpy import save
@@ -86,7 +86,7 @@ def torch_bytes(model):
     except ModuleNotFoundError as error:
         raise missing_package(error.name.split('.')[0]) from None
     try:
-        network = networks.build(facts(model))
+        network = networks.build(properties(model))
     except LookupError:
         raise UserError(
             f'--torch has {", ".join(networks.SMALL)} and the networks of train_imagenet.py, '
@@ -94,7 +94,7 @@ def torch_bytes(model):
         ) from None
     arrays = {**model.arrays['arg'], **model.arrays['aux']}
     named = {name: array.asnumpy() for name, array in arrays.items()}
-    return save(state_dict.arrays_of(network, named), facts_as_text(model))
+    return save(state_dict.arrays_of(network, named), properties_as_text(model))
 
 
 def main():

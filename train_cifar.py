@@ -55,7 +55,7 @@ def main():
     args.epochs = args.epochs or dataset.epochs
     symbol = symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen)
     symbol = with_bn_momentum(symbol, args.bn_momentum)
-    where = compute.from_options(args, workers)
+    hardware = compute.from_options(args, workers)
     batches = Batches(
         os.path.join(args.data_dir, args.dataset),
         dataset,
@@ -71,20 +71,20 @@ def main():
         run = start_run.resumed_run(args, symbol, state, recipe, workers)
     else:
         name = f'{args.dataset}-{args.network}-{args.depth}{options.widening(args)}'
-        facts = start_run.describe(symbol, batches, where)
-        run = start_run.new_run(args, name, facts, recipe, workers)
-    run.say(compute.about_batchnorm(where, batches, '6.2'))
+        entries = start_run.header_entries(symbol, batches, hardware)
+        run = start_run.new_run(args, name, entries, recipe, workers)
+    run.say(compute.about_batchnorm(hardware, batches, '6.2'))
     run.say(f'run {run.header["run"]}, log {run.log}')
 
     with until_stopped(run) as stop:
-        trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+        trainer = Trainer(symbol, batches, run.recipe, hardware, run.start)
         while run.epoch < args.epochs:
             try:
                 trained = trainer.train(run.epoch + 1, stop)
                 tested = trainer.test()
             except Diverged as error:
                 run.roll_back(error)
-                trainer = Trainer(symbol, batches, run.recipe, where, run.start)
+                trainer = Trainer(symbol, batches, run.recipe, hardware, run.start)
                 continue
             run.save(symbol, trainer, record_of(trainer, trained, tested))
             run.say(line_of(run.records[-1], args.epochs))

@@ -1,6 +1,7 @@
 """Loss and error, over every image exactly once."""
 
-from collections import deque, namedtuple
+from collections import deque
+from typing import NamedTuple
 
 import numpy
 
@@ -8,13 +9,18 @@ from distributed.cluster import ALONE
 from engine import mx
 from symbols import ensemble
 
-# loss: mean cross entropy in nats; error, top5: top-1 and top-5 error in %. Of an ensemble they are
-# those of the mean of its softmax outputs; components and without: {name: top-1 error} of each
-# component alone, and of the ensemble without it (Tables 2 and 3).
-Result = namedtuple('Result', 'loss error top5 components without')
-
 LAG = 2  # batches the sums stay behind the computation, so that reading them waits for nothing
 LEAST_PROBABILITY = 1e-12  # inside the logarithm
+
+
+class Result(NamedTuple):
+    """What a network makes of some images. Of an ensemble it is about the mean softmax output."""
+
+    loss: float  # mean cross entropy in nats
+    error: float  # top-1 error in %
+    top5: float  # top-5 error in %
+    components: dict  # {name: top-1 error} of each component of an ensemble alone (Table 2)
+    without: dict  # {name: top-1 error} of the ensemble without that component (Table 3)
 
 
 class Meter:

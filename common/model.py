@@ -123,7 +123,7 @@ def of_pretrained(args):
     return model
 
 
-def facts(model):
+def properties(model):
     """Return {name: value}, ready for JSON: what a file made of a network has to say of it.
 
     ``mean`` and ``std`` are those of red, green and blue in 0..255. ``classes`` is empty where the
@@ -142,11 +142,11 @@ def facts(model):
     }
 
 
-def facts_as_text(model):
-    """Return ``facts`` as {name: text}, where what is no text is JSON."""
+def properties_as_text(model):
+    """Return ``properties`` as {name: text}, where what is no text is JSON."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in facts(model).items()
+        for name, value in properties(model).items()
     }
 
 

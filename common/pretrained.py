@@ -135,7 +135,7 @@ def read(name):
     return entry, checkpoint.load_symbol(path + SYMBOL), checkpoint.load_arrays(path + PARAMS)
 
 
-def contents(name, symbol, arrays, facts):
+def contents(name, symbol, arrays, properties):
     """Return the three files of an entry, {file name: bytes}.
 
     Parameters
@@ -144,8 +144,8 @@ def contents(name, symbol, arrays, facts):
     symbol : mx.sym.Symbol
     arrays : dict
         A checkpoint's; the momentum is left out.
-    facts : dict
-        What ``common.model.facts`` says of a run.
+    properties : dict
+        What ``common.model.properties`` says of a run.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def contents(name, symbol, arrays, facts):
         kind: hashlib.sha256(found[name + ending]).hexdigest()
         for kind, ending in (('params', PARAMS), ('symbol', SYMBOL))
     }
-    entry = {'format': FORMAT, **facts, 'sha256': digests}
+    entry = {'format': FORMAT, **properties, 'sha256': digests}
     # The last of the three: until it is there, the new files are no entry.
     found[name + ENDING] = (json.dumps(entry, indent=1, ensure_ascii=False) + '\n').encode()
     return found

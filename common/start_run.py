@@ -41,23 +41,23 @@ def resumed_options(parse_args, state):
     return options.resumed(parse_args, sys.argv[1:], state['header']['options'])
 
 
-def new_run(args, name, facts, recipe, workers):
-    """Return a new ``Run``, whose log begins with the options and ``facts``.
+def new_run(args, name, entries, recipe, workers):
+    """Return a new ``Run``, whose log begins with the options and ``entries``.
 
     Parameters
     ----------
     args : argparse.Namespace
     name : str
         What the name of the run begins with, such as ``cifar10-mr-56``.
-    facts : dict
-        More for the header of the log, see ``describe``.
+    entries : dict
+        More for the header of the log, see ``header_entries``.
     recipe : common.recipe.Recipe
     workers : distributed.cluster.Cluster
     """
     run = None
     if not workers.rank:
         header = dict(
-            facts,
+            entries,
             options=vars(args),
             versions=operators.versions(),
             processor=engine.processor(),
@@ -87,7 +87,7 @@ def resumed_run(args, symbol, state, recipe, workers):
     return _shared(run, recipe, workers)
 
 
-def describe(symbol, batches, compute):
+def header_entries(symbol, batches, compute):
     """Return what the header of a log says beside options and versions.
 
     Parameters

@@ -80,9 +80,9 @@ def convert(symbol, arrays, shape, components=False):
     return model
 
 
-def describe(model, facts):
+def describe(model, properties):
     """Give an ``onnx.ModelProto`` {name: text} as metadata."""
-    for name, text in facts.items():
+    for name, text in properties.items():
         model.metadata_props.add(key=name, value=text)
 
 

@@ -3,8 +3,9 @@
 It needs PyTorch, and ``load`` needs safetensors as well:
 
     from networks import load
-    network, facts = load('model.safetensors')  # written by: python export.py --torch
-    scores = network(images)  # (batch, 3, 32, 32), normalised with facts['mean'] and facts['std']
+    network, metadata = load('model.safetensors')  # written by: python export.py --torch
+    # (batch, 3, 32, 32), normalised with metadata['mean'] and metadata['std']
+    scores = network(images)
 
 The modules have the names of the MXNet parameters, so that a unit is found again in both: the
 weight ``group1_unit1_branch1_layer1_conv_weight`` is that of the module
@@ -277,7 +278,7 @@ class ImageNetNetwork(Trunk):
         self.pool = nn.MaxPool2d(3, 2, 1)
 
 
-def build(facts):
+def build(metadata):
     """Return the network, without its weights, that {'network': ..., 'depth': ..., ...} describes.
 
     Raises
@@ -285,10 +286,10 @@ def build(facts):
     LookupError
         There is no such network here.
     """
-    depth, classes = int(facts['depth']), int(facts['num_classes'])
-    if facts['script'] == IMAGENET_SCRIPT:
-        return ImageNetNetwork(facts['network'], depth, classes)
-    return Network(facts['network'], depth, classes, int(facts['widen']))
+    depth, classes = int(metadata['depth']), int(metadata['num_classes'])
+    if metadata['script'] == IMAGENET_SCRIPT:
+        return ImageNetNetwork(metadata['network'], depth, classes)
+    return Network(metadata['network'], depth, classes, int(metadata['widen']))
 
 
 def load(path):
@@ -299,10 +300,10 @@ def load(path):
     from safetensors import safe_open
 
     with safe_open(path, framework='pt') as file:
-        facts, names = file.metadata(), file.keys()
+        metadata, names = file.metadata(), file.keys()
         weights = {name: file.get_tensor(name) for name in names}
-    network = build(facts)
+    network = build(metadata)
     network.load_state_dict(weights)
     for name in ('classes', 'mean', 'std'):
-        facts[name] = json.loads(facts[name])
-    return network.eval(), facts
+        metadata[name] = json.loads(metadata[name])
+    return network.eval(), metadata

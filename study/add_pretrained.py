@@ -12,7 +12,7 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common import options, pretrained
-from common.model import facts, of_run
+from common.model import of_run, properties
 from common.scorer import check_parameters
 from system import files
 from system.errors import command
@@ -59,7 +59,7 @@ def main():
     args = parse_args()
     model = of_run(args)
     check_parameters(model.symbol, model.arrays, model.dataset.shape)
-    entry = pretrained.contents(args.name, model.symbol, model.arrays, facts(model))
+    entry = pretrained.contents(args.name, model.symbol, model.arrays, properties(model))
     outputs = {os.path.join(args.out, name): content for name, content in entry.items()}
     files.write_outputs(outputs, args.overwrite)
     for path, content in outputs.items():

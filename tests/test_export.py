@@ -200,20 +200,26 @@ def test_a_run_as_onnx(trained, tmp_path):
         model = onnx.load(str(path))
         onnx.checker.check_model(model, full_check=True)
         assert model.opset_import[0].version == onnx_graph.OPSET
-        facts = {entry.key: entry.value for entry in model.metadata_props}
-        assert facts['run'] == run.name and facts['epoch'] == '2'
-        assert facts['network'] == 'mr' and facts['depth'] == '8' and facts['dataset'] == 'cifar10'
-        assert json.loads(facts['classes'])[3] == 'cat' and facts['folded'] == str(bool(fold_it))
-        assert json.loads(facts['mean']) == [125.307, 122.95, 113.865]
-        assert json.loads(facts['std']) == [62.993, 62.089, 66.705]
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        assert metadata['run'] == run.name and metadata['epoch'] == '2'
+        assert (
+            metadata['network'] == 'mr'
+            and metadata['depth'] == '8'
+            and metadata['dataset'] == 'cifar10'
+        )
+        assert json.loads(metadata['classes'])[3] == 'cat' and metadata['folded'] == str(
+            bool(fold_it)
+        )
+        assert json.loads(metadata['mean']) == [125.307, 122.95, 113.865]
+        assert json.loads(metadata['std']) == [62.993, 62.089, 66.705]
     path = tmp_path / 'first.onnx'
     run_script('export.py', '--run', run, '--checkpoint', '2', '--onnx', path)
     files = ['--symbol', run / 'model-symbol.json', '--params', run / 'model-0002.params']
     path = tmp_path / 'files.onnx'
     run_script('export.py', *files, '--dataset', 'cifar10', '--onnx', path)
     compare(by_onnx(str(path), images)['probabilities'], expected_of(run, 2, images)[0])
-    facts = {entry.key for entry in onnx.load(str(path)).metadata_props}
-    assert 'mean' in facts and 'run' not in facts
+    metadata = {entry.key for entry in onnx.load(str(path)).metadata_props}
+    assert 'mean' in metadata and 'run' not in metadata
 
 
 def test_the_ensemble_of_a_run(trained, tmp_path):
@@ -364,11 +370,12 @@ ELSEWHERE = """
 import numpy, torch
 from networks import load
 
-network, facts = load('model.safetensors')
+network, metadata = load('model.safetensors')
 images = numpy.load('images.npy')
 with torch.no_grad():
     numpy.save('found', network(torch.from_numpy(images)).softmax(1).numpy())
-print(facts['network'], facts['depth'], facts['run'], facts['classes'][3], facts['std'][0])
+print(*(metadata[key] for key in ('network', 'depth', 'run')))
+print(metadata['classes'][3], metadata['std'][0])
 """
 
 

@@ -69,13 +69,13 @@ def copied(place, tmp_path):
 def test_what_an_entry_has(entry):
     names = sorted(path.name for path in (entry / 'weights').iterdir())
     assert names == ['tiny-symbol.json', 'tiny.json', 'tiny.params']
-    facts = json.loads((entry / 'weights' / 'tiny.json').read_text())
-    assert facts['run'] == run_of(entry).name and facts['epoch'] == 2
-    assert (facts['network'], facts['depth'], facts['dataset']) == ('mr', 8, 'cifar10')
-    assert facts['classes'] == datasets.get('cifar10').names and facts['num_classes'] == 10
-    assert facts['mean'] == list(datasets.get('cifar10').mean)
+    metadata = json.loads((entry / 'weights' / 'tiny.json').read_text())
+    assert metadata['run'] == run_of(entry).name and metadata['epoch'] == 2
+    assert (metadata['network'], metadata['depth'], metadata['dataset']) == ('mr', 8, 'cifar10')
+    assert metadata['classes'] == datasets.get('cifar10').names and metadata['num_classes'] == 10
+    assert metadata['mean'] == list(datasets.get('cifar10').mean)
     records = training_runs.records_of(entry / 'logs' / f'{run_of(entry).name}.jsonl')
-    assert facts['test_error'] == records[1]['test_error']
+    assert metadata['test_error'] == records[1]['test_error']
     arrays = checkpoint.load_arrays(str(entry / 'weights' / 'tiny.params'))
     assert arrays['arg'] and arrays['aux'] and not arrays['momentum']
     assert {array.dtype for array in arrays['arg'].values()} == {numpy.float32}
@@ -153,9 +153,9 @@ def test_an_entry_that_is_damaged(entry, tmp_path, damage):
         file.unlink()
     elif damage in ('classes', 'other'):
         file = path.with_name('tiny.json')
-        facts = json.loads(file.read_text())
-        facts.update({'classes': ['one']} if damage == 'classes' else {'format': 2})
-        file.write_text(json.dumps(facts))
+        metadata = json.loads(file.read_text())
+        metadata.update({'classes': ['one']} if damage == 'classes' else {'format': 2})
+        file.write_text(json.dumps(metadata))
     else:
         content[len(content) // 2] ^= 1
         file.write_bytes(content[: -1 if damage == 'json' else None])
@@ -206,5 +206,5 @@ def test_networks_that_are_too_large(entry, monkeypatch):
 
 def test_every_entry_that_comes_along_is_whole():
     for name in pretrained.names():
-        facts, _, _ = pretrained.read(name)
-        assert facts['num_classes'] > 1
+        metadata, _, _ = pretrained.read(name)
+        assert metadata['num_classes'] > 1
