@@ -9,7 +9,7 @@ import sys
 import types
 import warnings
 
-from engine import build, cuda
+from engine import arm, build, cuda
 from engine.cpu import set_threads
 from system.errors import UserError, command, fail
 
@@ -46,6 +46,7 @@ def _import():
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')  # else a line on stderr at every bind
     if gpu:
         cuda.preload()
+    arm.preload()
     from engine import numpy_names  # not at the top, to have --help answered before NumPy's import
 
     try:
