@@ -25,6 +25,7 @@ def rates(said, task, side):
     return float(re.search(rf'^{task} +{side} +([\d.]+)', said, re.MULTILINE).group(1))
 
 
+@pytest.mark.slow
 def test_alone_and_from_records(sample):
     said = run_script('benchmark.py', *SHORT)
     assert rates(said, 'train', 'ours') > 10 and rates(said, 'inference', 'ours') > rates(

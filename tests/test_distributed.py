@@ -540,6 +540,7 @@ def sshd(tmp_path):
     process.wait()
 
 
+@pytest.mark.slow
 def test_through_ssh(place, tmp_path, sshd):
     """Trained to the end; then launch.py is killed in the middle, and nothing is left at the other
     end of the connection.

@@ -317,6 +317,7 @@ def test_disk_full(place, tmp_path):
         subprocess.run(['umount', str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_file_size_limit(place, tmp_path):
     """A quota in the middle of the second .params file."""
     run_script(
@@ -346,6 +347,7 @@ def test_file_size_limit(place, tmp_path):
     assert checkpoint.load_state(str(tmp_path / 'checkpoints' / name))['epoch'] == 4
 
 
+@pytest.mark.slow
 def test_a_folder_that_somebody_removes(place, tmp_path):
     """What was trained is in memory: the run makes its folder and its log again, and says so."""
     process = start(command_for(place, tmp_path))

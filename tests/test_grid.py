@@ -105,6 +105,7 @@ def test_a_stopped_grid_goes_on(place, tmp_path, number):
     assert epochs_of(tmp_path) == {('plain', 1): 15, ('plain', 2): 15}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason='needs two cores')
 def test_two_grids_on_one_file_share_its_lines(place, tmp_path):
     arguments = command(

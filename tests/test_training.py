@@ -512,6 +512,7 @@ def test_score_repeats_the_log(finished):
     assert f'top-1 error {records[3]["test_error"]:.2f}%' in said
 
 
+@pytest.mark.slow
 def test_fast_scores_are_the_same_scores(finished):
     place, name, _ = finished
     command = (
