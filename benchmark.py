@@ -54,69 +54,69 @@ CLASSES = {
 
 def parse_args():
     number = options.number
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
         '--network',
         choices=sorted(symbols.NETWORKS),
         default='mr',
         help='name of the network (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--depth', type=int, default=14, help='depth of the network (default: %(default)s)'
     )
-    parse.add_argument(
+    parser.add_argument(
         '--widen',
         type=number(int, 1),
         default=1,
         help='factor on the numbers of channels (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--batch-size',
         type=number(int, 1),
         default=64,
         metavar='N',
         help='number of images in a batch (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--task',
         choices=('train', 'inference'),
         nargs='+',
         default=['train', 'inference'],
         help='what to measure (default: both)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--data',
         metavar='DIR',
         help='folder of a data set to read (default: repeat one fixed batch)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--compare',
         choices=sorted(COMPARE),
         help="compare with the textbook graph on MXNet's default settings (textbook), with PyTorch "
         'in the better of its two memory formats (torch), or with the project itself on one fixed '
         'batch instead of --data (synthetic) or with gradients below 1e-38 (denormals)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--operators',
         action='store_true',
         help='instead, print how long each class of operators takes in a training step',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--rounds',
         type=number(int, 1),
         default=5,
         metavar='N',
         help='number of turns (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--seconds',
         type=number(float, 0.1),
         default=4,
         metavar='S',
         help='approximate length of a turn in seconds (default: %(default)s)',
     )
-    options.add_devices(parse)
-    return parse.parse_args()
+    options.add_devices(parser)
+    return parser.parse_args()
 
 
 class Side:

@@ -31,66 +31,66 @@ PORT = 9091  # of the scheduler on the first host; the workers connect to each o
 
 def parse_args(arguments=None):
     lines = __doc__.split('\n')
-    parse = argparse.ArgumentParser(description=lines[0], epilog=' '.join(lines[6:]))
-    parse.add_argument(
+    parser = argparse.ArgumentParser(description=lines[0], epilog=' '.join(lines[6:]))
+    parser.add_argument(
         '--workers',
         type=options.number(int, 1, 1024),
         required=True,
         metavar='N',
         help='number of processes that train',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--servers',
         type=options.number(int, 1, 1024),
         metavar='N',
         help='number of processes that sum gradients (default: as many as workers)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--hosts',
         metavar='FILE',
         help='file with the name of one machine in each line (default: only this machine)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--port',
         type=options.number(int, 1024, 65534),
         help='the job uses this port and the next one on the first host '
         f'(default: {PORT} with --hosts, else any two that are free)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--address',
         metavar='IP',
         help='address by which the other hosts reach this machine, if it is one of the hosts '
         '(default: what its name resolves to or, where that is 127.x.x.x, the source address of '
         'its connections to them)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--ssh',
         default='ssh -o BatchMode=yes -o ServerAliveInterval=15',
         metavar='COMMAND',
         help='command that runs another command on a host '
         '(default: %(default)s, which ends when the host does not answer for 45 s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--directory',
         default=HERE,
         metavar='DIR',
         help='directory of this repository on the hosts (default: as here)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--python',
         default=sys.executable,
         metavar='PATH',
         help='Python interpreter on the hosts (default: as here)',
     )
-    parse.add_argument(
+    parser.add_argument(
         'command',
         nargs=argparse.REMAINDER,
         metavar='SCRIPT ...',
         help='a training script and its options',
     )
-    args = parse.parse_args(arguments)
+    args = parser.parse_args(arguments)
     if not args.command:
-        parse.error('name a training script, such as train_cifar.py, and its options')
+        parser.error('name a training script, such as train_cifar.py, and its options')
     return args
 
 

@@ -115,30 +115,30 @@ def reading(args):
 
 
 def main():
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('what', choices=('packing', 'reading'), help='what to measure')
-    parse.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('what', choices=('packing', 'reading'), help='what to measure')
+    parser.add_argument(
         '--images',
         type=options.number(int, 64),
         default=1000,
         metavar='N',
         help='number of images (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--processes',
         type=options.number(int, 1),
         default=engine.cores(),
         metavar='N',
         help='number of processes, or of threads of ImageRecordIter (default: %(default)s)',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--turns',
         type=options.number(int, 1),
         default=5,
         metavar='N',
         help='number of turns (default: %(default)s)',
     )
-    args = parse.parse_args()
+    args = parser.parse_args()
     measure, rival = {'packing': (packing, 'OpenCV'), 'reading': (reading, 'decoding')}[args.what]
     turns = []
     for ours, limit in measure(args):

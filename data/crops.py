@@ -27,22 +27,22 @@ COUNTS = {'train': 250, 'val': 50}  # crops of each photograph
 
 
 def parse_args():
-    parse = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parse.add_argument('photographs', nargs='+', metavar='PHOTOGRAPH')
-    parse.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('photographs', nargs='+', metavar='PHOTOGRAPH')
+    parser.add_argument(
         '--out',
         required=True,
         metavar='TREE',
         help='folder to write train/NAME/NUMBER.jpg and val/NAME/NUMBER.jpg to',
     )
-    parse.add_argument(
+    parser.add_argument(
         '--size',
         type=number(int, 32),
         default=96,
         metavar='PIXELS',
         help='height and width of the crops (default: %(default)s)',
     )
-    return parse.parse_args()
+    return parser.parse_args()
 
 
 def read(path, size):

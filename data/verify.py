@@ -21,24 +21,24 @@ from system.script import run_main
 
 
 def parse_args():
-    parse = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0],
         epilog='Before the first epoch, training itself checks everything but the decoding of the '
         'images, and for PNG the checksums in the files.',
     )
-    parse.add_argument(
+    parser.add_argument(
         'files', nargs='+', metavar='FILE.rec', help='files with their .idx beside them'
     )
-    parse.add_argument(
+    parser.add_argument(
         '--classes', type=number(int, 1), metavar='N', help='the labels must be 0 to N - 1'
     )
-    parse.add_argument(
+    parser.add_argument(
         '--any-size',
         action='store_true',
         help='allow images of any size (default: only 32x32 in RGB, except for photographs that '
         'data/prepare.py has packed)',
     )
-    return parse.parse_args()
+    return parser.parse_args()
 
 
 def verify(path, classes, shape):

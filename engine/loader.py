@@ -1,7 +1,8 @@
 """Imports MXNet when something of it is first used.
 
-What has to be right before the import is done here: the number of OpenMP threads, names that NumPy
-dropped and MXNet still asks for, and for the GPU build the CUDA libraries of PyPI's packages.
+Before the import it sets the number of OpenMP threads and gives NumPy the names that it dropped and
+MXNet asks for. It loads the CUDA libraries of PyPI's packages for the GPU build, and on ARM what
+stands in for ARM's own libraries.
 """
 
 import os
