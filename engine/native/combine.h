@@ -6,7 +6,10 @@
 // merge-and-run unit has two outputs: they share two feature maps times 0.5, and each adds a
 // BatchNorm of its own.
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <vector>
+#include "threads.h"
 #include "vec.h"
 
 namespace combine {
@@ -84,8 +87,7 @@ inline void forward(const Term* terms, const Output* outputs, const Options& o) 
         for (int i = 0; i < OUTPUTS; i++) {
           vec sum = common + offset[i];
           if (OUTPUTS > 1) sum += factor[SHARED + i] * load(terms[SHARED + i].x + at);
-          // A NaN is not below zero, so it passes through the ReLU.
-          store(outputs[i].y + at, o.relu ? (sum < 0.0f ? vec{} : sum) : sum);
+          store(outputs[i].y + at, o.relu ? relu(sum) : sum);
         }
       }
     });
@@ -95,7 +97,7 @@ inline void forward(const Term* terms, const Output* outputs, const Options& o) 
 // The gradient of an output before its ReLU.
 inline vec masked(const Output& output, long at, bool relu) {
   vec g = load(output.dy + at);
-  return relu ? (load(output.y + at) <= 0.0f ? vec{} : g) : g;
+  return relu ? relu_gradient(g, load(output.y + at)) : g;
 }
 
 // The gradient of each term before its factor: that of its output, or the sum over all outputs if
@@ -109,6 +111,13 @@ inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
     if (OUTPUTS > 1) g[shared(COUNT, OUTPUTS) + i] = one;
   }
   for (int t = 0; t < shared(COUNT, OUTPUTS); t++) g[t] = common;
+}
+
+// Add the sixteen floats of v to doubles.
+inline void add(const vec& v, double* sums) {
+  float lanes[LANES];
+  store(lanes, v);
+  for (int i = 0; i < LANES; i++) sums[i] += lanes[i];
 }
 
 // For each term, the sums over the pixels of g and of g * (x - mean), which the gradients of
@@ -130,11 +139,10 @@ inline void sums_for_backward(const Term* terms, const Output* outputs, const Op
           if (terms[t].normalised()) product[t] += g[t] * (load(terms[t].x + at) - mean[t]);
         }
       }
-      for (int t = 0; t < COUNT; t++)
-        for (int i = 0; i < LANES; i++) {
-          mine[2 * t * o.channels + c + i] += sum[t][i];
-          mine[(2 * t + 1) * o.channels + c + i] += product[t][i];
-        }
+      for (int t = 0; t < COUNT; t++) {
+        add(sum[t], mine + 2 * t * o.channels + c);
+        add(product[t], mine + (2 * t + 1) * o.channels + c);
+      }
     });
   });
 }

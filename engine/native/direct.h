@@ -2,7 +2,10 @@
 // and each row of the kernel. It serves the convolutions that Winograd's algorithm does not:
 // those of stride 2, those of 1x1, the stem, and maps whose height or width is no multiple of 4.
 #pragma once
-#include "vec.h"
+#include "epilogue.h"
+#include "product.h"
+#include "scratch.h"
+#include "threads.h"
 
 namespace direct {
 

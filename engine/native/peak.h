@@ -3,20 +3,13 @@
 #pragma once
 #include <vector>
 #include "threads.h"
+#include "vec.h"
 
 namespace peak {
 
-// WIDTH: floats in one register. SUMS: sums that do not depend on one another, as many as fit into
-// the registers; two units with a latency of four to five cycles need at least ten. (`vec` is not
-// used here: where it takes two registers, GCC keeps arrays of it in memory.)
-#if defined(__AVX512F__)
-constexpr int WIDTH = 16, SUMS = 16;
-#elif defined(__AVX__)
-constexpr int WIDTH = 8, SUMS = 12;
-#else
-constexpr int WIDTH = 4, SUMS = 12;
-#endif
-typedef float Register __attribute__((vector_size(4 * WIDTH)));
+// The number of sums that do not depend on one another, as many as fit into the registers; two
+// units with a latency of four to five cycles need at least ten.
+constexpr int SUMS = sizeof(Register) == 64 ? 16 : 12;
 
 inline float run(long rounds, float factor, float addend) {
   Register sums[SUMS], x = Register{} + factor, y = Register{} + addend, all{};
@@ -36,7 +29,7 @@ inline double multiply_adds(long rounds) {
   on_threads([&](int thread) { results[thread] = run(rounds, factor, addend); });
   volatile float used = 0;
   for (float result : results) used = used + result;
-  return 2.0 * WIDTH * SUMS * rounds * threads();
+  return 2.0 * (sizeof(Register) / sizeof(float)) * SUMS * rounds * threads();
 }
 
 }  // namespace peak

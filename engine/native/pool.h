@@ -1,5 +1,6 @@
 // Global average pooling.
 #pragma once
+#include "threads.h"
 #include "vec.h"
 
 namespace pool {

@@ -1,6 +1,8 @@
 // One step of SGD with Nesterov's momentum, on many parameters at once.
 #pragma once
-#include "vec.h"
+#include <algorithm>
+#include <vector>
+#include "threads.h"
 
 namespace update {
 

@@ -5,7 +5,12 @@
 // channels; direct convolution needs 144. Only rounding differs. The interpolation points 0, +-A,
 // +-B and infinity are chosen so that A * B = 1, which gives the smallest rounding errors.
 #pragma once
-#include "vec.h"
+#include <algorithm>
+#include <cstring>
+#include "epilogue.h"
+#include "product.h"
+#include "scratch.h"
+#include "threads.h"
 
 namespace winograd {
 
@@ -181,12 +186,14 @@ inline void transform_weights(const float* w, long outputs, long inputs, bool tr
   split(from, [&](int, long begin, long end) {
     for (long f = begin; f < end; f++)
       for (long t = 0; t < to; t += LANES) {
+        float lanes[9][LANES];
         vec kernel[9], half[3 * SPAN], point[POINTS];
         for (int lane = 0; lane < LANES; lane++) {
           const float* source =
               w + (transposed ? f * inputs + t + lane : (t + lane) * inputs + f) * 9;
-          for (int i = 0; i < 9; i++) kernel[i][lane] = source[transposed ? 8 - i : i];
+          for (int i = 0; i < 9; i++) lanes[i][lane] = source[transposed ? 8 - i : i];
         }
+        for (int i = 0; i < 9; i++) kernel[i] = load(lanes[i]);
         for (int j = 0; j < 3; j++) weight(kernel + j, 3, half + j, 3);
         for (int i = 0; i < SPAN; i++) weight(half + i * 3, 1, point + i * SPAN, 1);
         for (int p = 0; p < POINTS; p++) store(u + (p * from + f) * to + t, point[p]);
@@ -201,6 +208,7 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
   split(inputs, [&](int, long begin, long end) {
     for (long i = begin; i < end; i++)
       for (long o = 0; o < outputs; o += LANES) {
+        float lanes[9][LANES];
         vec point[POINTS], half[3 * SPAN], kernel[9];
         for (int p = 0; p < POINTS; p++) {
           point[p] = vec{};
@@ -209,8 +217,9 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
         }
         for (int j = 0; j < SPAN; j++) weight_gradient(point + j, SPAN, half + j, SPAN);
         for (int k = 0; k < 3; k++) weight_gradient(half + k * SPAN, 1, kernel + k * 3, 1);
+        for (int k = 0; k < 9; k++) store(lanes[k], kernel[k]);
         for (int lane = 0; lane < LANES; lane++)
-          for (int k = 0; k < 9; k++) dw[((o + lane) * inputs + i) * 9 + k] = kernel[k][lane];
+          for (int k = 0; k < 9; k++) dw[((o + lane) * inputs + i) * 9 + k] = lanes[k][lane];
       }
   });
 }
