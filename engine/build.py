@@ -4,7 +4,7 @@
 engine/native: ``ops.cc`` has the operators; ``winograd.h`` and ``direct.h`` the convolutions,
 ``combine.h`` the element-wise operations between convolutions (BatchNorm, ReLU, sums), ``pool.h``
 the global average pooling, ``update.h`` the optimiser's step, ``peak.h`` a measurement of the
-machine's peak speed; ``vec.h``, ``product.h`` and ``threads.h`` are what the kernels are built from.
+machine's peak speed. Kernels are built from ``vec.h``, ``product.h`` and ``threads.h``.
 
 The compiler is that of the system, or Zig's from PyPI (requirements-compiler.txt), which ``make``
 installs if the system has none. Without a compiler MXNet's own operators are used.
