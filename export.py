@@ -7,7 +7,7 @@ python export.py --run RUN --torch model.safetensors
 
 import argparse
 
-from common import options
+from common import options, scoring_options
 from common.model import load, properties, properties_as_text
 from common.scorer import check_parameters
 from graphs import fold, onnx_graph
@@ -21,8 +21,8 @@ ENDINGS = {'onnx': '.onnx', 'torch': '.safetensors'}
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    options.add_network(parser)
-    options.add_checkpoint(parser)
+    scoring_options.add_network(parser)
+    scoring_options.add_checkpoint(parser)
     parser.add_argument(
         '--onnx',
         metavar='FILE',

@@ -10,7 +10,7 @@ import argparse
 import os
 
 import engine
-from common import options
+from common import options, scoring_options
 from common.model import load, open_records
 from common.predictions import Prediction, image_paths, print_json, print_one, print_table
 from common.scorer import Scorer, normalised, read_image
@@ -20,8 +20,8 @@ from system.script import run_main
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    options.add_network(parser)
-    what = options.add_scoring(parser)
+    scoring_options.add_network(parser)
+    what = scoring_options.add_scoring(parser)
     what.add_argument(
         '--image',
         nargs='+',

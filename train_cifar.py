@@ -9,7 +9,7 @@ import os
 
 import engine
 import symbols
-from common import compute, options, start_run
+from common import compute, start_run, training_options
 from common.epoch import line_of, record_of
 from common.recipe import Recipe, cifar_decay
 from common.run import until_stopped
@@ -38,7 +38,7 @@ def parse_args(words=None, defaults=None):
         help="the network's own depth: d1 for plain, resnet, fuse3, fuse6; d2 = d1/2 + 1 for il, "
         'mr, side (default: %(default)s)',
     )
-    options.add_small_images(parser)
+    training_options.add_small_images(parser)
     return parser.parse_args(words, defaults)
 
 
@@ -70,7 +70,7 @@ def main():
     if state:
         run = start_run.resumed_run(args, symbol, state, recipe, workers)
     else:
-        name = f'{args.dataset}-{args.network}-{args.depth}{options.widening(args)}'
+        name = f'{args.dataset}-{args.network}-{args.depth}{training_options.widening(args)}'
         entries = start_run.header_entries(symbol, batches, hardware)
         run = start_run.new_run(args, name, entries, recipe, workers)
     run.say(compute.about_batchnorm(hardware, batches, '6.2'))

@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple
 
 import engine
-from common import compute, options, start_run
+from common import compute, options, start_run, training_options
 from common.epoch import line_of, record_of
 from common.recipe import Recipe, stepwise_decay
 from common.run import until_stopped
@@ -91,7 +91,7 @@ def parse_args(words=None, defaults=None):
         'paper with aspect ratio '
         'and HSL instead of PCA noise (default: %(default)s)',
     )
-    options.add_recipe(parser, '100', 'see --schedule', batch=256)
+    training_options.add_recipe(parser, '100', 'see --schedule', batch=256)
     args = parser.parse_args(words, defaults)
     args.depth = args.depth or DEPTHS[args.network]
     args.drop_every = args.drop_every or SCHEDULES[args.schedule].every

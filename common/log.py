@@ -14,108 +14,10 @@ training.
 
 import json
 import os
-import sys
 
-from system import files, schema
+from common.log_format import FORMAT, parse_first, parse_header, parse_record, upgraded
+from system import files
 from system.errors import UserError
-
-FORMAT = 2
-CURVES = ('train_loss', 'train_error', 'test_loss', 'test_error')
-
-_COUNT = {'type': 'integer', 'minimum': 1}
-_DEPTH = {'type': 'integer', 'minimum': 1, 'maximum': 10**9}
-_PERCENT = {'type': 'number', 'minimum': 0, 'maximum': 100}
-# 1e999 is read as infinity.
-_POSITIVE = {'type': 'number', 'minimum': 0, 'maximum': sys.float_info.max}
-_PERCENTS = {'type': 'object', 'additionalProperties': _PERCENT}
-# Names are printed and drawn, so they have no control characters, which terminals obey.
-_NAME = {'type': 'string', 'pattern': r'^[^\x00-\x1f\x7f-\x9f]+$', 'maxLength': 255}
-
-
-def _or_null(kind):
-    return {'anyOf': [kind, {'type': 'null'}]}
-
-
-_OPTIONS = {
-    'type': 'object',
-    'required': ['network', 'depth', 'dataset', 'epochs'],
-    'properties': {
-        'network': _NAME,
-        'depth': _DEPTH,
-        'dataset': _NAME,
-        'widen': _COUNT,
-        'epochs': _COUNT,
-        'batch_size': _COUNT,
-        'lr': _POSITIVE,
-        'seed': {'type': 'integer', 'minimum': 0},
-        'image_size': _or_null(_COUNT),
-        'schedule': _or_null(_NAME),
-        'drop_every': _or_null(_COUNT),
-        'augment': _or_null(_NAME),
-        'bn_momentum': {'type': 'number', 'minimum': 0, 'maximum': 1},
-        'dtype': _NAME,
-        'kv_store': _NAME,
-        'gradient_compression': _NAME,
-        'compression_threshold': _POSITIVE,
-    },
-}
-_DATA = {
-    'type': 'object',
-    'properties': {
-        'manifest_sha256': _or_null(_NAME),
-        'official': _or_null({'type': 'boolean'}),
-        'train_images': _COUNT,
-        'test_images': _COUNT,
-        'classes': _or_null(_COUNT),
-    },
-}
-_HEADER = {
-    'type': 'object',
-    'required': ['run', 'options'],
-    'properties': {
-        'run': _NAME,
-        'script': _NAME,
-        'options': _OPTIONS,
-        'data': _or_null(_DATA),
-        'parameters': _COUNT,
-        'train_images': _COUNT,
-        'test_images': _COUNT,
-        'workers': _COUNT,
-        'devices': {'type': 'array', 'items': _NAME, 'minItems': 1},
-        'versions': {'type': 'object'},
-        'processor': _NAME,
-    },
-}
-_RECORD = {
-    'type': 'object',
-    'required': ['epoch', *CURVES],
-    'properties': {
-        'type': {'const': 'epoch'},
-        'epoch': _COUNT,
-        'lr': _POSITIVE,
-        'train_loss': _POSITIVE,
-        'test_loss': _POSITIVE,
-        'train_error': _PERCENT,
-        'test_error': _PERCENT,
-        'train_top5': _PERCENT,
-        'test_top5': _PERCENT,
-        'test_components': _PERCENTS,
-        'test_without': _PERCENTS,
-        'seconds': _POSITIVE,
-        'images_per_second': _POSITIVE,
-        'rollbacks': {'type': 'integer', 'minimum': 0},
-    },
-}
-
-# The first line of a log of any version; then that of this one; then all other lines.
-_parse_first = schema.checker(
-    {
-        'type': 'object',
-        'required': ['type', 'format'],
-        'properties': {'type': {'const': 'header'}, 'format': {'type': 'integer'}},
-    }
-)
-_parse_header, _parse_record = schema.checker(_HEADER), schema.checker(_RECORD)
 
 
 def script_of(header):
@@ -186,27 +88,10 @@ def read(path):
     ]
 
 
-def upgraded(header):
-    """Return a header of format 1 as one of format 2 that means the same run; others as they are.
-
-    What format 1 calls ``mr`` ends otherwise than today's (symbols/mr.py, symbols/imagenet.py), and
-    it has no words for what could not be chosen then: BatchNorm's momentum was 0.9, and photographs
-    were augmented as in the authors' script of 2018.
-    """
-    if header.get('format') != 1 or not isinstance(header.get('options'), dict):
-        return header
-    options = dict(header['options'], bn_momentum=0.9)
-    if header.get('script') == 'train_imagenet.py':
-        options['augment'] = 'authors-2018'
-    if options.get('network') == 'mr':
-        options['network'] = 'mr-relu' if 'augment' in options else 'mr-late'
-    return dict(header, format=FORMAT, options=options)
-
-
 def _header(path, line):
     """Return the header that the first line of a log holds."""
     try:
-        version = _parse_first(line)['format']
+        version = parse_first(line)['format']
     except ValueError as error:
         raise UserError(
             f'{path} does not begin with the header of a training log ({error}): '
@@ -218,7 +103,7 @@ def _header(path, line):
             f'{FORMAT}: use the version that wrote it'
         )
     try:
-        return upgraded(_parse_header(line))
+        return upgraded(parse_header(line))
     except ValueError as error:
         raise UserError(
             f'{path} has a damaged header ({error}): the file was changed after it was '
@@ -229,7 +114,7 @@ def _header(path, line):
 def _record(path, number, line, epoch):
     """Return the record of an epoch, which line ``number`` of the file must hold."""
     try:
-        record = _parse_record(line)
+        record = parse_record(line)
         if record['epoch'] != epoch:
             raise ValueError(f'it has epoch {record["epoch"]}')
     except ValueError as error:

@@ -5,7 +5,7 @@ import os
 from typing import Any, NamedTuple
 
 import engine
-from common import checkpoint, log, pretrained
+from common import checkpoint, log, pretrained, run_state, symbol_file
 from common.classes import check_classes, check_record_file, same_classes
 from recordio import datasets
 from recordio.record_iterator import Reading, Records
@@ -36,7 +36,7 @@ class Model(NamedTuple):
 
 
 def load(args):
-    """Return the ``Model`` that the options of ``options.add_network`` name.
+    """Return the ``Model`` that the options of ``scoring_options.add_network`` name.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def of_run(args):
 def of_files(args):
     """Return the ``Model`` of the files args.symbol and args.params, for args.dataset."""
     dataset = datasets.get(args.dataset, args.data_dir, args.image_size)
-    symbol = checkpoint.load_symbol(args.symbol)
+    symbol = symbol_file.load(args.symbol)
     arrays = checkpoint.load_arrays(args.params)
     model = Model(symbol, arrays, args.params, args.dataset, dataset)
     check_classes(model)
@@ -185,17 +185,17 @@ def epoch_of(state, which):
 
 def load_run(folder, which):
     """Return symbol, arrays, state and epoch of a run's checkpoint."""
-    state = checkpoint.load_state(folder)
+    state = run_state.load(folder)
     epoch = epoch_of(state, which)
-    path = checkpoint.params_path(folder, epoch)
-    if not checkpoint.whole(folder, os.path.basename(path), state):
+    path = run_state.params_path(folder, epoch)
+    if not run_state.whole(folder, os.path.basename(path), state):
         raise UserError(
             f'{path} is damaged or gone: name another epoch of the run with --checkpoint'
         )
-    checkpoint.check_symbol(folder, state)
+    symbol_file.check(folder, state)
     return (
-        checkpoint.load_symbol(os.path.join(folder, checkpoint.SYMBOL)),
-        checkpoint.load_arrays(checkpoint.params_path(folder, epoch)),
+        symbol_file.load(os.path.join(folder, run_state.SYMBOL)),
+        checkpoint.load_arrays(run_state.params_path(folder, epoch)),
         state,
         epoch,
     )

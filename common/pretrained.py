@@ -11,7 +11,7 @@ import io
 import json
 import os
 
-from common import checkpoint
+from common import checkpoint, symbol_file
 from engine import params
 from system import files, schema
 from system.errors import ROOT, UserError
@@ -132,7 +132,7 @@ def read(name):
                 f'{file} is {how} in {base + ENDING} describes: get all three files anew, or make '
                 'them again with study/add_pretrained.py'
             )
-    return entry, checkpoint.load_symbol(path + SYMBOL), checkpoint.load_arrays(path + PARAMS)
+    return entry, symbol_file.load(path + SYMBOL), checkpoint.load_arrays(path + PARAMS)
 
 
 def contents(name, symbol, arrays, properties):

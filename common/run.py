@@ -6,16 +6,15 @@ import os
 import shlex
 import sys
 
-from common import checkpoint, log
+from common import checkpoint, log, run_lock, run_state, symbol_file
 from common.options import FOLDERS
 from common.recipe import drop_epochs
-from common.trainer import Start
+from common.rollback import MOST_ROLLBACKS, ROLLBACK_FACTOR, lowered, rollbacks_of, start_of
 from symbols import ensemble
 from system import files, schema
 from system.errors import UserError, command, describe
 from system.signals import Stop, Stopped
 
-ROLLBACK_FACTOR, MOST_ROLLBACKS = 0.1, 3  # of the learning rate, see --on-nan
 _parse_header = schema.checker(
     {'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}}
 )
@@ -43,14 +42,14 @@ class Run:
         self.usual_folder = os.path.join(options.checkpoint_dir, header['run'])
         self.folder = folder or self.usual_folder
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
-        self.lock = checkpoint.Lock(self.folder)
+        self.lock = run_lock.Lock(self.folder)
 
     def load(self):
         """Take over the last checkpoint, and write the log as it was then."""
-        state = checkpoint.load_state(self.folder)
+        state = run_state.load(self.folder)
         self.header, self.records = state['header'], state['records']
         self.rollbacks = rollbacks_of(self.records)
-        self.arrays = checkpoint.load_arrays(checkpoint.params_path(self.folder, self.epoch))
+        self.arrays = checkpoint.load_arrays(run_state.params_path(self.folder, self.epoch))
         if not self._log_is_own():
             kept = files.set_aside(self.log)
             sys.stderr.write(f'{self.log} is not the log of this run: it is kept as {kept}\n')
@@ -121,7 +120,7 @@ class Run:
         if self.rollbacks:
             record = dict(record, rollbacks=self.rollbacks)
         records = [*self.records, record]
-        epoch, best = len(records), checkpoint.best(records)
+        epoch, best = len(records), run_state.best(records)
         steps = [step for step in drop_epochs(self._recipe.decay) if step <= epoch]
         state = {
             'header': self.header,
@@ -196,7 +195,7 @@ class Run:
 
     def mend_symbol(self, symbol):
         """Write the symbol of a run that goes on again where somebody has removed or changed it."""
-        checkpoint.mend_symbol(self.folder, symbol)
+        symbol_file.mend(self.folder, symbol)
 
     def _make_again(self):
         """Make a folder again that somebody has removed; that costs only the older checkpoints."""
@@ -204,7 +203,7 @@ class Run:
             f'{self.folder} is gone: it is made again, with the checkpoints from now on\n'
         )
         self.release()
-        self.lock = checkpoint.Lock(self.folder)
+        self.lock = run_lock.Lock(self.folder)
 
     def release(self):
         """Let others train into the folder."""
@@ -226,48 +225,6 @@ class Run:
         return f'{command(log.script_of(self.header))} {options}'
 
 
-class RemoteRun:
-    """The run as those workers of a job know it that do not have its files.
-
-    Parameters
-    ----------
-    header : dict
-    recipe : common.recipe.Recipe
-    records : list of dict
-        Of the epochs that are done.
-    arrays : dict, optional
-        The checkpoint to go on from.
-    """
-
-    def __init__(self, header, recipe, records, arrays=None):
-        self.header, self.records, self.arrays = header, records, arrays
-        self.recipe = lowered(recipe, rollbacks_of(records))
-        self.start = start_of(recipe, records, arrays)
-        self.log, self.advice = None, 'the first worker says how to go on'
-
-    @property
-    def epoch(self):
-        """Epochs that are done."""
-        return len(self.records)
-
-    def save(self, symbol, trainer, record):
-        """Count an epoch, which the first worker saves."""
-        self.records = [*self.records, record]
-
-    def roll_back(self, error):
-        """Raise ``UserError``: several workers do not go back."""
-        raise UserError(f'{error}: lower --lr; {self.advice}')
-
-    def release(self):
-        """Do nothing: there is no folder to let go of."""
-
-    def say(self, line):
-        """Say nothing: the first worker does."""
-
-    def score_command(self, symbol):
-        """Return None: only the first worker says it."""
-
-
 @contextlib.contextmanager
 def until_stopped(run):
     """Yield a ``Stop``; a signal ends the process with status 128 + n, and the run is released."""
@@ -279,18 +236,3 @@ def until_stopped(run):
         raise SystemExit(128 + signal.number)
     finally:
         run.release()
-
-
-def rollbacks_of(records):
-    """Return how often a run has gone back, by its records."""
-    return records[-1].get('rollbacks', 0) if records else 0
-
-
-def lowered(recipe, rollbacks):
-    """Return a recipe with the learning rate that it has after some rollbacks."""
-    return recipe._replace(lr=recipe.lr * ROLLBACK_FACTOR**rollbacks)
-
-
-def start_of(recipe, records, arrays):
-    """Return the ``Start`` of a run that has some epochs behind it."""
-    return Start(arrays, len(records), lowered(recipe, rollbacks_of(records)).lr)

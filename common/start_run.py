@@ -5,8 +5,9 @@ import sys
 from datetime import datetime
 
 import engine
-from common import checkpoint, log, options
-from common.run import RemoteRun, Run
+from common import checkpoint, log, run_state, training_options
+from common.remote_run import RemoteRun
+from common.run import Run
 from engine import operators
 from graphs.summary import parameters
 from system.errors import UserError
@@ -27,7 +28,7 @@ def state_of(args, workers):
     state, script = None, os.path.basename(sys.argv[0])
     if not workers.rank:
         folder = checkpoint.find(args.resume, args.checkpoint_dir)
-        state = checkpoint.load_state(folder, warn=False)  # it is loaded again behind a lock
+        state = run_state.load(folder, warn=False)  # it is loaded again behind a lock
     state = workers.first_json(state)
     if state['header'].get('script', script) != script:
         raise UserError(
@@ -38,7 +39,7 @@ def state_of(args, workers):
 
 def resumed_options(parse_args, state):
     """Return a script's options for a run that goes on; ``parse_args`` is the script's."""
-    return options.resumed(parse_args, sys.argv[1:], state['header']['options'])
+    return training_options.resumed(parse_args, sys.argv[1:], state['header']['options'])
 
 
 def new_run(args, name, entries, recipe, workers):

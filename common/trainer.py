@@ -6,9 +6,8 @@ import time
 import warnings
 from typing import NamedTuple
 
-import numpy
-
 from common import recipe as recipes
+from common import workers_share
 from common.evaluate import Meter, Result, barrier, evaluate
 from engine import mx, private
 from graphs import fast, half
@@ -112,7 +111,7 @@ class Trainer:
             # where checkpoints are made. Without a common step (dist_async) the update is the
             # servers'.
             os.environ['MXNET_UPDATE_ON_KVSTORE'] = str(int(self.compute.asynchronous))
-            kvstore = _distributed(kvstore)
+            kvstore = workers_share.kvstore(kvstore)
         with warnings.catch_warnings():
             # With dist_async MXNet would divide by the images of one worker, and says so.
             warnings.simplefilter('ignore')
@@ -147,7 +146,7 @@ class Trainer:
                 progress.add((self.batches.batch - batch.pad) * self.workers.size, meter.loss)
                 self._check_finite(meter, epoch)
             barrier()
-        self._share()
+        workers_share.parameters(self.module, self.compute)
         result = meter.result(self.workers)
         self._check_finite(meter, epoch, result.loss)
         return Trained(result, self.batches.train_images / (time.time() - began), began)
@@ -165,43 +164,6 @@ class Trainer:
                 f'the training loss is not finite in epoch {epoch}, batch '
                 f'{meter.batches}, learning rate {self.schedule(update):g}'
             )
-
-    def _share(self):
-        """Give every device and worker the mean of BatchNorm's statistics, which a checkpoint has.
-
-        Each device moves its own. Without this the error in the log would be that of a network that
-        no checkpoint holds, and a resumed run would not be the one that was stopped. Workers also
-        take over the first one's parameters, which differ where updates are not in step, or
-        processors round otherwise.
-        """
-        if self.compute.asynchronous:
-            self._pull()
-        if len(self.compute.devices) > 1 or self.workers.size > 1:
-            arguments, auxiliary = self.module.get_params()
-            if self.workers.size > 1:
-                arguments, auxiliary = self._agreed(arguments, auxiliary)
-            self.module.set_params(arguments, auxiliary)
-
-    def _pull(self):
-        """Get the servers' parameters when every worker's last update is in them."""
-        self.workers.barrier()
-        private.pull_parameters(self.module)
-        barrier()
-
-    def _agreed(self, arguments, auxiliary):
-        first = self.workers.first_arrays(
-            {name: array.asnumpy() for name, array in arguments.items()}
-        )
-        numbers = [array.asnumpy().ravel() for array in auxiliary.values()]
-        means = self.workers.sum(numpy.concatenate(numbers)) / self.workers.size
-        parts = numpy.split(means, numpy.cumsum([part.size for part in numbers])[:-1])
-        return (
-            {name: mx.nd.array(array) for name, array in first.items()},
-            {
-                name: mx.nd.array(part.reshape(array.shape))
-                for (name, array), part in zip(auxiliary.items(), parts)
-            },
-        )
 
     def test(self):
         """Return the ``Result`` on the test images.
@@ -250,15 +212,3 @@ class Trainer:
             for index in indices[name]:
                 updater.states[index] = array.copy()
                 updater.states_synced[index] = False  # moved to its device at the first update
-
-
-def _distributed(name):
-    """Return MXNet's kvstore of several workers, with a ``pushpull`` for compressed gradients."""
-    store = mx.kv.create(name)
-
-    def pushpull(key, value, out=None, priority=0):
-        store.push(key, value, priority)
-        store.pull(key, value if out is None else out, priority)
-
-    store.pushpull = pushpull
-    return store

@@ -14,7 +14,7 @@ import os
 from typing import NamedTuple
 
 from common import log
-from common.options import FREE
+from common.training_options import FREE
 from recordio import datasets
 from system.errors import UserError
 

@@ -11,7 +11,7 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from common import options, pretrained
+from common import options, pretrained, scoring_options
 from common.model import of_run, properties
 from common.scorer import check_parameters
 from system import files
@@ -39,7 +39,7 @@ def parse_args():
         'pretrained/ of this repository)',
     )
     parser.set_defaults(dataset=None, image_size=None)  # None: those of the run
-    options.add_checkpoint(parser)
+    scoring_options.add_checkpoint(parser)
     options.add_overwrite(parser)
     options.add_folders(parser)
     return parser.parse_args()

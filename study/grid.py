@@ -11,7 +11,7 @@ import os
 import shlex
 from typing import NamedTuple
 
-from common import checkpoint
+from common import run_state
 from recordio import datasets
 from report import repetition
 from system.errors import UserError
@@ -135,7 +135,7 @@ def state_of(line, runs, checkpoint_dir):
     # Take the run with the most epochs that has a checkpoint; a log alone cannot be resumed.
     for run in sorted(mine, key=lambda run: -len(run.records)):
         name = run.header['run']
-        if run.records and os.path.exists(os.path.join(checkpoint_dir, name, checkpoint.STATE)):
+        if run.records and os.path.exists(os.path.join(checkpoint_dir, name, run_state.STATE)):
             return State('', name, len(run.records))
     return State('', '', 0)
 

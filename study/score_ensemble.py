@@ -11,7 +11,7 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import engine
-from common import options
+from common import options, scoring_options
 from common.model import of_run, open_records
 from common.scorer import Scorer
 from symbols import ensemble
@@ -28,7 +28,7 @@ def parse_args():
         help='name or checkpoint folder of a run of study/train_ensemble.py',
     )
     parser.set_defaults(dataset=None, image_size=None)  # None: those of the run
-    options.add_scoring(parser)
+    scoring_options.add_scoring(parser)
     options.add_devices(parser)
     options.add_folders(parser)
     return parser.parse_args()

@@ -15,7 +15,7 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import engine
 import symbols
-from common import compute, options, start_run
+from common import compute, start_run, training_options
 from common.epoch import line_of, record_of
 from common.recipe import Recipe, cifar_decay
 from common.run import until_stopped
@@ -50,7 +50,7 @@ def parse_args(words=None, defaults=None):
         action='store_false',
         help='give each component weights of its own',
     )
-    options.add_small_images(parser)
+    training_options.add_small_images(parser)
     args = parser.parse_args(words, defaults)
     args.network = network_of(args)
     return args
@@ -102,7 +102,7 @@ def main():
         run = start_run.resumed_run(args, symbol, state, recipe, workers)
     else:
         of = '-of' if args.component else ''
-        name = f'{args.dataset}-{args.network}{of}-{args.depth}{options.widening(args)}'
+        name = f'{args.dataset}-{args.network}{of}-{args.depth}{training_options.widening(args)}'
         entries = start_run.header_entries(symbol, batches, hardware)
         run = start_run.new_run(args, name, entries, recipe, workers)
     run.say(compute.about_batchnorm(hardware, batches, '6.2'))

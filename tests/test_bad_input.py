@@ -24,7 +24,7 @@ from scripts import run_script, user_error
 from training_runs import arguments, small_cifar
 
 import symbols
-from common import checkpoint, log, scorer
+from common import checkpoint, log, scorer, symbol_file
 from data import archives, cifar, fashion_mnist, svhn
 from engine import mx, params
 from graphs import untrusted_symbol
@@ -384,7 +384,7 @@ def test_foreign_operators_are_refused(tmp_path, op):
     graph['nodes'][-2]['op'] = op
     (tmp_path / 'symbol.json').write_text(json.dumps(graph))
     with pytest.raises(UserError, match='operator ' + op):
-        checkpoint.load_symbol(str(tmp_path / 'symbol.json'))
+        symbol_file.load(str(tmp_path / 'symbol.json'))
     assert op in user_error(
         'score.py',
         '--symbol',
@@ -403,7 +403,7 @@ def test_foreign_operators_are_refused(tmp_path, op):
 def test_text_that_is_no_symbol(tmp_path, text):
     (tmp_path / 'symbol.json').write_text(text)
     with pytest.raises(UserError, match='not a network'):
-        checkpoint.load_symbol(str(tmp_path / 'symbol.json'))
+        symbol_file.load(str(tmp_path / 'symbol.json'))
 
 
 def test_every_network_is_accepted():

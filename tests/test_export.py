@@ -12,7 +12,7 @@ from scripts import ROOT, run_script, user_error
 
 import export
 import symbols
-from common import checkpoint
+from common import checkpoint, run_state, symbol_file
 from engine import mx
 from graphs import fold, onnx_graph, untrusted_symbol
 from symbols import ensemble, imagenet
@@ -183,8 +183,8 @@ def run_of(place):
 
 
 def expected_of(run, epoch, images):
-    symbol = checkpoint.load_symbol(str(run / checkpoint.SYMBOL))
-    arrays = checkpoint.load_arrays(checkpoint.params_path(str(run), epoch))
+    symbol = symbol_file.load(str(run / run_state.SYMBOL))
+    arrays = checkpoint.load_arrays(run_state.params_path(str(run), epoch))
     return by_mxnet(symbol, arrays, images)
 
 

@@ -18,7 +18,7 @@ from training_runs import arguments, arrays_of, name_of, records_of, small_cifar
 
 import engine
 import train_cifar
-from common import checkpoint, log
+from common import log, run_state
 from common.trainer import Trainer
 from engine import mx
 from system.errors import UserError
@@ -204,7 +204,7 @@ def foreign(path, _):
 def test_a_damaged_checkpoint_is_not_used(copy, capsys, harm, at):
     _, _, folder = copy
     harm(folder / 'model-0004.params', at)
-    state = checkpoint.load_state(str(folder))
+    state = run_state.load(str(folder))
     said = capsys.readouterr().err
     assert (
         state['epoch'] == 3
@@ -222,7 +222,7 @@ def test_a_damaged_checkpoint_is_not_used(copy, capsys, harm, at):
 def test_a_damaged_state_is_not_used(copy, capsys, harm, at):
     _, _, folder = copy
     harm(folder / 'state.json', at)
-    assert checkpoint.load_state(str(folder))['epoch'] == 3
+    assert run_state.load(str(folder))['epoch'] == 3
     assert 'state.json is damaged: the checkpoint of epoch 3' in capsys.readouterr().err
 
 
@@ -267,7 +267,7 @@ def test_resume_says_that_other_threads_give_other_bits(place, copy):
 def test_resume_says_that_another_processor_gives_other_bits(place, copy):
     """A log of before does not name the processor, and nothing is said then."""
     folder, name, run = copy
-    state = checkpoint._read_state(str(run / checkpoint.STATE))
+    state = run_state.read(str(run / run_state.STATE))
     mine = state['header'].pop('processor')
     assert mine == engine.processor()
     for added, word in (
@@ -276,7 +276,7 @@ def test_resume_says_that_another_processor_gives_other_bits(place, copy):
         ({'processor': 'Abacus 3'}, f'processor {mine} instead of Abacus 3'),
     ):
         changed = dict(state, header=dict(state['header'], **added))
-        checkpoint._write_state(str(run), checkpoint.STATE, changed)
+        run_state.write(str(run), run_state.STATE, changed)
         process = start(command_for(place, folder))
         said = process.communicate()[1]
         assert process.returncode == 0 and (word in said if word else said == ''), said
@@ -302,9 +302,7 @@ def test_disk_full(place, tmp_path):
     try:
         said = user_error(*command_for(place, disk))
         assert 'No space left' in said and f'--resume {name_of(disk / "checkpoints")}' in said
-        epoch = checkpoint.load_state(str(disk / 'checkpoints' / name_of(disk / 'checkpoints')))[
-            'epoch'
-        ]
+        epoch = run_state.load(str(disk / 'checkpoints' / name_of(disk / 'checkpoints')))['epoch']
         assert 1 <= epoch < EPOCHS and f'from epoch {epoch + 1}' in said
         subprocess.run(['mount', '-o', 'remount,size=64m', str(disk)], check=True)
         run_script(*command_for(place, disk))
@@ -344,7 +342,7 @@ def test_file_size_limit(place, tmp_path):
         and '--resume ' + name in said
     )
     run_script(*command_for(place, tmp_path))
-    assert checkpoint.load_state(str(tmp_path / 'checkpoints' / name))['epoch'] == 4
+    assert run_state.load(str(tmp_path / 'checkpoints' / name))['epoch'] == 4
 
 
 @pytest.mark.slow
@@ -401,7 +399,7 @@ def test_nan_stops_the_run(place, tmp_path, monkeypatch):
         'to go on from epoch 3: .*--resume cifar10-mr-8-',
     ):
         trained_here(monkeypatch, place, tmp_path)
-    assert checkpoint.load_state(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
+    assert run_state.load(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
 
 
 @pytest.mark.parametrize('epoch', (1, 3))
@@ -419,7 +417,7 @@ def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
     ]
     # Another process goes on with the lower rate.
     shutil.copy(path, path + '.before')
-    os.remove(checkpoint.params_path(path[: -len('.jsonl')], 4))
+    os.remove(run_state.params_path(path[: -len('.jsonl')], 4))
     run_script(
         *arguments(
             place, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, '--resume', header['run']

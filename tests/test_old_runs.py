@@ -9,7 +9,7 @@ import pytest
 from scripts import ROOT, run_script
 from training_runs import arrays_of, name_of, records_of, small_cifar
 
-from common import checkpoint, log
+from common import log, log_format, run_state
 
 COMMITTED = os.path.join(ROOT, 'logs')
 
@@ -21,7 +21,7 @@ def test_the_committed_logs_of_format_1():
 
 def test_photographs_of_format_1():
     header = {'format': 1, 'script': 'train_imagenet.py', 'options': {'network': 'mr', 'depth': 44}}
-    assert log.upgraded(header)['options'] == {
+    assert log_format.upgraded(header)['options'] == {
         'network': 'mr-relu',
         'depth': 44,
         'bn_momentum': 0.9,
@@ -68,13 +68,13 @@ def test_such_a_run_goes_on_as_it_began(trained):
     folder, name = trained
     run, path = folder / 'checkpoints' / name, folder / 'logs' / (name + '.jsonl')
     whole, records = arrays_of(run, 2), records_of(path)
-    state = checkpoint._read_state(str(run / checkpoint.STATE))
+    state = run_state.read(str(run / run_state.STATE))
     header = dict(state['header'], format=1, options=dict(state['header']['options'], network='mr'))
     del header['options']['bn_momentum']
     first = dict(state, header=header, epoch=1, best=1, kept=[1], records=state['records'][:1])
     (run / 'model-0002.params').unlink()
-    (run / checkpoint.BEFORE).unlink()
-    checkpoint._write_state(str(run), checkpoint.STATE, first)
+    (run / run_state.BEFORE).unlink()
+    run_state.write(str(run), run_state.STATE, first)
     path.write_text(json.dumps(header) + '\n')
     assert 'epoch 1: top-1 error' in run_script(
         'score.py', '--run', run, '--data-dir', folder / 'data'

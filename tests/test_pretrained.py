@@ -14,7 +14,7 @@ from scripts import run_script, user_error
 
 import engine
 import score
-from common import checkpoint, pretrained, scorer
+from common import checkpoint, pretrained, run_state, scorer, symbol_file
 from common.model import of_run
 from engine import mx
 from recordio import datasets
@@ -51,8 +51,8 @@ def at(place):
 def probabilities(place, path):
     """Return what the run's last checkpoint says of an image, by MXNet's own operators."""
     run = run_of(place)
-    symbol = checkpoint.load_symbol(str(run / checkpoint.SYMBOL))
-    arrays = checkpoint.load_arrays(checkpoint.params_path(str(run), 2))
+    symbol = symbol_file.load(str(run / run_state.SYMBOL))
+    arrays = checkpoint.load_arrays(run_state.params_path(str(run), 2))
     dataset = datasets.get('cifar10')
     image = scorer.normalised(scorer.read_image(str(path), dataset)[0], dataset)
     executor = symbol.simple_bind(mx.cpu(), data=(1, 3, 32, 32), grad_req='null')

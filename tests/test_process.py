@@ -16,7 +16,7 @@ import pytest
 import training_runs as runs
 from scripts import ROOT, open_terminal, run_script, user_error
 
-from common import compute, log, options
+from common import compute, log, training_options
 from system import errors, processes, progress
 
 ASCII = {'PYTHONIOENCODING': 'ascii'}
@@ -89,7 +89,7 @@ def test_learning_rates_that_cannot_train(place, tmp_path):
     assert 'cannot train' in user_error(*short(place, tmp_path, '--lr', '1e-300'))
     for text in ('1e300', '1e-300', 'nan', '-1', '1e-31'):
         with pytest.raises(argparse.ArgumentTypeError):
-            options.learning_rate(text)
+            training_options.learning_rate(text)
 
 
 @pytest.mark.parametrize('native', ['0', '1'])
@@ -104,7 +104,10 @@ def test_learning_rates_that_change_nothing(native):
         'assert (w.asnumpy() == 1).all()',
         DFN_NATIVE=native,
     )
-    assert options.learning_rate('1e-30') == 1e-30 and options.learning_rate('0') == 0
+    assert (
+        training_options.learning_rate('1e-30') == 1e-30
+        and training_options.learning_rate('0') == 0
+    )
 
 
 # ---- streams ----

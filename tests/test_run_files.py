@@ -16,7 +16,7 @@ from scripts import ROOT, run_script, user_error
 from test_faults import poison, trained_here
 from training_runs import arguments, name_of, records_of, small_cifar
 
-from common import checkpoint, log
+from common import checkpoint, log, run_lock, run_state
 from common.recipe import Recipe, cifar_decay
 from common.run import Run
 from common.trainer import Trainer
@@ -385,7 +385,8 @@ def state_of(epoch, **header):
         }
         for number in range(1, epoch + 1)
     ]
-    header = {'run': 'r', 'options': {'dataset': 'cifar10'}, 'versions': {}, 'threads': 1, **header}
+    options = {'network': 'mr', 'depth': 8, 'dataset': 'cifar10', 'epochs': 4}
+    header = {'run': 'r', 'options': options, 'versions': {}, 'threads': 1, **header}
     return {
         'header': header,
         'epoch': epoch,
@@ -409,7 +410,7 @@ def test_only_the_runs_own_checkpoints_are_removed(tmp_path):
     (tmp_path / 'model-0001.params').write_text('changed by a user')
     save(tmp_path, 3)
     save(tmp_path, 4)
-    checkpoint.Lock(str(tmp_path)).release()
+    run_lock.Lock(str(tmp_path)).release()
     assert all((tmp_path / name).read_text() == name for name in foreign)
     assert (tmp_path / 'model-0001.params').read_text() == 'changed by a user'
     own = {
@@ -432,11 +433,11 @@ def test_a_file_in_the_way_of_a_checkpoint_is_kept(tmp_path, capsys):
         assert f'kept as {tmp_path}/model-0002.params.kept-{number}' in said
         assert (tmp_path / f'model-0002.params.kept-{number}').read_text() == 'mine'
         assert (tmp_path / f'model-symbol.json.kept-{number}').read_text() == 'mine too'
-    assert checkpoint.load_state(str(tmp_path))['epoch'] == 2
+    assert run_state.load(str(tmp_path))['epoch'] == 2
     (tmp_path / 'state.json').write_text('{"my": "state"}')
     save(tmp_path, 3)
     assert (tmp_path / 'state.json.kept-1').read_text() == '{"my": "state"}'
-    assert checkpoint.load_state(str(tmp_path))['epoch'] == 3
+    assert run_state.load(str(tmp_path))['epoch'] == 3
 
 
 def test_pipes_and_folders_in_the_way(tmp_path):
@@ -448,11 +449,11 @@ def test_pipes_and_folders_in_the_way(tmp_path):
     save(tmp_path, 3)
     assert (tmp_path / 'model-0002.params.kept-1').is_fifo()
     assert (tmp_path / 'model-0003.params.kept-1').is_dir()
-    assert checkpoint.load_state(str(tmp_path))['epoch'] == 3
+    assert run_state.load(str(tmp_path))['epoch'] == 3
     (tmp_path / 'state.json').unlink()
     os.mkfifo(tmp_path / 'state.json')
     with pytest.raises(UserError, match='no ordinary file'):
-        checkpoint.load_state(str(tmp_path))
+        run_state.load(str(tmp_path))
 
 
 def test_what_a_killed_run_wrote_is_its_own(tmp_path, capsys):
@@ -474,12 +475,12 @@ def test_older_checkpoints_stay_known_when_the_state_is_damaged(tmp_path, capsys
     save(tmp_path, 4)
     (tmp_path / 'model-0004.params').rename(tmp_path / 'elsewhere')
     capsys.readouterr()
-    assert checkpoint.load_state(str(tmp_path))['epoch'] == 2
+    assert run_state.load(str(tmp_path))['epoch'] == 2
     assert 'model-0004.params is gone: the checkpoint of epoch 2' in capsys.readouterr().err
     (tmp_path / 'elsewhere').rename(tmp_path / 'model-0004.params')
     save(tmp_path, 5)
     assert not (tmp_path / 'model-0002.params').exists()
-    assert checkpoint.load_state(str(tmp_path))['kept'] == [4, 5]
+    assert run_state.load(str(tmp_path))['kept'] == [4, 5]
 
 
 def rewritten(path, change):
@@ -534,7 +535,7 @@ def test_a_state_that_does_not_fit_is_damaged(tmp_path, capsys, change):
     save(tmp_path, 1)
     save(tmp_path, 2)
     rewritten(tmp_path / 'state.json', change)
-    assert checkpoint.load_state(str(tmp_path))['epoch'] == 1
+    assert run_state.load(str(tmp_path))['epoch'] == 1
     assert 'state.json is damaged: the checkpoint of epoch 1' in capsys.readouterr().err
 
 
@@ -542,17 +543,17 @@ def test_a_nested_checksum_is_damage(tmp_path):
     save(tmp_path, 1)
     save(tmp_path, 2)
     (tmp_path / 'state.json').write_text('{"sha256": ' + '[' * 100000 + ', "state": {}}\n')
-    assert checkpoint.load_state(str(tmp_path), warn=False)['epoch'] == 1
+    assert run_state.load(str(tmp_path), warn=False)['epoch'] == 1
 
 
 def test_a_newer_format_is_refused(tmp_path):
     save(tmp_path, 1)
     save(tmp_path, 2)
-    rewritten(tmp_path / 'state.json', with_field('format', value=checkpoint.FORMAT + 1))
+    rewritten(tmp_path / 'state.json', with_field('format', value=run_state.FORMAT + 1))
     with pytest.raises(UserError, match='format 3 .* no newer than 2: use the version that wrote'):
-        checkpoint.load_state(str(tmp_path))
+        run_state.load(str(tmp_path))
     rewritten(tmp_path / 'state.json', with_field('format', value=1))
-    assert checkpoint.load_state(str(tmp_path))['epoch'] == 2
+    assert run_state.load(str(tmp_path))['epoch'] == 2
 
 
 def test_a_state_that_may_not_be_read_is_not_damaged(copy):
@@ -593,10 +594,7 @@ def test_other_data_are_refused(place, copy):
     header = log.read(str(folder / 'logs' / (name + '.jsonl')))[0]
     found = datasets.identity(str(place / 'data' / 'cifar10'))
     assert header['data'] == found
-    assert (
-        checkpoint.load_state(str(run))['header']['data']['manifest_sha256']
-        == found['manifest_sha256']
-    )
+    assert run_state.load(str(run))['header']['data']['manifest_sha256'] == found['manifest_sha256']
 
 
 def test_a_run_from_before_goes_on_with_as_many_images(place, copy):
@@ -636,7 +634,7 @@ def test_a_run_is_named_by_its_folder_too(place, copy):
     assert done.returncode == 0, done.stderr
     assert f"score.py --run '{renamed}' --data-dir" in done.stdout
     assert sorted(os.listdir(folder / 'checkpoints')) == ['my best run']
-    assert checkpoint.load_state(str(renamed))['epoch'] == EPOCHS
+    assert run_state.load(str(renamed))['epoch'] == EPOCHS
     assert os.listdir(folder / 'logs') == [name + '.jsonl']
     assert 'epoch 2' in run_script('score.py', '--run', renamed, '--data-dir', place / 'data')
     # A copy beside the original would write the original's log.
@@ -678,7 +676,7 @@ def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):
     )
     assert '--resume cifar10-mr-8-' in said and 'goes on from epoch 3' in said
     name = name_of(tmp_path)
-    assert checkpoint.load_state(str(tmp_path / name))['epoch'] == 2
+    assert run_state.load(str(tmp_path / name))['epoch'] == 2
     monkeypatch.undo()
     said_by(arguments(place, '--log-dir', tmp_path, '--checkpoint-dir', tmp_path, '--resume', name))
     assert len(records_of(tmp_path / (name + '.jsonl'))) == 4

@@ -17,7 +17,7 @@ from training_runs import arguments, records_of, small_cifar
 
 import engine.operators
 import symbols
-from common import checkpoint, evaluate, log, recipe
+from common import checkpoint, evaluate, log, recipe, run_lock, run_state
 from common.compute import Compute
 from common.epoch import line_of
 from common.model import Model, load_run
@@ -187,7 +187,7 @@ def test_checkpoints_of_a_run(finished):
     folder, name, path = finished
     run = folder / 'checkpoints' / name
     records = log.read(path)[1]
-    state = checkpoint.load_state(str(run))
+    state = run_state.load(str(run))
     best = min(records, key=lambda record: record['test_error'])['epoch']
     assert (state['epoch'], state['best'], state['header']['options']['seed']) == (4, best, 1)
     kept = sorted({2, 3, 4, best})  # the steps of the schedule, the last, the best
@@ -257,7 +257,7 @@ def test_interrupted_and_resumed_run_is_the_same_run(finished, tmp_path, number,
     stopped_name = os.path.splitext(os.path.basename(stopped))[0]
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
     assert number == signal.SIGKILL or f'--resume {stopped_name} --data-dir' in said
-    assert 1 <= checkpoint.load_state(str(tmp_path / 'checkpoints' / stopped_name))['epoch'] < 4
+    assert 1 <= run_state.load(str(tmp_path / 'checkpoints' / stopped_name))['epoch'] < 4
     run_script('train_cifar.py', '--resume', stopped_name, '--data-dir', place / 'data', *files)
     assert records_of(stopped) == records_of(path)
     ends = [
@@ -296,7 +296,7 @@ def test_resume_restores_a_lost_or_torn_log(finished, tmp_path):
 
 def test_a_run_in_progress_is_not_resumed(finished):
     place, name, _ = finished
-    lock = checkpoint.Lock(str(place / 'checkpoints' / name))
+    lock = run_lock.Lock(str(place / 'checkpoints' / name))
     try:
         said = user_error(
             'train_cifar.py',

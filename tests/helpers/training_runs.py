@@ -8,7 +8,7 @@ import sys
 import official_archives as archives
 from scripts import ROOT, run_script
 
-from common import checkpoint, log
+from common import checkpoint, log, run_state
 
 CLOCK = ('seconds', 'images_per_second')
 
@@ -60,8 +60,8 @@ def start(command, **options):
 
 def name_of(folder):
     """Return the name of the only run that has a checkpoint in ``folder``, or None."""
-    found = glob.glob(str(folder / '*' / checkpoint.STATE)) + glob.glob(
-        str(folder / '*' / checkpoint.BEFORE)
+    found = glob.glob(str(folder / '*' / run_state.STATE)) + glob.glob(
+        str(folder / '*' / run_state.BEFORE)
     )
     names = {os.path.basename(os.path.dirname(path)) for path in found}
     assert len(names) <= 1
@@ -78,7 +78,7 @@ def records_of(path):
 
 def arrays_of(folder, epoch):
     """The bytes of every array of a checkpoint."""
-    arrays = checkpoint.load_arrays(checkpoint.params_path(str(folder), epoch))
+    arrays = checkpoint.load_arrays(run_state.params_path(str(folder), epoch))
     return {
         (kind, name): array.asnumpy().tobytes()
         for kind in arrays

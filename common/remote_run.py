@@ -1,0 +1,46 @@
+"""A run without files of its own: what the other workers of a job know of it."""
+
+from common.rollback import lowered, rollbacks_of, start_of
+from system.errors import UserError
+
+
+class RemoteRun:
+    """The run as those workers of a job know it that do not have its files.
+
+    Parameters
+    ----------
+    header : dict
+    recipe : common.recipe.Recipe
+    records : list of dict
+        Of the epochs that are done.
+    arrays : dict, optional
+        The checkpoint to go on from.
+    """
+
+    def __init__(self, header, recipe, records, arrays=None):
+        self.header, self.records, self.arrays = header, records, arrays
+        self.recipe = lowered(recipe, rollbacks_of(records))
+        self.start = start_of(recipe, records, arrays)
+        self.log, self.advice = None, 'the first worker says how to go on'
+
+    @property
+    def epoch(self):
+        """Epochs that are done."""
+        return len(self.records)
+
+    def save(self, symbol, trainer, record):
+        """Count an epoch, which the first worker saves."""
+        self.records = [*self.records, record]
+
+    def roll_back(self, error):
+        """Raise ``UserError``: several workers do not go back."""
+        raise UserError(f'{error}: lower --lr; {self.advice}')
+
+    def release(self):
+        """Do nothing: there is no folder to let go of."""
+
+    def say(self, line):
+        """Say nothing: the first worker does."""
+
+    def score_command(self, symbol):
+        """Return None: only the first worker says it."""

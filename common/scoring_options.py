@@ -1,0 +1,53 @@
+"""The options that name a trained network, and what it is scored on."""
+
+from common.options import number
+
+
+def add_network(parser):
+    """Add what names a trained network, for ``common.model.load``."""
+    parser.add_argument('--run', metavar='RUN', help='name or checkpoint folder of a run')
+    parser.add_argument(
+        '--pretrained',
+        metavar='NAME',
+        help='instead of --run: weights that come along, in pretrained/; or the path of others, '
+        'without an ending',
+    )
+    parser.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
+    parser.add_argument('--params', metavar='FILE', help='and with it the .params file')
+    parser.add_argument(
+        '--dataset',
+        metavar='NAME',
+        help='whose normalisation, classes and test.rec to use (default: those of the run)',
+    )
+    parser.add_argument(
+        '--image-size',
+        type=number(int, 32, 1024),
+        metavar='PIXELS',
+        help='of the central crop of photographs (default: that of the run, or 224)',
+    )
+
+
+def add_checkpoint(parser):
+    parser.add_argument(
+        '--checkpoint',
+        default='last',
+        metavar='WHICH',
+        help='last, best, or an epoch that the run keeps (default: %(default)s)',
+    )
+
+
+def add_scoring(parser):
+    """Add what scoring has; return the group of what is scored, of which one may be named."""
+    add_checkpoint(parser)
+    parser.add_argument(
+        '--batch-size',
+        type=number(int, 1),
+        default=100,
+        metavar='N',
+        help='images in a batch (default: %(default)s)',
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        '--rec', metavar='FILE', help='score this file (default: test.rec of the data set)'
+    )
+    return what
