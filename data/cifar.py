@@ -4,14 +4,12 @@ In both versions a record is the label and 3,072 bytes: the red values of all pi
 then the green ones and the blue ones.
 """
 
-import io
 import os
-import pickle
 from typing import NamedTuple
 
 import numpy
 
-from data import archives
+from data import archives, safe_pickle
 from data.archives import Archive
 from data.source import Source
 from data.split import Split
@@ -192,51 +190,12 @@ def _parse_binary(name, content, label_bytes):
     return records[:, label_bytes - 1].astype(int), records[:, label_bytes:]
 
 
-class _Array:
-    """Replaces a NumPy array in a pickle: it keeps the bytes and runs no code."""
-
-    def __init__(self, *_):
-        self.bytes = None
-
-    def __setstate__(self, state):
-        _, self.shape, self.dtype, self.fortran, self.bytes = state
-
-
-class _DType:
-    """Replaces a NumPy dtype in a pickle; ``code`` is its name, such as 'u1'."""
-
-    def __init__(self, code='', *_):
-        self.code = code if isinstance(code, str) else code.decode('latin-1')
-
-    def __setstate__(self, state):
-        pass
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads a pickle of dicts, lists, strings, numbers and arrays without running code from it."""
-
-    REPLACEMENTS = {
-        ('numpy.core.multiarray', '_reconstruct'): _Array,
-        ('numpy._core.multiarray', '_reconstruct'): _Array,
-        ('numpy', 'ndarray'): None,
-        ('numpy', 'dtype'): _DType,
-    }
-
-    def find_class(self, module, name):
-        if (module, name) not in self.REPLACEMENTS:
-            raise pickle.UnpicklingError(f'it asks for {module}.{name}')
-        return self.REPLACEMENTS[module, name]
-
-    def persistent_load(self, pid):
-        raise pickle.UnpicklingError('it refers to an object outside itself')
-
-
 def _parse_python(name, content, key):
     try:
-        batch = _Unpickler(io.BytesIO(content), encoding='bytes').load()
+        batch = safe_pickle.load(content)
         array, labels = batch[b'data'], numpy.array(batch[key], dtype=int)
         well_formed = (
-            isinstance(array, _Array)
+            isinstance(array, safe_pickle.Array)
             and array.dtype.code == 'u1'
             and not array.fortran
             and array.shape == (len(labels), PIXELS)
