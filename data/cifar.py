@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy
 
-from data import archives, safe_pickle
+from data import archives, safe_pickle, tar_archives
 from data.archives import Archive
 from data.source import Source
 from data.split import Split
@@ -139,9 +139,9 @@ def _content(dataset, source):
         content = {os.path.basename(path): _read(path) for path in source.paths}
     else:
         every = {name: most for version in versions for name, most in _wanted(version).items()}
-        content = archives.members(source.paths[0], every)
+        content = tar_archives.members(source.paths[0], every)
     version = max(versions, key=lambda version: len(set(_wanted(version)) & set(content)))
-    archives.check_members(source.paths[0], content, _wanted(version))
+    tar_archives.check_members(source.paths[0], content, _wanted(version))
     return version, content
 
 

@@ -9,7 +9,7 @@ import os
 import tarfile
 import tempfile
 
-from data import archives
+from data import archives, tar_archives
 from data.archives import Archive
 from data.source import Source
 from data.split import Entry, Photographs
@@ -82,8 +82,8 @@ def splits(source, checksum=True):
 def _training(path):
     """Return the sorted WordNet ids and the entries of the training tar, a tar of tars."""
     found = {}
-    with archives.opened(path, compression='') as outer:
-        for member in archives.files_of(path, outer):
+    with tar_archives.opened(path, compression='') as outer:
+        for member in tar_archives.files_of(path, outer):
             synset = os.path.splitext(os.path.basename(member.name))[0]
             with tarfile.open(fileobj=outer.extractfile(member), mode='r:') as inner:
                 found[synset] = [
@@ -92,7 +92,7 @@ def _training(path):
                         image.size,
                         f'{synset}/{os.path.basename(image.name)}',
                     )
-                    for image in archives.files_of(path, inner)
+                    for image in tar_archives.files_of(path, inner)
                 ]
     classes = sorted(found)
     if not all(found.values()) or len(classes) < 2:
@@ -108,10 +108,10 @@ def _training(path):
 
 def _validation(path, classes, truth):
     """Return the entries of the validation tar; ``truth`` has the WordNet id of each image."""
-    with archives.opened(path, compression='') as archive:
+    with tar_archives.opened(path, compression='') as archive:
         found = sorted(
             (os.path.basename(member.name), member.offset_data, member.size)
-            for member in archives.files_of(path, archive)
+            for member in tar_archives.files_of(path, archive)
         )
     if len(found) != len(truth):
         raise UserError(
@@ -136,8 +136,8 @@ def _truth(path, checksum):
         with open(path, encoding='utf-8', errors='replace') as file:
             return file.read(MOST_BYTES).split()
     wanted = {META: MOST_BYTES, TRUTH: MOST_BYTES}
-    content = archives.members(path, wanted)
-    archives.check_members(path, content, wanted)
+    content = tar_archives.members(path, wanted)
+    tar_archives.check_members(path, content, wanted)
     try:
         synsets = _synsets(content[META], checksum)
         return [synsets[int(number)] for number in content[TRUTH].split()]
