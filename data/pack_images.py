@@ -6,10 +6,10 @@ import sys
 
 import numpy
 
-from data import dataset_folder
+from data import dataset_files, dataset_folder
 from recordio import records
 from recordio.images import cv2
-from system.errors import UserError
+from system.errors import ROOT, UserError
 from system.processes import die_with_parent, signals_blocked, unblock_signals
 from system.progress import Bar
 
@@ -35,7 +35,7 @@ def pack(splits, folder, classes, keep_images=False):
         ``splits`` and ``files`` of the manifest, see ``recordio.manifest.read``.
     """
     description = {'splits': {}, 'files': {}}
-    root = os.path.join(folder, dataset_folder.IMAGES)
+    root = os.path.join(folder, dataset_files.IMAGES)
     for split in splits:
         _write_images(split, root, os.path.join(folder, split.name + '.lst'))
     _run_im2rec(folder, root, sum(len(split.labels) for split in splits))
@@ -45,9 +45,9 @@ def pack(splits, folder, classes, keep_images=False):
         description['splits'][split.name] = {
             str(label): int(count) for label, count in enumerate(counts)
         }
-        for ending in dataset_folder.ENDINGS:
+        for ending in dataset_files.ENDINGS:
             name = split.name + ending
-            description['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
+            description['files'][name] = dataset_files.fingerprint(os.path.join(folder, name))
     if not keep_images:
         dataset_folder.clear_images(root)
     return description
@@ -93,7 +93,7 @@ def _run_im2rec(folder, root, total):
     with signals_blocked():
         process = subprocess.Popen(
             command,
-            cwd=dataset_folder.ROOT,
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             universal_newlines=True,

@@ -14,8 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy
 
-from data import dataset_folder
-from data.dataset_folder import PROGRESS
+from data import dataset_files
+from data.dataset_files import PROGRESS
 from recordio import images, records
 from recordio.images import cv2
 from system import files, schema
@@ -32,7 +32,7 @@ CHUNK = 8  # images that a process converts at a time
 AHEAD = 4  # chunks for each process that may wait to be written
 EVERY = 2000  # images after which the progress is saved
 LONGEST = 65000  # pixels on the longer side; a JPEG has at most 65,535
-ENDINGS = (*dataset_folder.ENDINGS, dataset_folder.REPORTED)
+ENDINGS = (*dataset_files.ENDINGS, dataset_files.REPORTED)
 
 _COUNT = {'type': 'integer', 'minimum': 0}
 _parse_progress = schema.checker(
@@ -122,7 +122,7 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
     for split in splits:
         for ending in ENDINGS:
             name = split.name + ending
-            description['files'][name] = dataset_folder.fingerprint(os.path.join(folder, name))
+            description['files'][name] = dataset_files.fingerprint(os.path.join(folder, name))
     return description
 
 

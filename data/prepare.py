@@ -19,6 +19,7 @@ from common.options import number
 from data import (
     archives,
     cifar,
+    dataset_files,
     dataset_folder,
     fashion_mnist,
     image_folders,
@@ -27,6 +28,7 @@ from data import (
     pack_photographs,
     source,
     svhn,
+    target_checks,
 )
 from engine import cores
 from recordio import manifest as manifests
@@ -105,7 +107,7 @@ def check(args):
     if args.dataset == 'folder':
         if args.name is None:
             raise UserError('folder needs a name for the data set: add --name NAME')
-        dataset_folder.check_name(args.name)
+        target_checks.check_name(args.name)
     elif args.name is not None:
         raise UserError(f'--name is for folder, and {args.dataset} has a name: leave --name out')
     if args.dataset not in PHOTOGRAPHS and args.short_side:
@@ -119,7 +121,7 @@ def check(args):
     if args.source is not None and not os.path.exists(args.source):
         raise UserError(f'--source {args.source}: there is no such file or folder')
     if args.source is not None:
-        dataset_folder.check_source(folder, args.source)
+        target_checks.check_source(folder, args.source)
         if args.dataset == 'folder':
             image_folders.check_apart(args.source, folder)
 
@@ -196,10 +198,10 @@ def report_prepared(args, folder, manifest):
 def convert(args, folder):
     """Convert a data set into a folder; return the manifest."""
     large = args.dataset in PHOTOGRAPHS
-    endings = dataset_folder.ENDINGS + (dataset_folder.REPORTED,) * large
+    endings = dataset_files.ENDINGS + (dataset_files.REPORTED,) * large
     splits = ('train', 'test') + ('val',) * (args.dataset == 'svhn')
     names = [split + ending for split in splits for ending in endings]
-    dataset_folder.check(folder, names, args.keep_images)
+    target_checks.check(folder, names, args.keep_images)
     with dataset_folder.working_folder(folder, keep=large) as work:
         found = find(args, args.checksum)
         known = source.identity(found)
@@ -289,7 +291,7 @@ def main():
     check(args)
     folder = os.path.join(args.out, args.name or args.dataset)
     dataset_folder.finish(folder)
-    manifest = None if args.force else dataset_folder.prepared(folder)
+    manifest = None if args.force else dataset_files.prepared(folder)
     if manifest:
         report_prepared(args, folder, manifest)
         # An interrupted conversion of photographs is kept, to be continued.

@@ -13,7 +13,7 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 import numpy
 
 from common.options import number
-from data import dataset_folder
+from data import dataset_files
 from recordio import images, manifest, records
 from system.errors import UserError, printable
 from system.progress import Bar
@@ -75,7 +75,7 @@ def check_manifest(path):
     folder, name = os.path.split(os.path.abspath(path))
     known = manifest.read(folder)
     expected = known and known['files'].get(name)
-    if expected and dataset_folder.fingerprint(path) != expected:
+    if expected and dataset_files.fingerprint(path) != expected:
         raise UserError(
             f'{path} is not the file that {os.path.join(folder, manifest.NAME)} '
             f'describes: {records.remake_advice(path)}'

@@ -123,7 +123,6 @@ ALLOWED = {
     ('system/script.py', 'os.open'): 'the null device',
     ('system/script.py', 'open'): 'the null device',
     ('data/crops.py', 'open'): 'crops, over nothing but the same crop',
-    ('data/dataset_folder.py', 'os.open'): 'a lock',
     ('study/grid.py', 'open'): 'a lock on the file of the grid, which is not written',
     ('study/grid_jobs.py', 'open'): 'what the runs of a grid print, added to',
     ('graphs/quantize.py', 'os.open'): 'the null device',

@@ -16,7 +16,16 @@ import official_archives as archives
 import pytest
 from scripts import ROOT, run_script, user_error
 
-from data import cifar, dataset_folder, fashion_mnist, imagenet, prepare, source
+from data import (
+    cifar,
+    dataset_files,
+    dataset_folder,
+    fashion_mnist,
+    imagenet,
+    prepare,
+    source,
+    target_checks,
+)
 from recordio import datasets, manifest
 from system.errors import UserError, printable
 
@@ -233,12 +242,12 @@ def test_a_link_to_another_data_set_is_not(mine, tree):
 )
 def test_names_that_cannot_be_had(name):
     with pytest.raises(UserError, match='choose another'):
-        dataset_folder.check_name(name)
+        target_checks.check_name(name)
 
 
 def test_names_of_any_script(tree, tmp_path):
     for name in ('Straßen und Plätze', '猫 2', 'كتاب', 'v1.0_b-c'):
-        dataset_folder.check_name(name)
+        target_checks.check_name(name)
     run_script(*folder(tree, tmp_path, name='Straßen 猫'))
     assert datasets.get('Straßen 猫', str(tmp_path)).names == ['cat', 'dog']
     before = os.listdir(os.path.join(ROOT, 'data', 'paper'))
@@ -334,7 +343,8 @@ KILLS = """
 import os, shutil, signal, sys, time
 sys.path.insert(0, {root!r})
 # Once, for all children.
-import data.pack_photographs, data.prepare, data.source, data.dataset_folder, data.image_folders
+import data.dataset_files, data.dataset_folder, data.image_folders
+import data.pack_photographs, data.prepare, data.source
 from recordio import datasets, manifest
 from system import errors, script
 os.fsync = lambda handle: None  # the kernel outlives the processes that are killed here
@@ -376,7 +386,7 @@ def state():
     except errors.UserError as error:
         assert 'prepare.py' in str(error), error
         return None
-    return data.dataset_folder.prepared({target!r})['short_side']
+    return data.dataset_files.prepared({target!r})['short_side']
 
 def restore():
     '''Put back what was there before.'''
@@ -700,7 +710,7 @@ def test_hostile_manifests(mine, case):
         lambda: manifest.read(str(mine / 'mine')),
         lambda: datasets.identity(str(mine / 'mine')),
         lambda: datasets.get('mine', str(mine)),
-        lambda: dataset_folder.prepared(str(mine / 'mine')),
+        lambda: dataset_files.prepared(str(mine / 'mine')),
     ):
         with pytest.raises(UserError, match='damaged, or not written by'):
             read()

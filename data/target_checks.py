@@ -1,0 +1,140 @@
+"""What a conversion may write: names of data sets, and folders in which nothing else is lost."""
+
+import glob
+import os
+import re
+
+from data.dataset_files import IMAGES, TEMPORARY
+from recordio import manifest
+from recordio.dataset_table import DATASETS
+from recordio.manifest import WORK
+from system.errors import UserError, printable
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+# Names that --name cannot have: folders in data/, downloads, and other data sets.
+RESERVED = (
+    '__pycache__',
+    'archives',
+    'paper',
+    'fashion_mnist_sample',
+    'folder',
+    'imagenet',
+    *DATASETS,
+)
+
+
+def check_name(name):
+    """Raise ``UserError`` for a name that the data set of an image folder cannot have."""
+    reason = None
+    if not name.strip():
+        reason = 'it is empty'
+    elif re.search(r'[/\\]', name) or printable(name) != name:
+        reason = 'it has a slash, a backslash or a control character in it'
+    elif name[0] in '.-':
+        reason = 'it begins with a dot or a hyphen'
+    elif len(os.fsencode(name)) > 150:
+        reason = 'it is longer than 150 bytes'
+    elif name.casefold() in {*RESERVED, *_names_in_data()}:
+        reason = 'the project has a data set, a file or a folder of that name'
+    if reason:
+        raise UserError(
+            f'--name {name!r} cannot be the name of a data set, because {reason}: choose '
+            'another, of letters, digits, spaces, dots and hyphens'
+        )
+
+
+def _names_in_data():
+    """Return the names of the files in the project's folder data/, in lower case."""
+    return {
+        name.casefold() for name in os.listdir(HERE) if os.path.isfile(os.path.join(HERE, name))
+    }
+
+
+def check(target, names, keep_images=False):
+    """Raise ``UserError`` if files with these names cannot safely be written into a folder.
+
+    A file can be written if it does not exist yet, or if the manifest in the folder lists it: then
+    an earlier conversion has written it. Other files in the folder are not touched.
+    """
+    check_folder(target)
+    known = manifest.read(target) or {'files': {}}
+    for name in names:
+        path = os.path.join(target, name)
+        if os.path.lexists(path) and (name not in known['files'] or os.path.isdir(path)):
+            raise UserError(
+                f'{path} is not listed in a {manifest.NAME} beside it, and would be overwritten: '
+                'move it away, or choose another folder with --out'
+            )
+    images = os.path.join(target, IMAGES)
+    if keep_images and os.path.lexists(images):
+        raise UserError(f'{images} exists already: move it away, or leave --keep-images out')
+
+
+def check_folder(target):
+    """Raise ``UserError`` if a data set cannot have this folder, which may not exist yet.
+
+    It must not be a folder of the project. It may be a link to a folder on another disk, but not to
+    another data set or to the project itself.
+    """
+    for path in (os.path.dirname(os.path.abspath(target)), target):
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise UserError(
+                f'{path} is not a folder: move it away, or choose another folder with --out'
+            )
+    inside = os.path.realpath(target)
+    if os.path.islink(target):
+        for root in (ROOT, os.path.realpath(os.path.dirname(os.path.abspath(target)))):
+            if os.path.commonpath([root, inside]) == root:
+                raise UserError(
+                    f'{target} is a link to {inside}, a folder of the project or of another '
+                    'data set: remove the link, or choose another folder with --out'
+                )
+    if (
+        ROOT in (inside, os.path.dirname(inside))
+        and os.path.lexists(inside)
+        and not manifest.read(inside)
+    ):
+        raise UserError(f'{target} is a folder of the project: choose another --out or --name')
+    strange = _strange(os.path.join(target, WORK))
+    if strange:
+        raise UserError(
+            f'{strange[0]} was not written by data/prepare.py, which needs the folder {WORK} for '
+            'itself: move it away'
+        )
+
+
+def _strange(work):
+    """Return the paths in a working folder that no conversion has written.
+
+    It may also be the working folder itself. Links are among them: a conversion makes none, and
+    writing through one could change files outside the folder.
+    """
+    if not os.path.lexists(work):
+        return []
+    folders = [work, *(path for stars in ('', '*', '*/*') for path in _below(work, IMAGES, stars))]
+    strange = [path for path in folders if os.path.islink(path)]
+    if strange or not os.path.isdir(work):
+        return strange or [work]
+    paths = {name: os.path.join(work, name) for name in sorted(os.listdir(work))}
+    return [
+        path
+        for name, path in paths.items()
+        if os.path.islink(path)
+        or not (
+            os.path.isdir(path) if name == IMAGES else name in TEMPORARY and os.path.isfile(path)
+        )
+    ]
+
+
+def _below(folder, *patterns):
+    return glob.glob(os.path.join(glob.escape(folder), *patterns).rstrip(os.sep))
+
+
+def check_source(target, source):
+    """Raise ``UserError`` for a source inside the working folder, which a conversion empties."""
+    work, inside = os.path.realpath(os.path.join(target, WORK)), os.path.realpath(source)
+    if os.path.commonpath([work, inside]) == work:
+        raise UserError(
+            f'--source {source} is inside {work}, which a conversion empties: move it away'
+        )
