@@ -207,13 +207,13 @@ def test_the_prepared_subset(tmp_path, fashion):
 
 
 def test_a_subset_of_official_files_is_not_official():
-    from data import prepare
+    from data import conversion
     from data.source import Source
 
     args = argparse.Namespace(dataset='fashion-mnist-12000')
-    assert not prepare.is_official(args, Source([], verified=True), {})
+    assert not conversion.is_official(args, Source([], verified=True), {})
     args.dataset = 'fashion-mnist'
-    assert prepare.is_official(args, Source([], verified=True), {})
+    assert conversion.is_official(args, Source([], verified=True), {})
 
 
 def test_sample_is_balanced_and_padded(sample):

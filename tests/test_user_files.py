@@ -1,5 +1,6 @@
 """data/prepare.py as careless and hostile users run it: files stay, and data are what they say."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -18,11 +19,11 @@ from scripts import ROOT, run_script, user_error
 
 from data import (
     cifar,
+    conversion,
     dataset_files,
     dataset_folder,
     fashion_mnist,
     imagenet,
-    prepare,
     source,
     target_checks,
 )
@@ -582,13 +583,13 @@ def test_which_data_are_official(subset, converted, tmp_path, monkeypatch):
 
 def test_imagenet_is_official_when_it_is_whole(tmp_path):
     """With the devkit's labels, which have a checksum, every image, and the paper's size."""
-    args = prepare.argparse.Namespace(dataset='imagenet')
+    args = argparse.Namespace(dataset='imagenet')
     verified = source.Source([], verified=True, root=str(tmp_path))
     whole = {'short_side': 480, 'left_out': {'train': 0, 'test': 0}}
-    assert prepare.is_official(args, verified, whole)
-    assert not prepare.is_official(args, verified, dict(whole, short_side=256))
-    assert not prepare.is_official(args, verified, dict(whole, left_out={'train': 1, 'test': 0}))
-    assert not prepare.is_official(args, verified._replace(verified=False), whole)
+    assert conversion.is_official(args, verified, whole)
+    assert not conversion.is_official(args, verified, dict(whole, short_side=256))
+    assert not conversion.is_official(args, verified, dict(whole, left_out={'train': 1, 'test': 0}))
+    assert not conversion.is_official(args, verified._replace(verified=False), whole)
     official_tars(tmp_path, devkit=False)
     published = [
         archive._replace(md5=(hashlib.md5((tmp_path / archive.name).read_bytes()).hexdigest(),))
@@ -846,7 +847,7 @@ def test_advice_names_the_data_set(subset, tmp_path):
         file.write(b'????')
     said = user_error('data/verify.py', place / 'train.rec')
     assert f"data/prepare.py cifar10 --out '{tmp_path}/my data' --force" in said
-    assert set(prepare.SPACE) == set(datasets.DATASETS)
+    assert set(conversion.SPACE) == set(datasets.DATASETS)
 
 
 # ---- data/crops.py ----
