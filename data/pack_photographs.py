@@ -5,7 +5,6 @@ Several processes decode and encode, one writes. An interrupted conversion can b
 
 import contextlib
 import hashlib
-import json
 import os
 import signal
 from collections import Counter, deque
@@ -15,11 +14,10 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy
 
 from data import dataset_files
-from data.dataset_files import PROGRESS
-from recordio import images, records
+from data.resumable_output import ENDINGS, Output
+from recordio import images
 from recordio.images import cv2
-from system import files, schema
-from system.errors import UserError, printable
+from system.errors import UserError
 from system.processes import die_with_parent, signals_blocked, unblock_signals
 from system.progress import Bar
 
@@ -30,33 +28,7 @@ BYTES_PER_PIXEL = (
 SHUFFLE_SEED = 0
 CHUNK = 8  # images that a process converts at a time
 AHEAD = 4  # chunks for each process that may wait to be written
-EVERY = 2000  # images after which the progress is saved
 LONGEST = 65000  # pixels on the longer side; a JPEG has at most 65,535
-ENDINGS = (*dataset_files.ENDINGS, dataset_files.REPORTED)
-
-_COUNT = {'type': 'integer', 'minimum': 0}
-_parse_progress = schema.checker(
-    {
-        'type': 'object',
-        'required': ['identity', 'taken', 'written', 'missing', 'lengths'],
-        'properties': {
-            'identity': {'type': 'string'},
-            'taken': _COUNT,
-            'written': _COUNT,
-            'missing': {
-                'type': 'object',
-                'patternProperties': {'^[0-9]{1,6}$': _COUNT},
-                'additionalProperties': False,
-            },
-            'lengths': {
-                'type': 'array',
-                'items': _COUNT,
-                'minItems': len(ENDINGS),
-                'maxItems': len(ENDINGS),
-            },
-        },
-    }
-)
 
 
 def pack_photographs(classes, splits, folder, short_side, processes, source=''):
@@ -221,81 +193,3 @@ def scaled(data, short_side):
     image = images.with_short_side(image, short_side)
     jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     return jpeg, f'converted: {note}' if note else ''
-
-
-class Output:
-    """The four files of a split, and a file with the progress, from which the next run continues.
-
-    Parameters
-    ----------
-    prefix : str
-        Path of the files without their endings.
-    identity : str
-        Digest of what is converted. Files of another one are begun again.
-    """
-
-    def __init__(self, prefix, identity):
-        # taken: entries that are done, written: images in the .rec file, missing: images that could
-        # not be read, by label.
-        self.path = prefix + PROGRESS
-        self.taken, self.written, self.missing, lengths = 0, 0, Counter(), [0] * len(ENDINGS)
-        try:
-            with open(self.path, encoding='utf-8') as file:
-                progress = _parse_progress(file.read())
-            complete = all(
-                os.path.getsize(prefix + ending) >= length
-                for ending, length in zip(ENDINGS, progress['lengths'])
-            )
-            if complete and progress['identity'] == identity:
-                self.taken, self.written, lengths = (
-                    progress[key] for key in ('taken', 'written', 'lengths')
-                )
-                self.missing.update(
-                    {int(label): count for label, count in progress['missing'].items()}
-                )
-        except (OSError, ValueError):
-            pass  # there is no progress, or it is damaged: begin again
-        self.identity = identity
-        self.files = [open(prefix + ending, 'ab') for ending in ENDINGS]
-        for file, length in zip(self.files, lengths):
-            file.truncate(length)
-            file.seek(length)  # for ``tell``; a file in append mode is written at its end anyway
-
-    def add(self, entry, jpeg, note):
-        """Write an image and its lines in the other files, given the result of ``scaled``."""
-        rec, idx, lst, reported = self.files
-        if note:
-            reported.write(f'{printable(entry.name)}\t{note}\n'.encode())
-        if jpeg is None:
-            self.missing[entry.label] += 1
-        else:
-            idx.write(b'%d\t%d\n' % (self.written, rec.tell()))
-            # ``printable``, since a name may contain a line break.
-            lst.write(f'{self.written}\t{entry.label:f}\t{printable(entry.name)}\n'.encode())
-            records.write(rec, self.written, entry.label, jpeg)
-            self.written += 1
-        self.taken += 1
-        if self.taken % EVERY == 0:
-            self.save_progress()
-
-    def save_progress(self):
-        """Sync the files to the disk, and then save how far they have come."""
-        for file in self.files:
-            file.flush()
-            os.fsync(file.fileno())
-        files.write_text(
-            self.path,
-            json.dumps(
-                {
-                    'identity': self.identity,
-                    'taken': self.taken,
-                    'written': self.written,
-                    'missing': self.missing,
-                    'lengths': [file.tell() for file in self.files],
-                }
-            ),
-        )
-
-    def close(self):
-        for file in self.files:
-            file.close()

@@ -17,7 +17,7 @@ import pytest
 from scripts import ROOT, run_script, user_error
 
 from common import log, scorer
-from data import image_folders, pack_photographs
+from data import image_folders, pack_photographs, resumable_output
 from data.split import Entry, Photographs
 from engine import mx
 from recordio import augmentation, datasets, record_iterator, records
@@ -182,8 +182,8 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
     """It is stopped three times, and the files are those of one that never was."""
     entries = entries_of(tmp_path, 90)
     splits = [Photographs('train', entries[:60]), Photographs('test', entries[60:])]
-    monkeypatch.setattr(pack_photographs, 'EVERY', 10)
-    original, taken = pack_photographs.Output.add, []
+    monkeypatch.setattr(resumable_output, 'EVERY', 10)
+    original, taken = resumable_output.Output.add, []
 
     def pack(name):
         os.makedirs(str(tmp_path / name), exist_ok=True)
@@ -198,7 +198,7 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
         original(self, *arguments)
 
     expected = pack('whole')
-    monkeypatch.setattr(pack_photographs.Output, 'add', add)
+    monkeypatch.setattr(resumable_output.Output, 'add', add)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             pack('stopped')

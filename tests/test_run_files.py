@@ -136,7 +136,7 @@ ALLOWED = {
     ('data/archives.py', 'open'): 'a download',
     ('data/imagenet.py', 'tempfile.NamedTemporaryFile'): 'the list of classes, which SciPy reads',
     ('data/pack_images.py', 'open'): 'images, lists and the manifest',
-    ('data/pack_photographs.py', 'open'): 'records',
+    ('data/resumable_output.py', 'open'): 'records',
 }
 
 

@@ -519,11 +519,11 @@ def link(data, name):
 
 def test_an_interrupted_conversion_of_other_photographs_is_not_gone_on_with(tree, tmp_path):
     """Equal names and sizes, other times: what was packed of the first tree is dropped."""
-    from data import image_folders, pack_photographs
+    from data import image_folders, pack_photographs, resumable_output
 
     classes, splits = image_folders.splits(image_folders.find(str(tree)))
     for known, expected in (('a', 0), ('a', 4), ('b', 0)):
-        output = pack_photographs.Output(
+        output = resumable_output.Output(
             str(tmp_path / 'train'), pack_photographs._identity(splits[0].entries, 32, known)
         )
         assert output.taken == expected

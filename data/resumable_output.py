@@ -1,0 +1,117 @@
+"""The files of a split of photographs while they are written, which a later run can continue."""
+
+import json
+import os
+from collections import Counter
+
+from data.dataset_files import ENDINGS as USUAL_ENDINGS
+from data.dataset_files import PROGRESS, REPORTED
+from recordio import records
+from system import files, schema
+from system.errors import printable
+
+EVERY = 2000  # images after which the progress is saved
+
+ENDINGS = (*USUAL_ENDINGS, REPORTED)
+
+_COUNT = {'type': 'integer', 'minimum': 0}
+_parse_progress = schema.checker(
+    {
+        'type': 'object',
+        'required': ['identity', 'taken', 'written', 'missing', 'lengths'],
+        'properties': {
+            'identity': {'type': 'string'},
+            'taken': _COUNT,
+            'written': _COUNT,
+            'missing': {
+                'type': 'object',
+                'patternProperties': {'^[0-9]{1,6}$': _COUNT},
+                'additionalProperties': False,
+            },
+            'lengths': {
+                'type': 'array',
+                'items': _COUNT,
+                'minItems': len(ENDINGS),
+                'maxItems': len(ENDINGS),
+            },
+        },
+    }
+)
+
+
+class Output:
+    """The four files of a split, and a file with the progress, from which the next run continues.
+
+    Parameters
+    ----------
+    prefix : str
+        Path of the files without their endings.
+    identity : str
+        Digest of what is converted. Files of another one are begun again.
+    """
+
+    def __init__(self, prefix, identity):
+        # taken: entries that are done, written: images in the .rec file, missing: images that could
+        # not be read, by label.
+        self.path = prefix + PROGRESS
+        self.taken, self.written, self.missing, lengths = 0, 0, Counter(), [0] * len(ENDINGS)
+        try:
+            with open(self.path, encoding='utf-8') as file:
+                progress = _parse_progress(file.read())
+            complete = all(
+                os.path.getsize(prefix + ending) >= length
+                for ending, length in zip(ENDINGS, progress['lengths'])
+            )
+            if complete and progress['identity'] == identity:
+                self.taken, self.written, lengths = (
+                    progress[key] for key in ('taken', 'written', 'lengths')
+                )
+                self.missing.update(
+                    {int(label): count for label, count in progress['missing'].items()}
+                )
+        except (OSError, ValueError):
+            pass  # there is no progress, or it is damaged: begin again
+        self.identity = identity
+        self.files = [open(prefix + ending, 'ab') for ending in ENDINGS]
+        for file, length in zip(self.files, lengths):
+            file.truncate(length)
+            file.seek(length)  # for ``tell``; a file in append mode is written at its end anyway
+
+    def add(self, entry, jpeg, note):
+        """Write an image and its lines in the other files, given the result of ``scaled``."""
+        rec, idx, lst, reported = self.files
+        if note:
+            reported.write(f'{printable(entry.name)}\t{note}\n'.encode())
+        if jpeg is None:
+            self.missing[entry.label] += 1
+        else:
+            idx.write(b'%d\t%d\n' % (self.written, rec.tell()))
+            # ``printable``, since a name may contain a line break.
+            lst.write(f'{self.written}\t{entry.label:f}\t{printable(entry.name)}\n'.encode())
+            records.write(rec, self.written, entry.label, jpeg)
+            self.written += 1
+        self.taken += 1
+        if self.taken % EVERY == 0:
+            self.save_progress()
+
+    def save_progress(self):
+        """Sync the files to the disk, and then save how far they have come."""
+        for file in self.files:
+            file.flush()
+            os.fsync(file.fileno())
+        files.write_text(
+            self.path,
+            json.dumps(
+                {
+                    'identity': self.identity,
+                    'taken': self.taken,
+                    'written': self.written,
+                    'missing': self.missing,
+                    'lengths': [file.tell() for file in self.files],
+                }
+            ),
+        )
+
+    def close(self):
+        for file in self.files:
+            file.close()
