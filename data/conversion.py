@@ -58,7 +58,7 @@ def find(args, checksum):
 def convert(args, folder):
     """Convert a data set into a folder; return the manifest."""
     large = args.dataset in PHOTOGRAPHS
-    endings = dataset_files.ENDINGS + (dataset_files.REPORTED,) * large
+    endings = dataset_files.PHOTOGRAPH_ENDINGS if large else dataset_files.ENDINGS
     splits = ('train', 'test') + ('val',) * (args.dataset == 'svhn')
     names = [split + ending for split in splits for ending in endings]
     target_checks.check(folder, names, args.keep_images)

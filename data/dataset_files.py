@@ -10,12 +10,11 @@ from system import files
 
 LOCK, IMAGES, PROGRESS = 'lock', 'images', '.progress'
 ENDINGS = ('.rec', '.idx', '.lst')
-
 REPORTED = '.reported'  # lists the photographs that were not ordinary JPEGs
-
+PHOTOGRAPH_ENDINGS = (*ENDINGS, REPORTED)
 # Files that can be in ``.part``, beside the folder IMAGES.
 TEMPORARY = [LOCK, manifest.NAME] + [
-    split + ending for split in SPLITS for ending in (*ENDINGS, REPORTED, PROGRESS)
+    split + ending for split in SPLITS for ending in (*PHOTOGRAPH_ENDINGS, PROGRESS)
 ]
 TEMPORARY += [os.path.basename(files.partial(name)) for name in TEMPORARY]
 

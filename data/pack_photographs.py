@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy
 
 from data import dataset_files
-from data.resumable_output import ENDINGS, Output
+from data.resumable_output import Output
 from recordio import images
 from recordio.images import cv2
 from system.errors import UserError
@@ -92,7 +92,7 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
             description['splits'][split.name] = numbers
             description['left_out'][split.name] = len(entries) - sum(counts.values())
     for split in splits:
-        for ending in ENDINGS:
+        for ending in dataset_files.PHOTOGRAPH_ENDINGS:
             name = split.name + ending
             description['files'][name] = dataset_files.fingerprint(os.path.join(folder, name))
     return description

@@ -4,15 +4,13 @@ import json
 import os
 from collections import Counter
 
-from data.dataset_files import ENDINGS as USUAL_ENDINGS
-from data.dataset_files import PROGRESS, REPORTED
+from data.dataset_files import PHOTOGRAPH_ENDINGS, PROGRESS
 from recordio import records
 from system import files, schema
 from system.errors import printable
 
 EVERY = 2000  # images after which the progress is saved
 
-ENDINGS = (*USUAL_ENDINGS, REPORTED)
 
 _COUNT = {'type': 'integer', 'minimum': 0}
 _parse_progress = schema.checker(
@@ -31,8 +29,8 @@ _parse_progress = schema.checker(
             'lengths': {
                 'type': 'array',
                 'items': _COUNT,
-                'minItems': len(ENDINGS),
-                'maxItems': len(ENDINGS),
+                'minItems': len(PHOTOGRAPH_ENDINGS),
+                'maxItems': len(PHOTOGRAPH_ENDINGS),
             },
         },
     }
@@ -51,29 +49,14 @@ class Output:
     """
 
     def __init__(self, prefix, identity):
-        # taken: entries that are done, written: images in the .rec file, missing: images that could
-        # not be read, by label.
-        self.path = prefix + PROGRESS
-        self.taken, self.written, self.missing, lengths = 0, 0, Counter(), [0] * len(ENDINGS)
-        try:
-            with open(self.path, encoding='utf-8') as file:
-                progress = _parse_progress(file.read())
-            complete = all(
-                os.path.getsize(prefix + ending) >= length
-                for ending, length in zip(ENDINGS, progress['lengths'])
-            )
-            if complete and progress['identity'] == identity:
-                self.taken, self.written, lengths = (
-                    progress[key] for key in ('taken', 'written', 'lengths')
-                )
-                self.missing.update(
-                    {int(label): count for label, count in progress['missing'].items()}
-                )
-        except (OSError, ValueError):
-            pass  # there is no progress, or it is damaged: begin again
-        self.identity = identity
-        self.files = [open(prefix + ending, 'ab') for ending in ENDINGS]
-        for file, length in zip(self.files, lengths):
+        self.path, self.identity = prefix + PROGRESS, identity
+        progress = _read_progress(prefix, identity)
+        self.taken = progress['taken']  # number of entries that are done
+        self.written = progress['written']  # number of images in the .rec file
+        # By label, the number of images that could not be read.
+        self.missing = Counter({int(label): n for label, n in progress['missing'].items()})
+        self.files = [open(prefix + ending, 'ab') for ending in PHOTOGRAPH_ENDINGS]
+        for file, length in zip(self.files, progress['lengths']):
             file.truncate(length)
             file.seek(length)  # for ``tell``; a file in append mode is written at its end anyway
 
@@ -115,3 +98,19 @@ class Output:
     def close(self):
         for file in self.files:
             file.close()
+
+
+def _read_progress(prefix, identity):
+    """Return the saved progress if the next run can continue from it, else that of a beginning."""
+    lengths = [0] * len(PHOTOGRAPH_ENDINGS)
+    beginning = {'taken': 0, 'written': 0, 'missing': {}, 'lengths': lengths}
+    try:
+        with open(prefix + PROGRESS, encoding='utf-8') as file:
+            progress = _parse_progress(file.read())
+        complete = all(
+            os.path.getsize(prefix + ending) >= length
+            for ending, length in zip(PHOTOGRAPH_ENDINGS, progress['lengths'])
+        )
+    except (OSError, ValueError):  # there is no progress, or it is damaged
+        return beginning
+    return progress if complete and progress['identity'] == identity else beginning
