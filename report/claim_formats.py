@@ -4,7 +4,7 @@ import re
 
 import numpy
 
-from report import claims, repetition, tables, verdicts
+from report import claims, paper_tables, repetition, verdicts
 from report.table_formats import render
 
 DIGITS = {'points': 2, 'nats': 3}
@@ -109,7 +109,7 @@ def _paper_difference(claim, difference):
     total = 0
     for sign, result in claims.parse(difference):
         found = claims.printed(claim.table, result)
-        error = found and tables.printed_error(found[2])
+        error = found and paper_tables.printed_error(found[2])
         if error is None:
             return ''
         total += sign * error

@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from common.recipe import cifar_decay, drop_epochs
-from report import tables
+from report import finished_runs, paper_tables
 
 # The kinds of comparisons, and the margins in percentage points; docs/claims.md has the reasons.
 GREATER, ALIKE, NOT_MORE = 'greater', 'alike', 'not more'
@@ -44,8 +44,8 @@ class Result(NamedTuple):
             return _mean(run.records[: min(drops, default=0)], 'test_error')
         first, _, last = self.measure.partition(' ')
         if first == 'without':
-            return tables.result(run, ('test_without', last))
-        return tables.result(run, ('test_components', first) if first else ('test_error',))
+            return finished_runs.result(run, ('test_without', last))
+        return finished_runs.result(run, ('test_components', first) if first else ('test_error',))
 
 
 class Claim(NamedTuple):
@@ -88,7 +88,7 @@ def printed(table, result):
         Number of the paper's table, 1 to 4.
     result : Result
     """
-    columns = {network: column for column, network in tables.NETWORKS.items()}
+    columns = {network: column for column, network in paper_tables.NETWORKS.items()}
     column, part = columns.get(result.network), result.measure.split(' ')
     row = [str(result.depth)]
     if table == 4:
@@ -103,8 +103,8 @@ def printed(table, result):
         column = f'W/O {part[1]}' if part[0] == 'without' else whole
     if not table or result.measure in (LOSS, EARLY):
         return None
-    header, rows = tables.paper(table)
-    labels = tables.LABELS[table]
+    header, rows = paper_tables.read(table)
+    labels = paper_tables.LABELS[table]
     for cells in rows:
         if cells[labels - len(row) : labels] == row and column in header:
             return row, column, cells[header.index(column)]
@@ -115,7 +115,7 @@ def check_runs(groups, stand_in):
     """Raise ``UserError`` if no finished run is on a data set of a study on ``stand_in``."""
     wanted = {claim.dataset(stand_in) for claim in CLAIMS}
     if not any(group.setting['dataset'] in wanted for group in groups):
-        tables.check_stand_in(groups, stand_in)
+        finished_runs.check_stand_in(groups, stand_in)
 
 
 SHALLOW, DEEP = ('LLL', 'RLL', 'LRL', 'LLR'), ('RRL', 'RLR', 'LRR', 'RRR')  # caption of Table 2

@@ -7,7 +7,7 @@ import numpy
 
 import symbols
 from graphs import paths
-from report import repetition, tables
+from report import finished_runs, paper_tables, repetition
 from report.figures import COLUMN, STYLE, pyplot
 from symbols import ensemble, imagenet
 from system.errors import UserError
@@ -67,9 +67,10 @@ def collect(series, groups, stand_in=None):
     """
     found = {}
     for depth in sorted({group.setting['depth'] for group in groups}):
-        query = tables.Query(series.network, depth, 'cifar10', 1, series.field)
+        query = finished_runs.Query(series.network, depth, 'cifar10', 1, series.field)
         runs = repetition.only(
-            tables.matching(groups, query, stand_in), f'the bar {series.name} of depth {depth}'
+            finished_runs.matching(groups, query, stand_in),
+            f'the bar {series.name} of depth {depth}',
         )
         if runs:
             found[depth] = runs
@@ -83,9 +84,11 @@ def printed(series):
     """
     if not series.table:
         return {}
-    header, rows = tables.paper(series.table)
+    header, rows = paper_tables.read(series.table)
     depth, column = header.index('depth'), header.index(series.column)
-    errors = {int(row[depth].split('/')[0]): tables.printed_error(row[column]) for row in rows}
+    errors = {
+        int(row[depth].split('/')[0]): paper_tables.printed_error(row[column]) for row in rows
+    }
     return {depth: error for depth, error in errors.items() if error is not None}
 
 
@@ -113,7 +116,7 @@ def bars(number, groups, stand_in=None):
         networks = ', '.join(sorted({series.network for series in members}))
         raise UserError(
             f'no log is a finished run for Figure {number} on {stand_in or "CIFAR-10"}: '
-            f'train {networks}{"" if stand_in else tables.hint(groups)}'
+            f'train {networks}{"" if stand_in else finished_runs.hint(groups)}'
         )
     with pyplot.rc_context(STYLE):
         width = COLUMN if len(depths) < 5 else 2 * COLUMN
@@ -142,7 +145,7 @@ def _title(number, ours, stand_in):
     title = FIGURES[number][0]
     if stand_in:
         title += f'\non {repetition.title(settings[0])} in place of CIFAR-10'
-    if epochs != [tables.EPOCHS['cifar10']]:
+    if epochs != [paper_tables.EPOCHS['cifar10']]:
         number_of = f'{" or ".join(map(str, epochs))} epoch{"s" * (epochs != [1])}'
         title += (', ' if stand_in else '\n') + number_of
     return title.replace('$', r'\$')
@@ -152,7 +155,9 @@ def _bars(axis, series, runs, depths, layout):
     """Draw a series; ``layout`` is the width of a bar and its shift from the tick of its depth."""
     width, shift = layout
     ticks = [tick for tick, depth in enumerate(depths) if depth in runs]
-    errors = [[tables.result(run, series.field) for run in runs[depths[tick]]] for tick in ticks]
+    errors = [
+        [finished_runs.result(run, series.field) for run in runs[depths[tick]]] for tick in ticks
+    ]
     if ticks:
         spread = [numpy.std(each, ddof=1) if len(each) > 1 else 0 for each in errors]
         axis.bar(

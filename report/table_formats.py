@@ -11,7 +11,7 @@ from functools import partial
 
 from tabulate import DataRow, Line, TableFormat, tabulate
 
-from report import tables
+from report import table_captions, tables
 
 BLUE = ' (blue)'
 ESCAPES = {
@@ -43,7 +43,7 @@ render = partial(tabulate, disable_numparse=True, stralign=None)
 def markdown(table):
     """Return a table in GitHub's Markdown, with a column of the paper after each of ours."""
     header, rows = _paired(table, '**{}**'.format, str)
-    return f'{tables.caption(table)}\n\n{render(rows, header, "github")}\n'
+    return f'{table_captions.caption(table)}\n\n{render(rows, header, "github")}\n'
 
 
 def latex(table):
@@ -54,7 +54,7 @@ def latex(table):
     return '\n'.join(
         [
             r'\begin{table}',
-            rf'\caption{{{_escaped(tables.caption(table))}}}',
+            rf'\caption{{{_escaped(table_captions.caption(table))}}}',
             rf'\begin{{tabular}}{{{"l" * len(header)}}}',
             render(rows, list(map(_escaped, header)), BOOKTABS),
             r'\end{tabular}',

@@ -41,11 +41,11 @@ def parse_args():
 def main():
     args = parse_args()
     # Not at the top: scipy.stats takes a second, and --help needs none of it.
-    from report import claim_formats, claims, tables
+    from report import claim_formats, claims, finished_runs
 
     if args.out and not args.out.endswith('.md'):
         raise UserError(f'--out {args.out}: the name ends in .md')
-    groups, notes = tables.finished(args.logs)
+    groups, notes = finished_runs.read(args.logs)
     for note in notes:
         sys.stderr.write(f'{note}\n')
     claims.check_runs(groups, args.stand_in)

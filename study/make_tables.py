@@ -11,7 +11,7 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common import options
-from report import table_formats, tables
+from report import finished_runs, table_formats, tables
 from system import files
 from system.errors import UserError
 from system.script import run_main
@@ -57,7 +57,7 @@ def check_filled(chosen, args, groups):
         which = f'Table {" and Table ".join(empty)} gets' if args.table else 'the tables get'
         raise UserError(
             f'{which} nothing from these logs: name finished runs of its settings'
-            f'{"" if args.stand_in else tables.hint(groups)}'
+            f'{"" if args.stand_in else finished_runs.hint(groups)}'
         )
 
 
@@ -79,10 +79,10 @@ def save(chosen, folder, overwrite):
 
 def main():
     args = parse_args()
-    groups, notes = tables.finished(args.logs)
+    groups, notes = finished_runs.read(args.logs)
     for note in notes:
         sys.stderr.write(f'{note}\n')
-    tables.check_stand_in(groups, args.stand_in)
+    finished_runs.check_stand_in(groups, args.stand_in)
     chosen = [tables.build(number, groups, args.stand_in) for number in args.table or range(1, 8)]
     check_filled(chosen, args, groups)
     save([table for table in chosen if table.filled], args.out, args.overwrite)

@@ -49,7 +49,7 @@ def parse_args():
 def main():
     args = parse_args()
     # Not at the top: matplotlib takes a second, and --help needs none of it.
-    from report import figures, study_figures, tables
+    from report import figures, finished_runs, study_figures
 
     if args.figure == 11:
         figure = study_figures.component_depths(
@@ -58,10 +58,10 @@ def main():
             else study_figures.imagenet_networks()
         )
     else:
-        groups, notes = tables.finished(args.logs)
+        groups, notes = finished_runs.read(args.logs)
         for note in notes:
             sys.stderr.write(f'{note}\n')
-        tables.check_stand_in(groups, args.stand_in)
+        finished_runs.check_stand_in(groups, args.stand_in)
         figure = study_figures.bars(args.figure, groups, args.stand_in)
     figures.save(figure, args.out, args.overwrite)
     print(args.out)

@@ -12,7 +12,7 @@ import pytest
 from scripts import ROOT, run_script, user_error
 from training_runs import arguments, small_cifar
 
-from report import claim_formats, claims, tables, verdicts
+from report import claim_formats, claims, finished_runs, paper_tables, verdicts
 from report.verdicts import Interval
 from symbols import ensemble
 from system.errors import UserError
@@ -45,7 +45,7 @@ def write(folder, run, errors, dataset='fashion-mnist', of=None, more=lambda see
 
 
 def findings_of(title, paths, stand_in='fashion-mnist'):
-    groups, _ = tables.finished(paths)
+    groups, _ = finished_runs.read(paths)
     (claim,) = (claim for claim in claims.CLAIMS if claim.title == title)
     return verdicts.find(claim, groups, stand_in)
 
@@ -115,7 +115,7 @@ def test_the_page_states_the_claims_of_the_code():
 
 
 def test_the_page_gives_the_papers_numbers_behind_the_margin():
-    header, rows = tables.paper(4)
+    header, rows = paper_tables.read(4)
     deviations = [
         float(cell.split(' ± ')[1].strip('*'))
         for row in rows
@@ -123,13 +123,16 @@ def test_the_page_gives_the_papers_numbers_behind_the_margin():
         if name.startswith('CIFAR-10 ') and '±' in cell
     ]
     assert f'the median {numpy.median(deviations):.2f}' in PROSE
-    fused, both = (tables.paper(1)[0].index(name) for name in ('DFN', 'Ensemble'))
-    deep = [row for row in tables.paper(1)[1] if int(row[0]) >= 38]
-    least = min(tables.printed_error(row[fused]) - tables.printed_error(row[both]) for row in deep)
+    fused, both = (paper_tables.read(1)[0].index(name) for name in ('DFN', 'Ensemble'))
+    deep = [row for row in paper_tables.read(1)[1] if int(row[0]) >= 38]
+    least = min(
+        paper_tables.printed_error(row[fused]) - paper_tables.printed_error(row[both])
+        for row in deep
+    )
     assert f'differences of {least:.2f} points and more similar' in PROSE
     removed = [
-        abs(tables.printed_error(cell) - tables.printed_error(row[-1]))
-        for row in tables.paper(3)[1]
+        abs(paper_tables.printed_error(cell) - paper_tables.printed_error(row[-1]))
+        for row in paper_tables.read(3)[1]
         for cell in row[1:-1]
     ]
     assert numpy.mean([change < 0.3 for change in removed]) > 0.75
@@ -352,4 +355,4 @@ def test_a_log_of_a_real_run(tmp_path, fashion):
         'The fused net and the ensemble are better than the plain network', paths, 'cifar10'
     )
     assert found[0].interval[:3] == (0, 0, 0) and found[0].verdict == 'undecided'
-    assert '0.00 [+0.00, +0.00]' in claim_formats.markdown(tables.finished(paths)[0], 'cifar10')
+    assert '0.00 [+0.00, +0.00]' in claim_formats.markdown(finished_runs.read(paths)[0], 'cifar10')

@@ -14,7 +14,7 @@ from training_runs import small_cifar
 
 import train_cifar
 from recordio.images import cv2
-from report import curves, repetition, tables
+from report import curves, finished_runs, repetition, tables
 from system.errors import UserError
 
 
@@ -81,7 +81,7 @@ def official(path, out, **options):
 
 def cells(number, *logs, stand_in=None):
     """Return {(last label, column): text} of the cells of a table that logs fill."""
-    table = tables.build(number, tables.finished(logs)[0], stand_in)
+    table = tables.build(number, finished_runs.read(logs)[0], stand_in)
     return {
         (labels[-1], column): tables.text(cell)
         for labels, found in table.rows
@@ -269,7 +269,7 @@ def test_equal_seeds_count_once(real, tmp_path):
         official(real, tmp_path / f'{number}.jsonl', seed=seed)
         for number, seed in enumerate((1, 1, 2, 1))
     ]
-    groups, notes = tables.finished(logs)
+    groups, notes = finished_runs.read(logs)
     assert [run.path for run in groups[0].runs] == [logs[0], logs[2]]
     assert notes == [
         f'{path} has the setting and the seed of {logs[0]} and is not counted again: '

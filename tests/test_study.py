@@ -13,7 +13,17 @@ from scripts import run_script, user_error
 
 import symbols
 from graphs import paths, summary
-from report import diagrams, draw, figures, study_figures, table_formats, tables
+from report import (
+    diagrams,
+    draw,
+    figures,
+    finished_runs,
+    paper_tables,
+    study_figures,
+    table_captions,
+    table_formats,
+    tables,
+)
 from study import make_tables, plot_study
 from symbols import ensemble
 from system.errors import UserError
@@ -48,7 +58,7 @@ def write(folder, network, depth, error, of=1, **more):
 
 
 def finished(logs):
-    groups, notes = tables.finished(logs)
+    groups, notes = finished_runs.read(logs)
     assert not notes
     return groups
 
@@ -62,17 +72,17 @@ def parts(first):
 
 @pytest.mark.parametrize('number', sorted(SHAPES))
 def test_the_papers_numbers(number):
-    header, rows = tables.paper(number)
+    header, rows = paper_tables.read(number)
     assert (len(rows), len(header)) == SHAPES[number] and all(
         len(row) == len(header) for row in rows
     )
     for row in rows:
-        for text in row[tables.LABELS[number] :]:
+        for text in row[paper_tables.LABELS[number] :]:
             assert re.fullmatch(PRINTED, text), text
 
 
 def cell(number, row, column):
-    header, rows = tables.paper(number)
+    header, rows = paper_tables.read(number)
     return next(each for each in rows if each[: len(row)] == row)[header.index(column)]
 
 
@@ -108,47 +118,49 @@ def test_the_papers_tables_agree_with_each_other():
     """Table 2's shared ensemble is Table 3's, and Table 1's but for depth 110; depths are those of
     the networks.
     """
-    for row in tables.paper(3)[1]:
-        overall = tables.printed_error(row[-1])
-        assert tables.printed_error(cell(2, [row[0], 'with'], 'Overall')) == overall
-        assert (tables.printed_error(cell(1, [row[0]], 'Ensemble')) == overall) == (row[0] != '110')
-    for row in tables.paper(1)[1]:
+    for row in paper_tables.read(3)[1]:
+        overall = paper_tables.printed_error(row[-1])
+        assert paper_tables.printed_error(cell(2, [row[0], 'with'], 'Overall')) == overall
+        assert (paper_tables.printed_error(cell(1, [row[0]], 'Ensemble')) == overall) == (
+            row[0] != '110'
+        )
+    for row in paper_tables.read(1)[1]:
         own = [
             paths.depth(ensemble.component(name, (int(row[0]) - 2) // 3, 10))
             for name in ensemble.NAMES
         ]
         assert list(map(int, row[1:9])) == own
-    for row in tables.paper(4)[1]:
+    for row in paper_tables.read(4)[1]:
         d1, d2 = map(int, row[1].split('/'))
         assert symbols.paired_depth('mr', d2) == d1
 
 
 def numbers(texts):
-    return [tables.printed_error(text) for text in texts]
+    return [paper_tables.printed_error(text) for text in texts]
 
 
 def test_what_is_printed_beside_the_numbers():
     """Arrows, bold and blue are where the captions say, so a slip of the pen shows."""
-    one = [row[10:] for row in tables.paper(1)[1]]
+    one = [row[10:] for row in paper_tables.read(1)[1]]
     for before, after in zip(one, one[1:]):
         assert after[0][-1] in '↑↓' and (numbers(after)[0] < numbers(before)[0]) == (
             after[0][-1] == '↑'
         )
         assert (numbers(after)[1] < numbers(before)[1]) == (after[1][-1] == '↑')
-    rows = tables.paper(2)[1]
+    rows = paper_tables.read(2)[1]
     for without, shared in zip(rows[::2], rows[1::2]):
-        for name, own, both in zip(tables.paper(2)[0][2:], without[2:], shared[2:]):
+        for name, own, both in zip(paper_tables.read(2)[0][2:], without[2:], shared[2:]):
             better = own == 'fail' or numbers([both]) < numbers([own])
             assert both[-1] == '↑↓'[not better] or (without[0], name) == ('38', 'RLR')
-    for row in tables.paper(3)[1]:
+    for row in paper_tables.read(3)[1]:
         assert [text for text in row if '**' in text] == [f'**{max(numbers(row[1:-1])):.2f}**']
-    for row in tables.paper(4)[1]:
+    for row in paper_tables.read(4)[1]:
         for columns in (row[2:6], row[6:9], row[9:]):
             (marked,) = [text for text in columns if '**' in text]
-            assert tables.printed_error(marked) == min(filter(None, numbers(columns)))
-    for columns in list(zip(*tables.paper(5)[1]))[3:]:
+            assert paper_tables.printed_error(marked) == min(filter(None, numbers(columns)))
+    for columns in list(zip(*paper_tables.read(5)[1]))[3:]:
         (blue,) = [text for text in columns if 'blue' in text]
-        assert tables.printed_error(blue) == min(numbers(columns))
+        assert paper_tables.printed_error(blue) == min(numbers(columns))
 
 
 def test_the_parameters_that_no_one_network_has():
@@ -167,9 +179,9 @@ def test_the_parameters_that_no_one_network_has():
 
 
 def test_every_cell_asks_for_a_setting_of_its_own():
-    for number in tables.TITLES:
-        header, rows = tables.paper(number)
-        first = tables.LABELS[number]
+    for number in paper_tables.TITLES:
+        header, rows = paper_tables.read(number)
+        first = paper_tables.LABELS[number]
         queries = [
             tables.queries(number, row[:first], column) for row in rows for column in header[first:]
         ]
@@ -181,7 +193,7 @@ def test_every_cell_asks_for_a_setting_of_its_own():
 def filled(groups, stand_in=None):
     """Return {(table, first label, last label, column): our text} of every cell that has one."""
     found = {}
-    for number in tables.TITLES:
+    for number in paper_tables.TITLES:
         table = tables.build(number, groups, stand_in)
         for labels, cells in table.rows:
             found.update(
@@ -205,7 +217,7 @@ def test_cells_from_logs(tmp_path):
         write(tmp_path, 'mr', 32, 4.0, widen=4, dataset='svhn'),
         write(tmp_path, 'mr', 20, 5.0, of=2),
     ]
-    groups, notes = tables.finished(logs)
+    groups, notes = finished_runs.read(logs)
     assert notes == [f'{logs[-1]} is not finished and is left out']
     expected = {
         (4, '0.4M', '26/14', 'CIFAR-10 DFN-MR'): '6.30 ± 0.36',
@@ -262,14 +274,14 @@ def test_captions_say_what_is_not_the_papers(tmp_path):
     groups = finished(
         [write(tmp_path, 'mr', 14, 6.0, lr=0.05), write(tmp_path, 'mr', 14, 2.0, dataset='svhn')]
     )
-    assert tables.caption(tables.build(4, groups)).endswith(
+    assert table_captions.caption(tables.build(4, groups)).endswith(
         'Ours after 1 epoch on CIFAR-10 (the paper: 400) and 1 epoch on SVHN (the paper: '
         '40), in brackets the number of runs. '
         'Not as in the paper: the learning rate 0.05 instead of 0.1.'
     )
     records = [log_files.record(6.0)] * 400
     groups = finished([log_files.write(tmp_path, 'mr', 14, records)])
-    assert tables.caption(tables.build(4, groups)).endswith(
+    assert table_captions.caption(tables.build(4, groups)).endswith(
         'Ours after 400 epochs on CIFAR-10, in brackets the number of runs.'
     )
 

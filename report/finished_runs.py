@@ -1,0 +1,83 @@
+"""The finished runs in logs, and those among them that a cell or a bar of the paper asks for."""
+
+from typing import NamedTuple
+
+from report import repetition
+from system.errors import UserError
+
+REPLACEABLE = ('cifar10', 'imagenet')  # data sets that --stand-in replaces
+
+
+class Query(NamedTuple):
+    """Which runs fill a cell, and where in their logs the result is."""
+
+    network: str
+    depth: int
+    dataset: str
+    widen: int
+    field: tuple  # keys that lead to the result in the record of the last epoch
+
+
+def read(paths):
+    """Return the ``Repetitions`` of finished runs, and a sentence on each log that is left out.
+
+    Raises
+    ------
+    UserError
+        A file is no log, or is named twice.
+    """
+    runs = repetition.read(paths)
+    notes = [f'{run.path} is not finished and is left out' for run in runs if not run.finished]
+    groups, twins = repetition.group([run for run in runs if run.finished])
+    return groups, notes + twins
+
+
+def check_stand_in(groups, stand_in):
+    """Raise ``UserError`` if there is no finished run on the data set ``stand_in``."""
+    names = sorted({group.setting['dataset'] for group in groups})
+    if stand_in and stand_in not in names:
+        raise UserError(
+            f'--stand-in {stand_in}: no log is a finished run on this data set; they '
+            f'have {", ".join(names) or "none"}'
+        )
+
+
+def hint(groups):
+    """Return a hint how to show runs on images that are not official, '' if there are none."""
+    names = sorted(
+        {
+            group.setting['dataset']
+            for group in groups
+            if group.setting['dataset'] in repetition.TITLES and not group.setting['data'].official
+        }
+    )
+    if not names:
+        return ''
+    return (
+        '; runs on images that are not known to be the official ones are shown with '
+        f'--stand-in {" or ".join(names)}'
+    )
+
+
+def matching(groups, query, stand_in=None):
+    """Return the ``Repetitions`` that a query asks for and whose runs have its field."""
+    found = []
+    for group in groups:
+        setting = group.setting
+        same = all(setting[name] == getattr(query, name) for name in ('network', 'depth', 'widen'))
+        photographs = repetition.is_photographs(setting) == (query.dataset == 'imagenet')
+        if stand_in and query.dataset in REPLACEABLE:
+            images = setting['dataset'] == stand_in
+        else:
+            images = setting['dataset'] == query.dataset and setting['data'].official
+        if same and photographs and images and result(group.runs[0], query.field) is not None:
+            found.append(group)
+    return found
+
+
+def result(run, field):
+    """Return what the keys in ``field`` lead to in a run's last record, or None."""
+    found = {'parameters': run.header.get('parameters'), **run.records[-1]}
+    for key in field:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found

@@ -1,0 +1,53 @@
+"""Captions of the filled tables: how our training differs from the paper's."""
+
+from report import repetition
+from report.finished_runs import REPLACEABLE
+from report.paper_tables import EPOCHS, TITLES
+
+# The parts of the paper's setting (sections 6.2 and 6.5) that a caption compares with ours.
+SMALL = {'lr': 0.1, 'batch_size': 64, 'dtype': 'float32', 'bn_momentum': 0.99}
+PHOTOGRAPHS = {**SMALL, 'batch_size': 256, 'image_size': 224, 'augment': 'paper'}
+SCHEDULES = {6: {'schedule': '6.5', 'drop_every': 30}, 7: {'schedule': 'a1', 'drop_every': 10}}
+
+
+def caption(table):
+    """Return what a reader must know about our numbers: epochs, images, other differences."""
+    begin = f'Table {table.number}. {TITLES[table.number]}.'
+    if not table.filled:
+        return f'{begin} No run yet.'
+    names = dict.fromkeys(name for name, _ in table.settings)
+    ours = ' and '.join(_epochs_on(name, table) for name in names)
+    differ = differences_from_paper(table)
+    return f'{begin} Ours after {ours}, in brackets the number of runs.' + (
+        f' Not as in the paper: {differ}.' if differ else ''
+    )
+
+
+def _epochs_on(name, table):
+    """Return "400 epochs on CIFAR-10", with the paper's number of epochs if ours differs."""
+    found = [setting for other, setting in table.settings if other == name]
+    epochs = sorted({setting['epochs'] for setting in found})
+    text = f'{", ".join(map(str, epochs))} epoch{"s" * (epochs != [1])} on '
+    if table.stand_in and name in REPLACEABLE:
+        text += f'{repetition.title(found[0])} in place of {repetition.TITLES[name]}'
+    else:
+        text += repetition.TITLES[name]
+    as_in_paper = table.number == 7 or epochs == [EPOCHS[name]]
+    return text if as_in_paper else f'{text} (the paper: {EPOCHS[name]})'
+
+
+def differences_from_paper(table):
+    """Return in what the training of a table's runs differs from the paper's, as a text.
+
+    Epochs and images are not part of it.
+    """
+    differences = []
+    for name, setting in table.settings:
+        paper_has = {**PHOTOGRAPHS, **SCHEDULES[table.number]} if name == 'imagenet' else SMALL
+        for key, value in paper_has.items():
+            if setting.get(key, value) != value:
+                differences.append(f'{repetition.word(key)} {setting[key]} instead of {value}')
+        if setting['rollbacks'] != 'none':
+            rollbacks = f'before epoch {setting["rollbacks"]}'
+            differences.append(f'a rollback lowered the learning rate {rollbacks}')
+    return ', '.join(dict.fromkeys(differences))
