@@ -4,7 +4,7 @@ import re
 
 import numpy
 
-from report import claims, paper_tables, repetition, verdicts
+from report import claims, compared_results, paper_tables, repetition, verdicts
 from report.table_formats import render
 
 DIGITS = {'points': 2, 'nats': 3}
@@ -96,7 +96,7 @@ def _mean(claim, numbers):
 
 def _paper(claim, result):
     """Return what the paper prints for a result and where, '' if it does not."""
-    found = claims.printed(claim.table, result)
+    found = compared_results.printed(claim.table, result)
     if found is None:
         return ''
     row, column, cell = found
@@ -107,8 +107,8 @@ def _paper(claim, result):
 def _paper_difference(claim, difference):
     """Return the difference of the paper's numbers, '' if it does not print each of them."""
     total = 0
-    for sign, result in claims.parse(difference):
-        found = claims.printed(claim.table, result)
+    for sign, result in compared_results.parse(difference):
+        found = compared_results.printed(claim.table, result)
         error = found and paper_tables.printed_error(found[2])
         if error is None:
             return ''

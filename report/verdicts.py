@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy
 from scipy import stats
 
-from report import claims, repetition
+from report import claims, compared_results, repetition
 
 SUPPORTED, CONTRADICTED, UNDECIDED = 'supported', 'contradicted', 'undecided'
 CONFIDENCE = 0.95
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
     """What the runs say about one comparison."""
 
     difference: str  # as in claims.CLAIMS
-    ours: list  # for each of its terms (claims.Result, {seed: number})
+    ours: list  # for each of its terms (compared_results.Result, {seed: number})
     setting: dict | None  # of the runs of its first term, None if there are no runs to compare
     interval: Interval | None  # of d, None with fewer than two seeds in common
     verdict: str
@@ -93,7 +93,7 @@ def find(claim, groups, stand_in):
 
 
 def _find(claim, difference, groups, stand_in):
-    terms = claims.parse(difference)
+    terms = compared_results.parse(difference)
     candidates = [_candidates(result, groups, claim.dataset(stand_in)) for _, result in terms]
     lacking = [result.run for (_, result), found in zip(terms, candidates) if not found]
     common = [] if lacking else _with_one_training(candidates)

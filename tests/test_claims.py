@@ -12,7 +12,7 @@ import pytest
 from scripts import ROOT, run_script, user_error
 from training_runs import arguments, small_cifar
 
-from report import claim_formats, claims, finished_runs, paper_tables, verdicts
+from report import claim_formats, claims, compared_results, finished_runs, paper_tables, verdicts
 from report.verdicts import Interval
 from symbols import ensemble
 from system.errors import UserError
@@ -145,7 +145,7 @@ def test_every_run_of_a_claim_is_in_the_grid():
     lines = grid.read(f'{ROOT}/experiments/fashion-mnist.txt', [])
     for claim in claims.CLAIMS:
         for difference in claim.differences:
-            wanted = [result for _, result in claims.parse(difference)]
+            wanted = [result for _, result in compared_results.parse(difference)]
             trained = [
                 {
                     (line.options['epochs'], line.options['seed'])
@@ -163,10 +163,10 @@ def test_every_run_of_a_claim_is_in_the_grid():
 
 def test_the_numbers_beside_a_claim_are_the_papers():
     cells = {
-        (claim.table, result.text): claims.printed(claim.table, result)
+        (claim.table, result.text): compared_results.printed(claim.table, result)
         for claim in claims.CLAIMS
         for difference in claim.differences
-        for _, result in claims.parse(difference)
+        for _, result in compared_results.parse(difference)
     }
     for (table, text), cell in {
         (4, 'mr-14'): (['26/14'], 'CIFAR-10 DFN-MR', '**6.48 ± 0.04**'),
