@@ -4,7 +4,7 @@ import re
 
 import numpy
 
-from report import claims, compared_results, paper_tables, repetition, verdicts
+from report import claims, compared_results, paper_tables, run_setting, verdicts
 from report.table_formats import render
 
 DIGITS = {'points': 2, 'nats': 3}
@@ -81,7 +81,7 @@ def _runs(claim, findings, stand_in):
     if not settings:
         return f'part {claim.part}, {claim.dataset(stand_in)}, no runs yet'
     epochs = sorted({setting['epochs'] for setting in settings})
-    title = repetition.title(settings[0])
+    title = run_setting.title(settings[0])
     plural = 's' * (epochs != [1])
     return f'part {claim.part}, {title}, {" or ".join(map(str, epochs))} epoch{plural}'
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy
 
 import symbols
-from report import repetition
+from report import repetition, run_setting
 from system.errors import UserError
 
 # What the paper calls the networks, in its order. mr-late and mr-relu are DFN-MR with other
@@ -33,7 +33,7 @@ GAP = (30, 55)  # epochs between which section 6.5 compares DFN-MR with ResNet-1
 class Curves(NamedTuple):
     """The mean curves of the runs of one setting, with their range."""
 
-    setting: dict  # see repetition.setting_of
+    setting: dict  # see run_setting.setting_of
     runs: int  # number of runs
     epochs: numpy.ndarray  # numbers of the epochs, from 1
     curves: dict  # {key of the log: (mean, lowest, highest)}, each an array over the epochs
@@ -60,7 +60,7 @@ class Curves(NamedTuple):
     @property
     def title(self):
         """Network, depth and data set."""
-        return f'{self.deep_name} on {repetition.title(self.setting)}'
+        return f'{self.deep_name} on {run_setting.title(self.setting)}'
 
 
 def group(paths):
@@ -126,9 +126,9 @@ def panels(found):
     """
     columns = {}
     for curves in found:
-        photographs = repetition.is_photographs(curves.setting)
+        photographs = run_setting.is_photographs(curves.setting)
         d1 = None if photographs else symbols.paired_depth(curves.network, curves.depth)
-        columns.setdefault((repetition.title(curves.setting), d1), []).append(curves)
+        columns.setdefault((run_setting.title(curves.setting), d1), []).append(curves)
     return dict(sorted(columns.items(), key=lambda item: (item[0][0], item[0][1] or 0)))
 
 
@@ -145,7 +145,7 @@ def gaps(found):
                 [each.setting.get(key) for key in ('dataset', 'data', 'image_size')]
                 for each in (resnet, mr)
             ]
-            if are_pair and repetition.is_photographs(mr.setting) and images[0] == images[1]:
+            if are_pair and run_setting.is_photographs(mr.setting) and images[0] == images[1]:
                 sentences.append(_gap(resnet, mr))
     return sentences
 

@@ -8,7 +8,7 @@ import matplotlib
 matplotlib.use('Agg')
 from matplotlib import pyplot
 
-from report import repetition
+from report import run_setting
 from report.curves import panels
 from system import files
 from system.errors import UserError
@@ -177,19 +177,19 @@ def labels(members):
 
 def _label(curves, same):
     """Return the label of a curve; ``same`` are all curves of its network."""
-    differ = repetition.differences([each.setting for each in same])
-    deep = repetition.is_photographs(curves.setting) or 'depth' in differ
+    differ = run_setting.differences([each.setting for each in same])
+    deep = run_setting.is_photographs(curves.setting) or 'depth' in differ
     parts = [curves.deep_name if deep else curves.name]
     for name in differ:
         if name == 'dataset':
             parts.append(_dataset(curves))
         elif name != 'depth':
-            parts.append(repetition.brief(name, curves.setting.get(name)))
+            parts.append(run_setting.brief(name, curves.setting.get(name)))
     return _plain(', '.join(parts))
 
 
 def _dataset(curves):
-    return _plain(repetition.title(curves.setting))
+    return _plain(run_setting.title(curves.setting))
 
 
 def _plain(text):

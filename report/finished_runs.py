@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from report import repetition
+from report import repetition, run_setting
 from system.errors import UserError
 
 REPLACEABLE = ('cifar10', 'imagenet')  # data sets that --stand-in replaces
@@ -48,7 +48,7 @@ def hint(groups):
         {
             group.setting['dataset']
             for group in groups
-            if group.setting['dataset'] in repetition.TITLES and not group.setting['data'].official
+            if group.setting['dataset'] in run_setting.TITLES and not group.setting['data'].official
         }
     )
     if not names:
@@ -65,7 +65,7 @@ def matching(groups, query, stand_in=None):
     for group in groups:
         setting = group.setting
         same = all(setting[name] == getattr(query, name) for name in ('network', 'depth', 'widen'))
-        photographs = repetition.is_photographs(setting) == (query.dataset == 'imagenet')
+        photographs = run_setting.is_photographs(setting) == (query.dataset == 'imagenet')
         if stand_in and query.dataset in REPLACEABLE:
             images = setting['dataset'] == stand_in
         else:

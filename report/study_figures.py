@@ -7,7 +7,7 @@ import numpy
 
 import symbols
 from graphs import paths
-from report import finished_runs, paper_tables, repetition
+from report import finished_runs, paper_tables, repetition, run_setting
 from report.figures import COLUMN, STYLE, pyplot
 from symbols import ensemble, imagenet
 from system.errors import UserError
@@ -144,7 +144,7 @@ def _title(number, ours, stand_in):
     epochs = sorted({setting['epochs'] for setting in settings})
     title = FIGURES[number][0]
     if stand_in:
-        title += f'\non {repetition.title(settings[0])} in place of CIFAR-10'
+        title += f'\non {run_setting.title(settings[0])} in place of CIFAR-10'
     if epochs != [paper_tables.EPOCHS['cifar10']]:
         number_of = f'{" or ".join(map(str, epochs))} epoch{"s" * (epochs != [1])}'
         title += (', ' if stand_in else '\n') + number_of

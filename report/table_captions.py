@@ -1,6 +1,6 @@
 """Captions of the filled tables: how our training differs from the paper's."""
 
-from report import repetition
+from report import run_setting
 from report.finished_runs import REPLACEABLE
 from report.paper_tables import EPOCHS, TITLES
 
@@ -29,9 +29,9 @@ def _epochs_on(name, table):
     epochs = sorted({setting['epochs'] for setting in found})
     text = f'{", ".join(map(str, epochs))} epoch{"s" * (epochs != [1])} on '
     if table.stand_in and name in REPLACEABLE:
-        text += f'{repetition.title(found[0])} in place of {repetition.TITLES[name]}'
+        text += f'{run_setting.title(found[0])} in place of {run_setting.TITLES[name]}'
     else:
-        text += repetition.TITLES[name]
+        text += run_setting.TITLES[name]
     as_in_paper = table.number == 7 or epochs == [EPOCHS[name]]
     return text if as_in_paper else f'{text} (the paper: {EPOCHS[name]})'
 
@@ -46,7 +46,7 @@ def differences_from_paper(table):
         paper_has = {**PHOTOGRAPHS, **SCHEDULES[table.number]} if name == 'imagenet' else SMALL
         for key, value in paper_has.items():
             if setting.get(key, value) != value:
-                differences.append(f'{repetition.word(key)} {setting[key]} instead of {value}')
+                differences.append(f'{run_setting.word(key)} {setting[key]} instead of {value}')
         if setting['rollbacks'] != 'none':
             rollbacks = f'before epoch {setting["rollbacks"]}'
             differences.append(f'a rollback lowered the learning rate {rollbacks}')

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy
 from scipy import stats
 
-from report import claims, compared_results, repetition
+from report import claims, compared_results, repetition, run_setting
 
 SUPPORTED, CONTRADICTED, UNDECIDED = 'supported', 'contradicted', 'undecided'
 CONFIDENCE = 0.95
@@ -128,7 +128,7 @@ def _candidates(result, groups, dataset):
         group
         for group in groups
         if wanted.items() <= group.setting.items()
-        and not repetition.is_photographs(group.setting)
+        and not run_setting.is_photographs(group.setting)
         and any(result.of(run) is not None for run in group.runs)
     ]
 
@@ -154,4 +154,4 @@ def _with_one_training(candidates):
 def _differences(candidates):
     """Return in what the trainings of runs that cannot be compared differ."""
     settings = [_training(group) for found in candidates for group in found]
-    return ', '.join(repetition.word(name) for name in repetition.differences(settings))
+    return ', '.join(run_setting.word(name) for name in run_setting.differences(settings))

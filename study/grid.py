@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from common import run_state
 from recordio import datasets
-from report import repetition
+from report import run_setting
 from system.errors import UserError
 
 SCRIPTS = ('train_cifar.py', 'study/train_ensemble.py', 'train_imagenet.py')
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
     @property
     def setting(self):
-        return repetition.setting_of(self.options)
+        return run_setting.setting_of(self.options)
 
 
 def read(path, folders):

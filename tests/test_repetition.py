@@ -14,7 +14,7 @@ from training_runs import small_cifar
 
 import train_cifar
 from recordio.images import cv2
-from report import curves, finished_runs, repetition, tables
+from report import curves, finished_runs, repetition, run_setting, tables
 from system.errors import UserError
 
 
@@ -342,7 +342,7 @@ def test_whether_a_command_line_has_a_finished_run(real):
     header = {'train_images': 40, 'test_images': 20, 'data': runs[0].header.get('data')}
 
     def setting(*more):
-        return repetition.setting_of(vars(train_cifar.parse_args([*command, *more])), header)
+        return run_setting.setting_of(vars(train_cifar.parse_args([*command, *more])), header)
 
     assert (
         repetition.find(runs, setting(), 1) is runs[0]
