@@ -1,15 +1,12 @@
-"""Figures of the ensemble study: 2, 4 and 5 from logs, 11 from the networks themselves."""
+"""Figures 2, 4 and 5, of the ensemble study: bars of the errors in logs, and the paper's errors."""
 
 from typing import NamedTuple
 
-import matplotlib
 import numpy
 
-import symbols
-from graphs import paths
 from report import finished_runs, paper_tables, repetition, run_setting
 from report.figures import COLUMN, STYLE, pyplot
-from symbols import ensemble, imagenet
+from symbols import ensemble
 from system.errors import UserError
 
 
@@ -187,62 +184,3 @@ def _bars(axis, series, runs, depths, layout):
             zorder=3,
             label=None if in_legend else 'the paper, CIFAR-10',
         )
-
-
-def component_depths(networks):
-    """Return Figure 11: for each network, the share of its paths (its components) by depth.
-
-    Parameters
-    ----------
-    networks : list of (title, mx.sym.Symbol)
-    """
-    counts = [paths.histogram(symbol) for _, symbol in networks]
-    with pyplot.rc_context(STYLE):
-        figure, axes = pyplot.subplots(
-            1,
-            len(networks),
-            squeeze=False,
-            sharex=True,
-            figsize=(2 * COLUMN, 2.2),
-            constrained_layout=True,
-        )
-        for axis, (title, _), found in zip(axes[0], networks, counts):
-            size = sum(found.values())
-            # Integer division first, because 2**200 paths are too many for a float.
-            axis.bar(
-                list(found),
-                [count * 10**6 // size / 10**4 for count in found.values()],
-                color='#0072B2',
-            )
-            mean, deviation = paths.mean_and_deviation(found)
-            axis.set_title(f'{title} ({mean:.2f} ± {deviation:.2f})\n{_short(size)} networks')
-            axis.set_xlabel('depth')
-            axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
-        axes[0, 0].set_ylabel('networks (%)')
-    return figure
-
-
-def _short(size):
-    """Return a number of paths as a title has it."""
-    return format(size, ',') if size < 10**7 else f'{size:.2e}'
-
-
-def imagenet_networks():
-    """Return [(title, symbol)] of ResNet-50, DFN1 and DFN2, the networks of Figure 11."""
-    return [
-        (title, imagenet.get_symbol(network, 50))
-        for title, network in (('ResNet-50', 'resnet'), ('DFN1', 'dfn1'), ('DFN2', 'dfn2'))
-    ]
-
-
-def cifar_networks(depth):
-    """Return [(title, symbol)] of ResNet, DFN-IL and DFN-MR of one size (Table 4).
-
-    ``depth`` is d1, that of the ResNet; the others have the depth d2 = d1 / 2 + 1.
-    """
-    pairs = [
-        ('ResNet', 'resnet', depth),
-        ('DFN-IL', 'il', depth // 2 + 1),
-        ('DFN-MR', 'mr', depth // 2 + 1),
-    ]
-    return [(f'{title}-{own}', symbols.get_symbol(network, own)) for title, network, own in pairs]

@@ -49,13 +49,13 @@ def parse_args():
 def main():
     args = parse_args()
     # Not at the top: matplotlib takes a second, and --help needs none of it.
-    from report import figures, finished_runs, study_figures
+    from report import component_depths, figures, finished_runs, study_figures
 
     if args.figure == 11:
-        figure = study_figures.component_depths(
-            study_figures.cifar_networks(args.depth)
+        figure = component_depths.figure11(
+            component_depths.cifar_networks(args.depth)
             if args.depth
-            else study_figures.imagenet_networks()
+            else component_depths.imagenet_networks()
         )
     else:
         groups, notes = finished_runs.read(args.logs)

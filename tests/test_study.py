@@ -14,6 +14,7 @@ from scripts import run_script, user_error
 import symbols
 from graphs import paths, summary
 from report import (
+    component_depths,
     diagrams,
     draw,
     figures,
@@ -477,9 +478,9 @@ def test_bars_of_another_data_set(tmp_path):
 def test_depths_of_components():
     assert [
         axis.get_title().split(' (')[0]
-        for axis in study_figures.component_depths(study_figures.imagenet_networks()).axes
+        for axis in component_depths.figure11(component_depths.imagenet_networks()).axes
     ] == ['ResNet-50', 'DFN1', 'DFN2']
-    figure = study_figures.component_depths(study_figures.cifar_networks(26))
+    figure = component_depths.figure11(component_depths.cifar_networks(26))
     for axis, (network, depth) in zip(figure.axes, (('resnet', 26), ('il', 14), ('mr', 14))):
         counts = paths.histogram(symbols.get_symbol(network, depth))
         found = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axis.patches}
