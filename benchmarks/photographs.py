@@ -19,7 +19,7 @@ import engine
 from common import options
 from data import pack_photographs
 from data.split import Entry, Photographs
-from recordio import datasets, records
+from recordio import datasets, record_format
 from recordio.images import cv2
 from recordio.record_iterator import Reading, Records
 from system.script import run_main
@@ -99,7 +99,7 @@ def reading(args):
         with open(path, 'wb') as file, open(path[:-3] + 'idx', 'w') as index:
             for number, data in enumerate(files):
                 index.write(f'{number}\t{file.tell()}\n')
-                records.write(file, number, 0, data)
+                record_format.write(file, number, 0, data)
         reading = Reading(args.processes, shuffle_seed=1)
         reader = Records(path, datasets.PHOTOGRAPHS._replace(classes=2), 32, reading)
         for turn in range(args.turns):

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 
 from data.dataset_files import PHOTOGRAPH_ENDINGS, PROGRESS
-from recordio import records
+from recordio import record_format
 from system import files, schema
 from system.errors import printable
 
@@ -71,7 +71,7 @@ class Output:
             idx.write(b'%d\t%d\n' % (self.written, rec.tell()))
             # ``printable``, since a name may contain a line break.
             lst.write(f'{self.written}\t{entry.label:f}\t{printable(entry.name)}\n'.encode())
-            records.write(rec, self.written, entry.label, jpeg)
+            record_format.write(rec, self.written, entry.label, jpeg)
             self.written += 1
         self.taken += 1
         if self.taken % EVERY == 0:

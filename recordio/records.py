@@ -1,24 +1,18 @@
-"""Record files (.rec) in MXNet's format: checking, reading and writing them without MXNet.
+"""Record files (.rec): checking and reading them without MXNet.
 
 A file is checked here before MXNet's C++ reader opens it, which can abort the process on damage.
 """
 
 import hashlib
 import os
-import struct
 
 import numpy
 
-from recordio import images, manifest
+from recordio import images, manifest, record_format
+from recordio.record_format import FIRST, FRAME, LEAST, LENGTH, MAGIC, words
 from system import files
 from system.errors import UserError
 
-MAGIC = 0xCED7230A
-FRAME = 8  # bytes in front of a payload: the magic number, and a word of kind and length
-LEAST = 24  # bytes in front of an image in its payload: flag, label and two numbers
-LENGTH = (1 << 29) - 1  # mask of the length in that word; the kind is above it
-# Kinds. A payload that contains the magic number is cut there into several chunks, without it.
-WHOLE, FIRST, MIDDLE, LAST = range(4)
 SHAPE = (32, 32, 3)  # height, width and channels of a small image
 MOST_BYTES = 2 << 30  # that are read of a file to check it; ImageNet's has 150 GB
 BLOCKS = 1024  # of a megabyte, from which the digest of a larger file is computed
@@ -67,11 +61,11 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
     _check_frames(path, content, offsets, ends)
     _check_labels(
         path,
-        _words(content, offsets + FRAME, '<u4'),
-        _words(content, offsets + FRAME + 4, '<f4'),
+        words(content, offsets + FRAME, '<u4'),
+        words(content, offsets + FRAME + 4, '<f4'),
         classes,
     )
-    for number, (_, image) in zip(chosen, _images(content, offsets)):
+    for number, (_, image) in zip(chosen, record_format.labelled_images(content, offsets)):
         try:
             found = images.shape_of(image)
         except ValueError as error:
@@ -89,18 +83,7 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
 
 def labelled_images(path):
     """Yield (label, bytes) of each image in the order of the file, which ``check`` has passed."""
-    yield from _images(numpy.memmap(path, numpy.uint8, 'r'), _offsets(path))
-
-
-def _images(content, offsets):
-    content = memoryview(content)
-    for offset in offsets.tolist():
-        (word,) = struct.unpack_from('<I', content, offset + 4)
-        if word >> 29 == WHOLE:
-            payload = content[offset + FRAME : offset + FRAME + (word & LENGTH)]
-        else:
-            payload = _read_chunks(content, offset)
-        yield struct.unpack_from('<f', payload, 4)[0], payload[LEAST:]
+    yield from record_format.labelled_images(numpy.memmap(path, numpy.uint8, 'r'), _offsets(path))
 
 
 def labels(path):
@@ -114,8 +97,8 @@ def labels(path):
     offsets, content = _offsets(path), numpy.memmap(path, numpy.uint8, 'r')
     if offsets[0] < 0 or offsets[-1] + FRAME + LEAST > len(content):
         _damaged(path)
-    found = _words(content, offsets + FRAME + 4, '<f4')
-    _check_labels(path, _words(content, offsets + FRAME, '<u4'), found, None)
+    found = words(content, offsets + FRAME + 4, '<f4')
+    _check_labels(path, words(content, offsets + FRAME, '<u4'), found, None)
     return found
 
 
@@ -135,51 +118,6 @@ def digest(path):
             file.seek((size - files.BLOCK) * block // (BLOCKS - 1))
             found.update(file.read(files.BLOCK))
     return found.hexdigest()
-
-
-def write(file, number, label, image):
-    """Append an image to a .rec file, as MXNet's im2rec does.
-
-    Parameters
-    ----------
-    file : binary file, open for writing
-    number : int
-        Of the image in the file, from 0.
-    label : float
-    image : bytes
-        A JPEG or PNG file.
-    """
-    payload, magic = struct.pack('<IfQQ', 0, label, number, 0) + image, struct.pack('<I', MAGIC)
-    cuts, at = [], payload.find(magic)
-    while at >= 0:
-        cuts += [at] * (at % 4 == 0)  # readers look for the magic number in whole words only
-        at = payload.find(magic, at + (4 if at % 4 == 0 else 1))
-    starts = [0] + [cut + len(magic) for cut in cuts]
-    kinds = [FIRST] + [MIDDLE] * (len(cuts) - 1) + [LAST] if cuts else [WHOLE]
-    for kind, start, end in zip(kinds, starts, cuts + [len(payload)]):
-        file.write(
-            magic
-            + struct.pack('<I', kind << 29 | end - start)
-            + payload[start:end]
-            + bytes(-(end - start) % 4)
-        )
-
-
-def _read_chunks(content, offset):
-    """Return the payload of a record that is stored in chunks; an empty image if it is damaged."""
-    chunks, kind = [], WHOLE
-    while kind != LAST:
-        magic, word = struct.unpack_from('<II', content, offset)
-        kind, length = word >> 29, word & LENGTH
-        if (
-            magic != MAGIC
-            or kind not in ((MIDDLE, LAST) if chunks else (FIRST,))
-            or offset + FRAME + length > len(content)
-        ):
-            return b'\0' * LEAST
-        chunks.append(bytes(content[offset + FRAME : offset + FRAME + length]))
-        offset += FRAME + (length + 3) // 4 * 4
-    return struct.pack('<I', MAGIC).join(chunks)
 
 
 def _offsets(path):
@@ -207,7 +145,7 @@ def _offsets(path):
 
 
 def _check_frames(path, content, offsets, ends):
-    magic, word = (_words(content, offsets + shift, '<u4') for shift in (0, 4))
+    magic, word = (words(content, offsets + shift, '<u4') for shift in (0, 4))
     kind, length = word >> 29, word & LENGTH
     fits = offsets + FRAME + (length + 3) // 4 * 4 == ends
     if (
@@ -217,11 +155,6 @@ def _check_frames(path, content, offsets, ends):
         or (length < LEAST).any()
     ):
         _damaged(path)
-
-
-def _words(content, at, dtype):
-    """Return the four bytes at each offset as numbers."""
-    return content[at[:, None] + numpy.arange(4)].copy().view(dtype)[:, 0]
 
 
 def _check_labels(path, flags, labels, classes):

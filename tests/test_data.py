@@ -13,7 +13,7 @@ import pytest
 from scripts import run_script
 
 from engine import mx
-from recordio import augmentation, datasets, images, record_iterator, records
+from recordio import augmentation, datasets, images, record_format, record_iterator, records
 from system.errors import UserError
 
 
@@ -255,7 +255,7 @@ def test_a_record_in_several_parts(tmp_path):
     writer = mx.recordio.MXIndexedRecordIO(prefix + '.idx', prefix + '.rec', 'w')
     png = images.cv2.imencode('.png', numpy.zeros((32, 32, 3), numpy.uint8))[1].tobytes()
     written = [png] + [
-        with_chunk(png, b'\0' * shift + records.MAGIC.to_bytes(4, 'little') * count)
+        with_chunk(png, b'\0' * shift + record_format.MAGIC.to_bytes(4, 'little') * count)
         for shift in range(4)
         for count in (1, 3)
     ]
@@ -267,7 +267,7 @@ def test_a_record_in_several_parts(tmp_path):
         (label, bytes(content)) for label, content in records.labelled_images(prefix + '.rec')
     ] == [(1.0, png) for png in written]
     content = open(prefix + '.rec', 'rb').read()
-    assert content.count(records.MAGIC.to_bytes(4, 'little')) > len(written)
+    assert content.count(record_format.MAGIC.to_bytes(4, 'little')) > len(written)
 
 
 def with_chunk(png, content):

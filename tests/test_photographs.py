@@ -20,7 +20,7 @@ from common import log, scorer
 from data import image_folders, pack_photographs, resumable_output
 from data.split import Entry, Photographs
 from engine import mx
-from recordio import augmentation, datasets, record_iterator, records
+from recordio import augmentation, datasets, record_format, record_iterator, records
 from recordio.images import cv2
 
 SHORT = 64
@@ -350,7 +350,7 @@ def test_records_are_those_of_mxnet(tmp_path):
     writer = mx.recordio.MXIndexedRecordIO(str(tmp_path / 'theirs.idx'), theirs, 'w')
     with open(ours, 'wb') as file:
         for number, payload in enumerate(payloads):
-            records.write(file, number, number % 3, payload)
+            record_format.write(file, number, number % 3, payload)
             writer.write_idx(
                 number, mx.recordio.pack(mx.recordio.IRHeader(0, number % 3, number, 0), payload)
             )
@@ -368,7 +368,7 @@ def test_of_a_huge_file_a_part_is_looked_at(tmp_path):
         for number in range(100):
             offsets.append(file.tell())
             index.write(f'{number}\t{int(file.tell())}\n')
-            records.write(file, number, 0, content)
+            record_format.write(file, number, 0, content)
     size = os.path.getsize(path)
     assert records.check(path, 1, None, most=size // 10) == 100
 
@@ -398,7 +398,9 @@ def write(folder, name, images, labels=None):
     ):
         for number, image in enumerate(images):
             index.write(f'{number}\t{int(file.tell())}\n')
-            records.write(file, number, labels[number] if labels else 0, archives.jpeg(image, 100))
+            record_format.write(
+                file, number, labels[number] if labels else 0, archives.jpeg(image, 100)
+            )
 
 
 def pixels(batch, dataset):
