@@ -7,19 +7,14 @@ renamed. Files whose names the user has chosen, such as figures and tables, are 
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
-import struct
-import zlib
 
 from system.errors import UserError
+from system.output_marks import UNMARKED, is_own, marked
 
 BLOCK = 1 << 20  # bytes read at a time
 PARTIAL = '.dfn-partial'  # suffix of a temporary file
-UNMARKED = ('.onnx', '.safetensors', '.params', '.json')  # a mark would change what they say
-MARK = 'Written by Deep Fusion in MXNet; SHA-256 of what precedes this: '
-PNG_END = struct.pack('>I', 0) + b'IEND' + struct.pack('>I', zlib.crc32(b'IEND'))  # last chunk
 
 
 def write_atomically(path, write):
@@ -161,54 +156,13 @@ def _check_output(path, content, overwrite):
         return
     if not is_file:
         raise UserError(f'{path} is there already and is no ordinary file: choose another name')
-    if not overwrite and not _is_own(path, content):
+    if not overwrite and not is_own(path, content):
         why = 'this project did not write it or somebody changed it since'
         if path.endswith(UNMARKED):
             why = 'it may be of somebody else'
         raise UserError(
             f'{path} is there already, and {why}: choose another name, or add --overwrite'
         )
-
-
-def _is_own(path, content):
-    """Return whether ``write_outputs`` wrote this file and it has not been changed since."""
-    with open(path, 'rb') as file:
-        found = file.read()
-    if path.endswith(UNMARKED):
-        return found == content
-    if path.endswith('.csv'):
-        return found.split(b'\n')[0] == content.split(b'\n')[0]
-    length = len(_mark(path, b''))
-    if path.endswith('.png'):
-        before = found[: -length - len(PNG_END)] + PNG_END
-    else:
-        before = found[:-length]
-    return found == marked(path, before)
-
-
-def marked(path, content):
-    """Return the content of an output file with the mark added, as its format allows."""
-    if path.endswith('.png'):
-        before = content[: -len(PNG_END)]
-        return before + _mark(path, before) + PNG_END
-    return content + _mark(path, content)
-
-
-def _mark(path, before):
-    text = (MARK + hashlib.sha256(before).hexdigest()).encode()
-    ending = os.path.splitext(path)[1]
-    if ending in UNMARKED:
-        return b''
-    if ending == '.png':
-        chunk = b'tEXt' + b'Software\0' + text
-        return struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
-    return {
-        '.csv': b'',
-        '.pdf': b'%% %s\n' % text,
-        '.tex': b'%% %s\n' % text,
-        '.svg': b'<!-- %s -->\n' % text,
-        '.md': b'<!-- %s -->\n' % text,
-    }[ending]
 
 
 def _write_bytes(path, content):
