@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Cut crops from photographs, a class for each, to try the training on ImageNet without ImageNet.
+"""Cut crops from photographs, each of which becomes a class, to try train_imagenet.py on them.
 
 python data/crops.py PHOTOGRAPH... --out TREE
 python data/prepare.py folder --source TREE --name photographs

@@ -51,7 +51,6 @@ ARCHIVES = {
     )
 }
 
-
 # The files of the sample have the names of the archives, but other content.
 SAMPLE_MD5 = {
     'train-images-idx3-ubyte.gz': '3e144ba5f2ae29b3355c394630550f4c',
@@ -129,10 +128,10 @@ def splits(source):
 
 
 def subset(splits, count):
-    """Return the splits with ``count`` training images, as many of each class and all test images.
+    """Return the splits with ``count`` training images, equally many of each class.
 
     Of each class the first images in the order of the official files are taken, and they stay in
-    that order.
+    that order. The test split stays whole.
 
     Raises
     ------

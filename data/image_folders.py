@@ -44,13 +44,14 @@ def find(root):
 def splits(source):
     """Return the classes, in alphabetical order, and the ``Photographs`` of both splits."""
     train = os.path.join(source.root, 'train') + os.sep
-    sides = {'train': [], 'test': []}
+    paths_of = {'train': [], 'test': []}
     for path in source.paths:
-        sides['train' if path.startswith(train) else 'test'].append(path)
-    classes = sorted({_class_of(path) for path in sides['train']})
+        paths_of['train' if path.startswith(train) else 'test'].append(path)
+    classes = sorted({_class_of(path) for path in paths_of['train']})
     labels = {name: label for label, name in enumerate(classes)}
     return classes, [
-        Photographs(name, [_entry(path, labels) for path in paths]) for name, paths in sides.items()
+        Photographs(name, [_entry(path, labels) for path in paths])
+        for name, paths in paths_of.items()
     ]
 
 
@@ -59,10 +60,10 @@ def check_apart(root, target):
 
     The reverse is allowed, since a conversion does not touch other files in a data set's folder.
     """
-    inside = os.path.realpath(target)
+    real = os.path.realpath(target)
     for name in ('train', _validation(root) or VALIDATION[0]):
         folder = os.path.realpath(os.path.join(root, name))
-        if os.path.commonpath([folder, inside]) == folder:
+        if os.path.commonpath([folder, real]) == folder:
             raise UserError(
                 f'{target} is among the photographs in {root}, where its files would be taken for '
                 'photographs: choose another folder with --out'

@@ -1,6 +1,6 @@
-"""Scales photographs and packs them into record files.
+"""Packs photographs into record files: several processes scale them, this one writes.
 
-Several processes decode and encode, one writes. An interrupted conversion can be continued.
+An interrupted conversion is continued, see data/resumable_output.py.
 """
 
 import contextlib
@@ -21,11 +21,10 @@ from system.errors import UserError
 from system.processes import die_with_parent, signals_blocked, unblock_signals
 from system.progress import Bar
 
-QUALITY = 95
-BYTES_PER_PIXEL = (
-    0.45  # of a JPEG of this quality, estimated from above; SciPy's photograph has 0.38
-)
-SHUFFLE_SEED = 0
+QUALITY = 95  # of the JPEGs that are written
+# Of such a JPEG, for the check of the disk space: a high estimate, SciPy's photograph has 0.38.
+BYTES_PER_PIXEL = 0.45
+SHUFFLE_SEED = 0  # of the order of the training images
 CHUNK = 8  # images that a process converts at a time
 AHEAD = 4  # chunks for each process that may wait to be written
 LONGEST = 65000  # pixels on the longer side; a JPEG has at most 65,535
@@ -80,7 +79,7 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
                 entries = [entries[index] for index in order]
             identity = _identity(entries, short_side, source)
             output = Output(os.path.join(folder, split.name), identity)
-            remaining = _converted(entries[output.taken :], short_side, pool, processes)
+            remaining = _results(entries[output.taken :], short_side, pool, processes)
             counts = _pack_split(split.name, entries, output, remaining)
             if not sum(counts.values()):
                 raise UserError(
@@ -107,7 +106,10 @@ def _prepare_process():
 
 
 def _pack_split(name, entries, output, remaining):
-    """Write the images that remain; return a ``Counter`` of the images of each label."""
+    """Write the images of a split that are not written yet; return how many each label has.
+
+    ``remaining`` is the generator of ``_results`` for them.
+    """
     bar = Bar(total=len(entries), initial=output.taken, unit=' images', desc=name, disable=None)
     try:
         # On an error the generator is closed at once, which cancels what waits in the pool.
@@ -133,14 +135,14 @@ def _identity(entries, short_side, source):
     return digest.hexdigest()
 
 
-def _converted(entries, short_side, pool, processes):
+def _results(entries, short_side, pool, processes):
     """Yield each entry with the result of ``scaled``, in order; few of them are held in memory."""
     waiting = deque()
     try:
         for start in range(0, len(entries), CHUNK):
             chunk = entries[start : start + CHUNK]
             with signals_blocked():  # ``submit`` may start a process
-                waiting.append((chunk, pool.submit(convert, chunk, short_side)))
+                waiting.append((chunk, pool.submit(read_and_scale, chunk, short_side)))
             if len(waiting) >= AHEAD * processes:
                 chunk, future = waiting.popleft()
                 yield from zip(chunk, future.result())
@@ -157,8 +159,8 @@ def _converted(entries, short_side, pool, processes):
             future.cancel()
 
 
-def convert(entries, short_side):
-    """Return the result of ``scaled`` for each entry."""
+def read_and_scale(entries, short_side):
+    """Read the image of each entry; return the results of ``scaled``."""
     results = []
     for entry in entries:
         with open(entry.path, 'rb') as file:
