@@ -61,7 +61,7 @@ def convert(args, folder):
     endings = dataset_files.PHOTOGRAPH_ENDINGS if large else dataset_files.ENDINGS
     splits = ('train', 'test') + ('val',) * (args.dataset == 'svhn')
     names = [split + ending for split in splits for ending in endings]
-    target_checks.check(folder, names, args.keep_images)
+    target_checks.check_files(folder, names, args.keep_images)
     with dataset_folder.working_folder(folder, keep=large) as work:
         found = find(args, args.checksum)
         known = source.identity(found)

@@ -117,7 +117,7 @@ def publish(work, target):
     waiting = [name for name in new['files'] if os.path.exists(os.path.join(work, name))]
     images = os.path.join(work, IMAGES)
     keep_images = new['options'].get('keep_images', False) and os.path.isdir(images)
-    target_checks.check(target, waiting, keep_images)
+    target_checks.check_files(target, waiting, keep_images)
     for name in waiting:
         files.move(os.path.join(work, name), os.path.join(target, name))
     if keep_images:

@@ -50,6 +50,13 @@ def parse_args():
     parser.add_argument(
         '--keep-images', action='store_true', help='keep the PNG files after packing them'
     )
+    add_photographs(parser)
+    parser.add_argument('--force', action='store_true', help='convert again if the data set exists')
+    return parser.parse_args()
+
+
+def add_photographs(parser):
+    """Add the options that only ``imagenet`` and ``folder`` have."""
     group = parser.add_argument_group('imagenet and folder')
     group.add_argument(
         '--name', help='name for the data set of an image folder, in OUT and for --dataset'
@@ -67,8 +74,6 @@ def parse_args():
         metavar='N',
         help='number of processes that convert images (default: one for each core, %(default)s)',
     )
-    parser.add_argument('--force', action='store_true', help='convert again if the data set exists')
-    return parser.parse_args()
 
 
 def check(args):
@@ -96,15 +101,8 @@ def check(args):
             image_folders.check_apart(args.source, folder)
 
 
-def report_prepared(args, folder, manifest):
-    """Print that a data set is prepared.
-
-    Raises
-    ------
-    UserError
-        It was made from another source, or with other options, than are asked for now.
-    """
-    keep = 'leave --source out to keep it' if args.source else 'keep it'
+def check_prepared(args, folder, manifest):
+    """Raise ``UserError`` if a prepared data set was made with other options than are given now."""
     options, made = manifest.get('options'), manifest.get('short_side')
     if manifest.get('dataset', args.dataset) != args.dataset:
         raise UserError(
@@ -121,11 +119,6 @@ def report_prepared(args, folder, manifest):
             f'{folder} was converted without --keep-images: leave that out, or add --force '
             'to convert it again'
         )
-    if options is None and args.source:
-        raise UserError(
-            f'{folder} was written by an earlier version, which did not record the source: '
-            f'{keep}, or add --force to convert {args.source}'
-        )
     if (
         options
         and args.checksum
@@ -136,14 +129,28 @@ def report_prepared(args, folder, manifest):
             f'{folder} was converted with --no-checksum and may not be the official data: '
             'add --no-checksum to keep it, or --force to convert the official data'
         )
-    if options and (args.source or args.dataset == 'sample'):
+
+
+def check_prepared_source(args, folder, manifest):
+    """Raise ``UserError`` if a prepared data set was made from other files than are named now."""
+    keep = 'leave --source out to keep it' if args.source else 'keep it'
+    is_known = manifest.get('options') is not None
+    if not is_known and args.source:
+        raise UserError(
+            f'{folder} was written by an earlier version, which did not record the source: '
+            f'{keep}, or add --force to convert {args.source}'
+        )
+    if is_known and (args.source or args.dataset == 'sample'):
         if source.identity(conversion.find(args, checksum=False)) != manifest['source']:
             raise UserError(
                 f'{folder} was made from other files than {args.source or "those of this version"}'
                 f': {keep}, or add --force to convert them'
             )
+
+
+def print_prepared(folder, manifest):
     print(f'{printable(folder)} is prepared and verified; --force converts it again')
-    if options is None:
+    if manifest.get('options') is None:
         print('an earlier version wrote it, so its source is not known; --force adds that')
 
 
@@ -175,7 +182,9 @@ def main():
     dataset_folder.finish(folder)
     manifest = None if args.force else dataset_files.prepared(folder)
     if manifest:
-        report_prepared(args, folder, manifest)
+        check_prepared(args, folder, manifest)
+        check_prepared_source(args, folder, manifest)
+        print_prepared(folder, manifest)
         # An interrupted conversion of photographs is kept, to be continued.
         if args.dataset not in PHOTOGRAPHS:
             dataset_folder.tidy(folder)

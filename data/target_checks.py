@@ -51,7 +51,7 @@ def _names_in_data():
     }
 
 
-def check(target, names, keep_images=False):
+def check_files(target, names, keep_images=False):
     """Raise ``UserError`` if files with these names cannot safely be written into a folder.
 
     A file can be written if it does not exist yet, or if the manifest in the folder lists it: then
@@ -82,59 +82,64 @@ def check_folder(target):
             raise UserError(
                 f'{path} is not a folder: move it away, or choose another folder with --out'
             )
-    inside = os.path.realpath(target)
     if os.path.islink(target):
-        for root in (ROOT, os.path.realpath(os.path.dirname(os.path.abspath(target)))):
-            if os.path.commonpath([root, inside]) == root:
-                raise UserError(
-                    f'{target} is a link to {inside}, a folder of the project or of another '
-                    'data set: remove the link, or choose another folder with --out'
-                )
-    if (
-        ROOT in (inside, os.path.dirname(inside))
-        and os.path.lexists(inside)
-        and not manifest.read(inside)
-    ):
+        _check_link(target)
+    real = os.path.realpath(target)
+    in_project = ROOT in (real, os.path.dirname(real))
+    if in_project and os.path.lexists(real) and not manifest.read(real):
         raise UserError(f'{target} is a folder of the project: choose another --out or --name')
-    strange = _strange(os.path.join(target, WORK))
-    if strange:
+    foreign = _foreign_paths(os.path.join(target, WORK))
+    if foreign:
         raise UserError(
-            f'{strange[0]} was not written by data/prepare.py, which needs the folder {WORK} for '
+            f'{foreign[0]} was not written by data/prepare.py, which needs the folder {WORK} for '
             'itself: move it away'
         )
 
 
-def _strange(work):
-    """Return the paths in a working folder that no conversion has written.
-
-    It may also be the working folder itself. Links are among them: a conversion makes none, and
-    writing through one could change files outside the folder.
-    """
-    if not os.path.lexists(work):
-        return []
-    folders = [work, *(path for stars in ('', '*', '*/*') for path in _below(work, IMAGES, stars))]
-    strange = [path for path in folders if os.path.islink(path)]
-    if strange or not os.path.isdir(work):
-        return strange or [work]
-    paths = {name: os.path.join(work, name) for name in sorted(os.listdir(work))}
-    return [
-        path
-        for name, path in paths.items()
-        if os.path.islink(path)
-        or not (
-            os.path.isdir(path) if name == IMAGES else name in TEMPORARY and os.path.isfile(path)
-        )
-    ]
-
-
-def _below(folder, *patterns):
-    return glob.glob(os.path.join(glob.escape(folder), *patterns).rstrip(os.sep))
-
-
 def check_source(target, source):
     """Raise ``UserError`` for a source inside the working folder, which a conversion empties."""
-    work, inside = os.path.realpath(os.path.join(target, WORK)), os.path.realpath(source)
-    if os.path.commonpath([work, inside]) == work:
+    work, real = os.path.realpath(os.path.join(target, WORK)), os.path.realpath(source)
+    if os.path.commonpath([work, real]) == work:
         raise UserError(
             f'--source {source} is inside {work}, which a conversion empties: move it away'
         )
+
+
+def _check_link(target):
+    """Raise ``UserError`` for a link into the project, or into the folder of the data sets."""
+    real = os.path.realpath(target)
+    for root in (ROOT, os.path.realpath(os.path.dirname(os.path.abspath(target)))):
+        if os.path.commonpath([root, real]) == root:
+            raise UserError(
+                f'{target} is a link to {real}, a folder of the project or of another '
+                'data set: remove the link, or choose another folder with --out'
+            )
+
+
+def _foreign_paths(work):
+    """Return the paths in a working folder that no conversion has written.
+
+    If the working folder itself is a link or no folder, it is one of them. Every link is: a
+    conversion makes none, and writing through one could change files elsewhere.
+    """
+    if not os.path.lexists(work):
+        return []
+    images = os.path.join(glob.escape(work), IMAGES)
+    folders = [work]
+    for pattern in (images, os.path.join(images, '*'), os.path.join(images, '*', '*')):
+        folders += glob.glob(pattern)
+    links = [path for path in folders if os.path.islink(path)]
+    if links or not os.path.isdir(work):
+        return links or [work]
+    return [
+        os.path.join(work, name)
+        for name in sorted(os.listdir(work))
+        if not _is_own(os.path.join(work, name), name)
+    ]
+
+
+def _is_own(path, name):
+    """Return whether a conversion may have written what is at ``path`` in a working folder."""
+    if os.path.islink(path):
+        return False
+    return os.path.isdir(path) if name == IMAGES else name in TEMPORARY and os.path.isfile(path)
