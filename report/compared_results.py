@@ -49,7 +49,7 @@ def _mean(records, key):
 
 
 def parse(difference):
-    """Return [(sign, ``Result``)] of a difference as ``CLAIMS`` has it."""
+    """Return [(sign, ``Result``)] of a difference such as ``plain-26 - resnet-26``."""
     terms = []
     for sign, text in re.findall(r'(?:^| ([-+]) )(.+?)(?= [-+] |$)', difference):
         name, _, measure = text.partition(': ')
@@ -67,24 +67,30 @@ def printed(table, result):
         Number of the paper's table, 1 to 4.
     result : Result
     """
-    columns = {network: column for column, network in paper_tables.NETWORKS.items()}
-    column, part = columns.get(result.network), result.measure.split(' ')
-    row = [str(result.depth)]
-    if table == 4:
-        d1 = 2 * (result.depth - 1) if result.network in ('il', 'mr') else result.depth
-        row, column = [f'{d1}/{d1 // 2 + 1}'], f'CIFAR-10 {column}'
-    elif table == 2:
-        row = [str(SMALLEST), 'without' if result.network == 'separate8' else 'with']
-        column = part[0] or 'Overall'
-    elif table == 3:
-        row = [str(SMALLEST)]
-        whole = 'Overall' if result.network == 'ensemble8' else None
-        column = f'W/O {part[1]}' if part[0] == 'without' else whole
     if not table or result.measure in (LOSS, EARLY):
         return None
+    row, column = _row_and_column(table, result)
     header, rows = paper_tables.read(table)
     labels = paper_tables.LABELS[table]
     for cells in rows:
+        # The last of the labels name the row: before them Table 4 has the number of parameters.
         if cells[labels - len(row) : labels] == row and column in header:
             return row, column, cells[header.index(column)]
     return None
+
+
+def _row_and_column(table, result):
+    """Return the last labels of a result's row and the header of its column in Table 1 to 4."""
+    first, _, last = result.measure.partition(' ')
+    if table == 2:
+        sharing = 'without' if result.network == 'separate8' else 'with'
+        return [str(SMALLEST), sharing], first or 'Overall'
+    if table == 3:
+        whole = 'Overall' if result.network == 'ensemble8' else None
+        return [str(SMALLEST)], f'W/O {last}' if first == 'without' else whole
+    names = {network: name for name, network in paper_tables.NETWORKS.items()}
+    name = names.get(result.network)
+    if table == 4:
+        d1 = 2 * (result.depth - 1) if result.network in ('il', 'mr') else result.depth
+        return [f'{d1}/{d1 // 2 + 1}'], f'CIFAR-10 {name}'
+    return [str(result.depth)], name

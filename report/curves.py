@@ -96,7 +96,7 @@ def group(paths):
 
 
 def _order(curves):
-    """The paper's order: networks as in its tables, then by depth."""
+    """Return a key that sorts curves by network, as in the paper's tables, and then by depth."""
     position = list(NAMES).index(curves.network) if curves.network in NAMES else len(NAMES)
     setting = curves.setting
     return position, curves.network, curves.depth, setting['dataset'], setting['widen']

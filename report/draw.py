@@ -102,7 +102,7 @@ def save(drawing, path, overwrite=False):
     Raises
     ------
     UserError
-        graphviz's program ``dot`` is not installed or fails, or the ending is another.
+        graphviz's program ``dot`` is not installed or fails, or the path has another ending.
     """
     ending = os.path.splitext(path)[1]
     if ending not in ('.pdf', '.png', '.svg'):

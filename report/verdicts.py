@@ -89,36 +89,40 @@ def find(claim, groups, stand_in):
     UserError
         Runs of several trainings could be compared.
     """
-    return [_find(claim, difference, groups, stand_in) for difference in claim.differences]
+    return [_compare(claim, difference, groups, stand_in) for difference in claim.differences]
 
 
-def _find(claim, difference, groups, stand_in):
+def _compare(claim, difference, groups, stand_in):
+    """Return the ``Finding`` on one comparison of a claim."""
     terms = compared_results.parse(difference)
-    candidates = [_candidates(result, groups, claim.dataset(stand_in)) for _, result in terms]
-    lacking = [result.run for (_, result), found in zip(terms, candidates) if not found]
-    common = [] if lacking else _with_one_training(candidates)
+    results = [result for _, result in terms]
+    candidates = [_candidates(result, groups, claim.dataset(stand_in)) for result in results]
+    nothing = Finding(difference, [(each, {}) for each in results], None, None, UNDECIDED, '')
+    lacking = [result.run for result, found in zip(results, candidates) if not found]
+    if lacking:
+        return nothing._replace(reason=f'no finished run of {", ".join(dict.fromkeys(lacking))}')
+    common = _with_one_training(candidates)
     if not common:
-        reason = f'no finished run of {", ".join(dict.fromkeys(lacking))}'
-        if not lacking:
-            reason = f'the runs differ in {_differences(candidates)}'
-        return Finding(difference, [(each, {}) for _, each in terms], None, None, UNDECIDED, reason)
+        return nothing._replace(reason=f'the runs differ in {_differences(candidates)}')
     runs = repetition.only(common, f'the comparison {difference}')
     training = _training(common[0])
-    ours = []
-    for (_, result), found in zip(terms, candidates):
-        (same,) = (group.runs for group in found if _training(group) == training)
-        numbers = {run.seed: result.of(run) for run in same if run.seed is not None}
-        ours.append(
-            (result, {seed: number for seed, number in numbers.items() if number is not None})
-        )
-    seeds = sorted(set.intersection(*(set(numbers) for _, numbers in ours)))
+    numbers = [_by_seed(result, found, training) for result, found in zip(results, candidates)]
+    seeds = sorted(set.intersection(*map(set, numbers)))
     differences = [
-        sum(sign * numbers[seed] for (sign, _), (_, numbers) in zip(terms, ours)) for seed in seeds
+        sum(sign * of_seed[seed] for (sign, _), of_seed in zip(terms, numbers)) for seed in seeds
     ]
     interval = interval_of(differences) if len(seeds) > 1 else None
     reason = '' if interval else f'too few seeds: {len(seeds)} in common'
     verdict = verdict_of(claim.kind, interval, claim.margin)
+    ours = list(zip(results, numbers))
     return Finding(difference, ours, runs[0].setting, interval, verdict, reason)
+
+
+def _by_seed(result, groups, training):
+    """Return {seed: number} of the runs that had this training and whose logs have the number."""
+    (runs,) = (group.runs for group in groups if _training(group) == training)
+    numbers = {run.seed: result.of(run) for run in runs if run.seed is not None}
+    return {seed: number for seed, number in numbers.items() if number is not None}
 
 
 def _candidates(result, groups, dataset):

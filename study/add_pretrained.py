@@ -46,6 +46,7 @@ def parse_args():
 
 
 def entry_name(text):
+    """Return the argument of --name if it can be the name of files, for ``type`` of argparse."""
     if not re.fullmatch(r'[\w.-]{1,100}', text) or text.startswith(('-', '.')):
         raise argparse.ArgumentTypeError(
             f'{text!r} is not a name of letters, digits, dots, hyphens and underscores'

@@ -52,6 +52,12 @@ def parse_args():
         default=1,
         help='factor on the number of channels, not for ImageNet (default: %(default)s)',
     )
+    add_drawing(parser)
+    return parser.parse_args()
+
+
+def add_drawing(parser):
+    """Add the options for drawing the network or a figure of the paper."""
     parser.add_argument(
         '--plot',
         metavar='FILE',
@@ -67,7 +73,6 @@ def parse_args():
         + ', '.join(map(str, sorted(diagrams.FIGURES))),
     )
     options.add_overwrite(parser)
-    return parser.parse_args()
 
 
 def network_of(args):

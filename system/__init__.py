@@ -11,11 +11,13 @@ from system.errors import fail_for_missing_package
 REQUIRED_PACKAGES = (
     'cv2',
     'fastjsonschema',
+    'graphviz',
     'matplotlib',
     'mxnet',
     'numpy',
     'PIL',
     'scipy',
+    'tabulate',
     'tqdm',
 )
 

@@ -42,7 +42,8 @@ def run_main(main):
 def _open_closed_streams():
     """Open the standard streams that the shell has closed (``>&-``) on /dev/null.
 
-    Otherwise the next file that is opened would get the stream's number, and what is printed.
+    Otherwise the next file that is opened would get the number of the stream, and whatever is
+    printed would be written into it.
     """
     while True:
         number = os.open(os.devnull, os.O_RDWR)
