@@ -1,4 +1,4 @@
-"""The conversion of a data set's archives or photographs into its folder, by the options given."""
+"""From the archives or photographs of a data set to its folder, by the options of prepare.py."""
 
 import os
 
@@ -38,7 +38,10 @@ SHORT_SIDE = 480  # pixels (section 6.5)
 
 
 def find(args, checksum):
-    """Return the ``Source`` of the data set; without --source, archives are downloaded."""
+    """Return the ``Source`` of the data set; without --source, archives are downloaded.
+
+    ``args`` are the options of data/prepare.py, here and below.
+    """
     cache = os.path.join(args.out, 'archives')
     if args.dataset == 'sample':
         return fashion_mnist.find_sample(checksum)
@@ -57,18 +60,18 @@ def find(args, checksum):
 
 def convert(args, folder):
     """Convert a data set into a folder; return the manifest."""
-    large = args.dataset in PHOTOGRAPHS
-    endings = dataset_files.PHOTOGRAPH_ENDINGS if large else dataset_files.ENDINGS
+    are_photographs = args.dataset in PHOTOGRAPHS
+    endings = dataset_files.PHOTOGRAPH_ENDINGS if are_photographs else dataset_files.ENDINGS
     splits = ('train', 'test') + ('val',) * (args.dataset == 'svhn')
     names = [split + ending for split in splits for ending in endings]
     target_checks.check_files(folder, names, args.keep_images)
-    with dataset_folder.working_folder(folder, keep=large) as work:
+    with dataset_folder.working_folder(folder, keep=are_photographs) as work:
         found = find(args, args.checksum)
         known = source.identity(found)
-        if large:
-            manifest = pack_large(args, found, known['tree_sha256'], work)
+        if are_photographs:
+            manifest = pack_photographs_of(args, found, known['tree_sha256'], work)
         else:
-            manifest = pack_small(args, found, work)
+            manifest = pack_images_of(args, found, work)
         options = {'checksum': args.checksum}
         if args.keep_images:
             options['keep_images'] = True
@@ -96,7 +99,7 @@ def is_official(args, found, manifest):
     return args.dataset not in fashion_mnist.SUBSETS and source.is_official(found)
 
 
-def pack_small(args, found, work):
+def pack_images_of(args, found, work):
     """Pack the small images of a ``Source`` into the folder ``work``; return their manifest."""
     archives.need_space(work, SPACE[args.dataset])
     dataset = DATASETS[args.dataset]
@@ -111,7 +114,7 @@ def pack_small(args, found, work):
     return manifest
 
 
-def pack_large(args, found, digest, work):
+def pack_photographs_of(args, found, digest, work):
     """Pack the photographs of a ``Source`` into the folder ``work``; return their manifest."""
     classes, splits = (
         imagenet.splits(found, args.checksum)

@@ -51,9 +51,10 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
     offsets = _offsets(path)
     content, total = numpy.memmap(path, numpy.uint8, 'r'), len(offsets)
     if offsets[0] != 0 or offsets[-1] + FRAME + LEAST > len(content) or (offsets % 4).any():
-        _damaged(path)
+        _refuse_damaged(path)
     ends = numpy.append(offsets[1:], len(content))
     share = min(1, most / len(content))
+    # Evenly spread; the first and the last record are always among them.
     chosen = numpy.unique(
         numpy.linspace(0, total - 1, max(2, int(total * share))).round().astype(int)
     )
@@ -96,7 +97,7 @@ def labels(path):
     """
     offsets, content = _offsets(path), numpy.memmap(path, numpy.uint8, 'r')
     if offsets[0] < 0 or offsets[-1] + FRAME + LEAST > len(content):
-        _damaged(path)
+        _refuse_damaged(path)
     found = words(content, offsets + FRAME + 4, '<f4')
     _check_labels(path, words(content, offsets + FRAME, '<u4'), found, None)
     return found
@@ -145,6 +146,7 @@ def _offsets(path):
 
 
 def _check_frames(path, content, offsets, ends):
+    """Check the words in front of the records at ``offsets``, and that they end at ``ends``."""
     magic, word = (words(content, offsets + shift, '<u4') for shift in (0, 4))
     kind, length = word >> 29, word & LENGTH
     fits = offsets + FRAME + (length + 3) // 4 * 4 == ends
@@ -154,7 +156,7 @@ def _check_frames(path, content, offsets, ends):
         or (kind > FIRST).any()
         or (length < LEAST).any()
     ):
-        _damaged(path)
+        _refuse_damaged(path)
 
 
 def _check_labels(path, flags, labels, classes):
@@ -173,7 +175,7 @@ def _check_labels(path, flags, labels, classes):
         )
 
 
-def _damaged(path):
+def _refuse_damaged(path):
     raise UserError(
         f'{path} is truncated or damaged, or its .idx belongs to another file: '
         f'{remake_advice(path)}'

@@ -1,4 +1,4 @@
-"""Whether the claims of report/claims.py hold in some runs: differences, intervals and verdicts."""
+"""Verdicts on the claims of report/claims.py: differences of runs, their intervals, the rule."""
 
 import math
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """A grid of training runs from a text file, and which of its lines are finished, unfinished or new.
 
 A file has one training command a line, such as ``train_cifar.py --network mr --depth 14 --seed 1``,
-and comments after ``#``. The run of a line is found by its setting and seed
-(report/repetition.py); its name does not matter.
+and comments after ``#``. The run of a line is found by its setting
+(report/run_setting.py) and its seed; its name does not matter.
 """
 
 import fcntl

@@ -125,11 +125,8 @@ def write_output(path, content, overwrite=False):
 def write_outputs(contents, overwrite=False):
     """Write figures, diagrams or tables to paths that the user chose: all of them or none.
 
-    An existing file is replaced only if this project wrote it and nobody has changed it since. To
-    tell, each file ends with a mark that holds the SHA-256 of the rest: in a PNG a chunk before the
-    last one, in other formats a comment. CSV has no comments; such a file is recognised by its
-    first line. Files of weights and JSON cannot have a mark: an existing one is replaced only with
-    ``overwrite``, unless it is the same already. Missing folders are created.
+    An existing file is replaced only if this project wrote it and nobody has changed it since,
+    which system/output_marks.py can tell. Missing folders are created.
 
     Parameters
     ----------

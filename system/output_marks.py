@@ -1,4 +1,9 @@
-"""Marks at the end of figures and tables, by which the project knows files that it wrote itself."""
+"""Marks at the end of figures and tables, by which the project knows files that it wrote itself.
+
+A mark holds the SHA-256 of the rest of the file: in a PNG it is a chunk before the last one, in
+other formats a comment. CSV has no comments; such a file is recognised by its first line. Files of
+weights and JSON cannot have a mark, and are recognised only if they would not change.
+"""
 
 import hashlib
 import os
@@ -11,7 +16,10 @@ PNG_END = struct.pack('>I', 0) + b'IEND' + struct.pack('>I', zlib.crc32(b'IEND')
 
 
 def is_own(path, content):
-    """Return whether ``files.write_outputs`` wrote this file and it has not been changed since."""
+    """Return whether ``files.write_outputs`` wrote this file and it has not been changed since.
+
+    ``content`` is what is to be written to ``path`` now, without its mark.
+    """
     with open(path, 'rb') as file:
         found = file.read()
     if path.endswith(UNMARKED):
@@ -35,6 +43,7 @@ def marked(path, content):
 
 
 def _mark(path, before):
+    """Return the mark for a file that begins with the bytes ``before``; b'' if it has none."""
     text = (MARK + hashlib.sha256(before).hexdigest()).encode()
     ending = os.path.splitext(path)[1]
     if ending in UNMARKED:
