@@ -11,7 +11,6 @@ from system.errors import printable
 
 EVERY = 2000  # images after which the progress is saved
 
-
 _COUNT = {'type': 'integer', 'minimum': 0}
 _parse_progress = schema.checker(
     {

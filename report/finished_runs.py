@@ -42,8 +42,8 @@ def check_stand_in(groups, stand_in):
         )
 
 
-def hint(groups):
-    """Return a hint how to show runs on images that are not official, '' if there are none."""
+def stand_in_hint(groups):
+    """Return a hint on how to show runs on images that are not official, '' if there are none."""
     names = sorted(
         {
             group.setting['dataset']
@@ -64,13 +64,15 @@ def matching(groups, query, stand_in=None):
     found = []
     for group in groups:
         setting = group.setting
-        same = all(setting[name] == getattr(query, name) for name in ('network', 'depth', 'widen'))
-        photographs = run_setting.is_photographs(setting) == (query.dataset == 'imagenet')
+        names = ('network', 'depth', 'widen')
+        same_network = all(setting[name] == getattr(query, name) for name in names)
+        same_kind = run_setting.is_photographs(setting) == (query.dataset == 'imagenet')
         if stand_in and query.dataset in REPLACEABLE:
-            images = setting['dataset'] == stand_in
+            same_images = setting['dataset'] == stand_in
         else:
-            images = setting['dataset'] == query.dataset and setting['data'].official
-        if same and photographs and images and result(group.runs[0], query.field) is not None:
+            same_images = setting['dataset'] == query.dataset and setting['data'].official
+        has_field = result(group.runs[0], query.field) is not None
+        if same_network and same_kind and same_images and has_field:
             found.append(group)
     return found
 

@@ -113,7 +113,7 @@ def bars(number, groups, stand_in=None):
         networks = ', '.join(sorted({series.network for series in members}))
         raise UserError(
             f'no log is a finished run for Figure {number} on {stand_in or "CIFAR-10"}: '
-            f'train {networks}{"" if stand_in else finished_runs.hint(groups)}'
+            f'train {networks}{"" if stand_in else finished_runs.stand_in_hint(groups)}'
         )
     with pyplot.rc_context(STYLE):
         width = COLUMN if len(depths) < 5 else 2 * COLUMN

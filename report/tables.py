@@ -104,14 +104,13 @@ def build(number, groups, stand_in=None):
     first, settings = paper_tables.LABELS[number], []  # the first columns name the row
 
     def cell(labels, column, printed):
+        """Return the ``Cell``, and note the setting of the runs that fill it."""
         asked = queries(number, labels, column)
         if not asked:
             return Cell(None, printed)
         for query in asked:
-            runs = repetition.only(
-                matching(groups, query, stand_in),
-                f'the cell {", ".join(labels)}, {column} of Table {number}',
-            )
+            shared = f'the cell {", ".join(labels)}, {column} of Table {number}'
+            runs = repetition.only(matching(groups, query, stand_in), shared)
             if runs:
                 break
         if runs and (query.dataset, runs[0].setting) not in settings:

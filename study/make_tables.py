@@ -57,7 +57,7 @@ def check_filled(chosen, args, groups):
         which = f'Table {" and Table ".join(empty)} gets' if args.table else 'the tables get'
         raise UserError(
             f'{which} nothing from these logs: name finished runs of its settings'
-            f'{"" if args.stand_in else finished_runs.hint(groups)}'
+            f'{"" if args.stand_in else finished_runs.stand_in_hint(groups)}'
         )
 
 
