@@ -82,6 +82,20 @@ def test_python_without_the_packages():
         ), said.stderr
 
 
+def test_tables_without_tabulate(tmp_path):
+    """A package that only some scripts import is named in the same sentence."""
+    (tmp_path / 'tabulate.py').write_text('raise ModuleNotFoundError(name="tabulate")')
+    said = subprocess.run(
+        [sys.executable, 'study/make_tables.py', '--help'],
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+    )
+    assert said.returncode == 2 and 'the package tabulate is not installed' in said.stderr
+    assert 'Traceback' not in said.stderr
+
+
 def test_mxnets_tools_run():
     assert 'prefix' in run_script('-m', 'engine', 'mxnet.tools.im2rec', '--help')
     assert 'name a module' in user_error('-m', 'engine')
