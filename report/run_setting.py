@@ -10,7 +10,7 @@ forgotten.
 
 from typing import NamedTuple
 
-from common.options import FREE
+from common.training_options import FREE
 from recordio import datasets
 
 # Options that do not belong to the setting: those that --resume may change, except for the
