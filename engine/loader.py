@@ -5,6 +5,8 @@ MXNet asks for. It loads the CUDA libraries of PyPI's packages for the GPU build
 stands in for ARM's own libraries.
 """
 
+import contextlib
+import importlib
 import os
 import sys
 import types
@@ -36,6 +38,28 @@ def _mxnet():
     return sys.modules['mxnet']
 
 
+class _Deferred(types.ModuleType):
+    """Stands for a module, which is imported when something of it is first used."""
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def _deferred(name):
+    """Have what is imported meanwhile get a ``_Deferred`` in the place of a module."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = _Deferred(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def _import():
     set_threads(None)
     gpu = cuda.gpu_build()
@@ -51,7 +75,9 @@ def _import():
     from engine import numpy_names  # not at the top, to have --help answered before NumPy's import
 
     try:
-        with warnings.catch_warnings(), numpy_names.restored():
+        # SciPy's statistics, which take a quarter of the time of MXNet's import, are for a function
+        # of its quantization alone.
+        with warnings.catch_warnings(), numpy_names.restored(), _deferred('scipy.stats'):
             # MXNet compares versions by distutils, which setuptools still has, with a warning.
             warnings.simplefilter('ignore')
             import mxnet  # noqa: F401 -- not at the top: all of the above comes first

@@ -217,6 +217,7 @@ def test_labels(tmp_path, header, word):
         records.check(record_file(tmp_path, lambda number: encoded(), header), 10)
 
 
+@pytest.mark.slow
 def test_training_refuses_what_the_quick_check_refuses(place, tmp_path):
     """The script itself: empty, truncated, without index, and with labels of another data set."""
     folder = tmp_path / 'data' / 'cifar10'

@@ -41,6 +41,7 @@ def test_alone_and_from_records(sample):
     )
 
 
+@pytest.mark.slow
 def test_against_the_textbook():
     said = run_script('benchmark.py', *SHORT, '--compare', 'textbook', '--task', 'train')
     assert rates(said, 'train', 'textbook') > 1

@@ -341,6 +341,7 @@ def test_runs_of_part_c_alone_are_enough(tmp_path):
     assert 'undecided (no finished run of plain-50)' in said
 
 
+@pytest.mark.slow
 def test_a_log_of_a_real_run(tmp_path, fashion):
     """A log that the script wrote is read as one is in the study."""
     small_cifar(tmp_path, fashion, 100, 40)

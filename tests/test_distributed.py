@@ -267,7 +267,8 @@ def wait_for(process, start):
     raise AssertionError(process.stderr.read())
 
 
-@pytest.mark.parametrize('who', [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('who', [1, 0])
 def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
     """The first worker alone has the checkpoint; the other gets everything from it."""
     process = start_in(tmp_path, place, '--epochs', '40', '--kv-store', 'dist_sync')
@@ -300,7 +301,16 @@ def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
         )
 
 
-@pytest.mark.parametrize('what', ['launch.py', 'DMLC_ROLE=server', 'DMLC_ROLE=scheduler'])
+@pytest.mark.parametrize(
+    'what',
+    [
+        'launch.py',
+        *(
+            pytest.param(f'DMLC_ROLE={role}', marks=pytest.mark.slow)
+            for role in ('server', 'scheduler')
+        ),
+    ],
+)
 def test_nothing_is_left_behind(place, tmp_path, what):
     """When launch.py itself is killed, or a server, or the scheduler."""
     process = start_in(tmp_path, place, '--epochs', '40', '--kv-store', 'dist_sync')
@@ -457,6 +467,7 @@ def test_a_job_says_where_its_parts_are(outside, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_what_a_user_can_get_wrong(place, tmp_path):
     script = runs.arguments(
         place, '--cpus', '1', '--log-dir', tmp_path, '--checkpoint-dir', tmp_path

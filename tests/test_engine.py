@@ -64,6 +64,16 @@ def test_numpy_names_that_mxnet_asks_for():
     )
 
 
+def test_scipys_statistics_are_imported_when_they_are_used():
+    run_script(
+        '-c',
+        'import sys; from engine import mx; mx.nd.array([1]); '
+        'assert "scipy.stats" not in sys.modules; '
+        'entropy = mx.contrib.quantization.stats.entropy([1, 1]); from scipy import stats; '
+        'assert entropy == stats.entropy([1, 1]) > 0',
+    )
+
+
 def test_python_without_the_packages():
     """-S leaves site-packages out, as an interpreter does into which nothing was installed."""
     for script in (

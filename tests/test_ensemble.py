@@ -296,8 +296,8 @@ def test_train_score_and_resume(place, tmp_path):
     'more,network,outputs',
     [
         (('--without', 'RRR'), 'ensemble7', 7),
-        (('--no-sharing',), 'separate8', 8),
-        (('--component', 'LLR'), 'LLR', 0),
+        pytest.param(('--no-sharing',), 'separate8', 8, marks=pytest.mark.slow),
+        pytest.param(('--component', 'LLR'), 'LLR', 0, marks=pytest.mark.slow),
     ],
 )
 def test_the_other_experiments(place, tmp_path, more, network, outputs):

@@ -236,6 +236,7 @@ def test_the_ensemble_of_a_run(trained, tmp_path):
         compare(found, own)
 
 
+@pytest.mark.slow
 def test_a_model_of_another_file_stays(trained, tmp_path):
     path, run = tmp_path / 'model.onnx', run_of(trained)
     path.write_bytes(b'of somebody else')

@@ -129,6 +129,7 @@ def killed_at_random(place, folder, kills, seed):
             folder.mkdir()
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(place, tmp_path):
     """SIGKILL while it loads, trains, evaluates or writes: the run that goes on gives the same
     bits.
@@ -264,6 +265,7 @@ def test_resume_says_that_other_threads_give_other_bits(place, copy):
         assert process.returncode == 0 and (word in said if word else said == '')
 
 
+@pytest.mark.slow
 def test_resume_says_that_another_processor_gives_other_bits(place, copy):
     """A log of before does not name the processor, and nothing is said then."""
     folder, name, run = copy
@@ -295,6 +297,7 @@ def full_disk(folder, size):
         pytest.skip('no file system of its own to be had here')
 
 
+@pytest.mark.slow
 def test_disk_full(place, tmp_path):
     """The first checkpoint has room, the third has not; once there is room the run goes on."""
     disk = tmp_path / 'disk'
@@ -402,7 +405,7 @@ def test_nan_stops_the_run(place, tmp_path, monkeypatch):
     assert run_state.load(str(tmp_path / name_of(tmp_path)))['epoch'] == 2
 
 
-@pytest.mark.parametrize('epoch', (1, 3))
+@pytest.mark.parametrize('epoch', (1, pytest.param(3, marks=pytest.mark.slow)))
 def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
     poison(monkeypatch, epoch, 1)
     path = trained_here(monkeypatch, place, tmp_path, '--on-nan', 'rollback')

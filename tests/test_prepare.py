@@ -257,6 +257,7 @@ def test_same_input_same_bytes(tmp_path, sample):
     assert digests(tmp_path / 'sample') == digests(sample / 'sample')
 
 
+@pytest.mark.slow
 def test_second_run_skips_what_is_verified(tmp_path, fashion):
     archive = tmp_path / 'cifar-10-binary.tar.gz'
     written.cifar_binary(str(archive), fashion)

@@ -96,6 +96,7 @@ def test_an_image_without_the_data_set(entry, tmp_path):
     assert [line.split()[1] for line in fast[:3]] == [line.split()[1] for line in said[:3]]
 
 
+@pytest.mark.slow
 def test_several_images_and_folders(entry):
     words = ['--image', entry / 'large.png', entry / 'shirts', '--data-dir', 'nowhere']
     weights = ['--pretrained', entry / 'weights' / 'tiny']
@@ -180,6 +181,7 @@ def test_what_a_user_can_do_wrong(entry, tmp_path, monkeypatch):
             score.main()
 
 
+@pytest.mark.slow
 def test_entries_are_replaced_only_when_asked(entry, tmp_path):
     path = copied(entry, tmp_path)
     path.with_name('tiny.json').write_text('of somebody else')

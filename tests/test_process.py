@@ -167,7 +167,8 @@ def test_scripts_with_closed_streams(place, tmp_path):
 # ---- locale ----
 
 
-@pytest.mark.parametrize('variables', [pytest.param(ASCII, marks=pytest.mark.slow), C_LOCALE])
+@pytest.mark.slow
+@pytest.mark.parametrize('variables', [ASCII, C_LOCALE])
 def test_names_with_umlauts_in_every_locale(place, tmp_path, variables):
     """Data sets, runs, tables, figures and images; the same files are found under every locale."""
     out = tmp_path / FOLDER

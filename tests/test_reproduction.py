@@ -130,6 +130,7 @@ def test_the_first_epoch_of_a_committed_run(tmp_path):
     assert differences(then, now, exact) == {}
 
 
+@pytest.mark.slow
 def test_the_first_epoch_of_a_run_of_seconds(tmp_path, fashion):
     """Trained again here it is the same to the last digit, whatever the clock says."""
     small_cifar(tmp_path, fashion, 100, 40)

@@ -333,6 +333,7 @@ def test_an_output_that_is_no_file(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which('dot'), reason='graphviz is not installed')
+@pytest.mark.slow
 def test_a_drawing_writes_one_file(tmp_path):
     """graphviz's render would write its source as Makefile, and remove it."""
     (tmp_path / 'Makefile').write_text('all:\n')
@@ -622,6 +623,7 @@ def test_a_symbol_that_is_gone_is_written_again(place, copy):
     run_script('score.py', '--run', run, '--data-dir', place / 'data')
 
 
+@pytest.mark.slow
 def test_a_run_is_named_by_its_folder_too(place, copy):
     """By the path of its folder, under the name it had or another; hints can be pasted."""
     folder, name, run = copy

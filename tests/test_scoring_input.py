@@ -615,6 +615,7 @@ def test_a_symbol_that_is_gone(runs, tmp_path):
         load_run(str(tmp_path / 'ten'), 'last')
 
 
+@pytest.mark.slow
 def test_ensembles_have_their_own_script(runs, sample):
     said = run_script('score.py', '--run', runs / 'eight', '--data-dir', sample)
     command = said.splitlines()[-1].split('study/score_ensemble.py')[1]

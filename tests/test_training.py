@@ -400,6 +400,7 @@ def test_the_papers_command_on_cpus(place):
     assert header['parameters'] == 1710426 and header['devices'] == ['cpu(0)', 'cpu(1)']
 
 
+@pytest.mark.slow
 def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
     command = [sys.executable] + [
         str(part)
@@ -456,6 +457,7 @@ class Random:
         return iter(self.batches)
 
 
+@pytest.mark.slow
 def test_every_evaluation_is_of_the_parameters_of_its_time():
     """Evaluation has a graph of its own over the same arrays: it must not keep anything of them."""
     source, symbol, states = Random(), symbols.get_symbol('mr', 8), []
