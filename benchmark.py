@@ -7,26 +7,41 @@ python benchmark.py --network mr --depth 14 --operators
 """
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
-import sys
+import tempfile
 
 import symbols
+from benchmarks import networks
+from benchmarks.side import Side
 from common import options
 from graphs import summary
-from system.errors import UserError, command
-from system.processes import die_with_parent
+from system.errors import UserError
 from system.script import run_main
 
-ROOT = os.path.dirname(os.path.abspath(__file__))
+RIVAL = 'benchmarks.rivals'
 COMPARE = {
-    'textbook': [{'side': 'textbook'}],
-    'torch': [{'side': 'torch', 'layout': 'nchw'}, {'side': 'torch', 'layout': 'nhwc'}],
-    'synthetic': [{'side': 'ours', 'data': None, 'name': 'synthetic'}],
-    'denormals': [{'side': 'ours', 'denormals': True, 'name': 'denormals'}],
+    'textbook': [{'side': 'textbook', 'name': 'textbook'}],
+    'torch': [
+        {'module': RIVAL, 'side': 'torch', 'layout': layout, 'name': f'torch {layout}'}
+        for layout in ('nchw', 'nhwc')
+    ],
+    'torch-compile': [
+        {
+            'module': RIVAL,
+            'side': 'torch',
+            'layout': layout,
+            'compile': True,
+            'name': f'compiled {layout}',
+        }
+        for layout in ('nchw', 'nhwc')
+    ],
+    'onnxruntime': [{'module': RIVAL, 'side': 'onnxruntime', 'name': 'ONNX Runtime'}],
+    'openvino': [{'module': RIVAL, 'side': 'openvino', 'name': 'OpenVINO'}],
+    'synthetic': [{'data': None, 'name': 'synthetic'}],
+    'denormals': [{'denormals': True, 'name': 'denormals'}],
 }
+BY_ONNX = ('onnxruntime', 'openvino')  # they compute inference alone
 # Passes over the network: forward, and backward to the data and to the weights.
 PASSES = {'train': 3, 'inference': 1}
 # The classes of operators, by prefixes of their names; all others are "other".
@@ -71,6 +86,13 @@ def parse_args():
         help='factor on the numbers of channels (default: %(default)s)',
     )
     parser.add_argument(
+        '--image-size',
+        type=number(int, 64),
+        metavar='PIXELS',
+        help="measure a network of train_imagenet.py on images of this size (default: CIFAR's "
+        'networks at 32)',
+    )
+    parser.add_argument(
         '--batch-size',
         type=number(int, 1),
         default=64,
@@ -93,8 +115,24 @@ def parse_args():
         '--compare',
         choices=sorted(COMPARE),
         help="compare with the textbook graph on MXNet's default settings (textbook), with PyTorch "
-        'in the better of its two memory formats (torch), or with the project itself on one fixed '
-        'batch instead of --data (synthetic) or with gradients below 1e-38 (denormals)',
+        'in the better of its two memory formats (torch) or after torch.compile (torch-compile), '
+        'inference with ONNX Runtime or OpenVINO, which read the network from an ONNX file, or the '
+        'project with itself on one fixed batch instead of --data (synthetic) or with gradients '
+        'below 1e-38 (denormals)',
+    )
+    parser.add_argument(
+        '--python',
+        metavar='FILE',
+        help='interpreter in which PyTorch, ONNX Runtime or OpenVINO is installed (default: this '
+        'one)',
+    )
+    parser.add_argument(
+        '--fast',
+        nargs='?',
+        choices=('float32', 'int8'),
+        const='float32',
+        help='measure inference as score.py --fast computes it; ONNX Runtime in int8 as well, and '
+        'OpenVINO not',
     )
     parser.add_argument(
         '--operators',
@@ -119,99 +157,44 @@ def parse_args():
     return parser.parse_args()
 
 
-class Side:
-    """One side of the comparison: a process that runs steps of a task when asked to.
-
-    Parameters
-    ----------
-    spec : dict
-        See ``specification``.
-    """
-
-    def __init__(self, spec):
-        self.name = spec.get('name') or ' '.join(
-            spec[key] for key in ('side', 'layout') if key in spec
-        )
-        self.batch, self.peak, self.steps, self.rates, self.limits = spec['batch'], 0, {}, {}, []
-        # In a session of its own, so that Ctrl-C reaches only this process, with which it ends.
-        self.process = subprocess.Popen(
-            [sys.executable, '-m', 'benchmarks.worker', json.dumps(spec)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            universal_newlines=True,
-            env=dict(os.environ, **spec.get('environment', {})),
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-        self.startup = self._read_answer()['startup']
-
-    def _read_answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise UserError(
-                f'{self.name} did not start: see its message above; to install PyTorch, use '
-                f'"{command("-m pip", "install", "torch")}"'
-            )
-        answer = json.loads(line)
-        self.peak = answer['peak'] / 1024
-        return answer
-
-    def ask(self, task, steps):
-        """Run some steps of a task; return the answer as a dict."""
-        self.process.stdin.write(f'{task} {steps}\n')
-        self.process.stdin.flush()
-        return self._read_answer()
-
-    def _time(self, task, steps):
-        return self.ask(task, steps)['seconds']
-
-    def warm_up(self, task, seconds):
-        """Fill caches and start threads, and find how many steps a turn of ``seconds`` has."""
-        self._time(task, 2)
-        self.steps[task] = max(2, round(seconds / (self._time(task, 3) / 3)))
-        self.rates[task] = []
-
-    def turn(self, task):
-        """Run a turn and note its images/s."""
-        steps = self.steps[task]
-        self.rates[task].append(steps * self.batch / self._time(task, steps))
-
-    def limit(self):
-        """Measure how many floating-point operations the machine can compute in a second."""
-        for steps in (10, 50):  # the first ones warm up
-            answer = self.ask('limit', steps)
-        if answer['result']:
-            self.limits.append(answer['result'] / answer['seconds'])
-
-    def close(self):
-        """End the process, even in the middle of a turn."""
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            stream.close()
-
-
 def specification(args):
     """Return the specification of the project's own side, for benchmarks/worker.py."""
+    size = args.image_size or 32
     return {
+        'module': 'benchmarks.worker',
         'side': 'ours',
+        'name': 'ours',
         'network': args.network,
         'depth': args.depth,
         'widen': args.widen,
         'batch': args.batch_size,
+        'shape': [3, size, size],
         'threads': args.threads,
         'gpus': args.gpus,
+        'fast': args.fast,
         'data': args.data and os.path.abspath(args.data),
     }
+
+
+def specifications(args, folder):
+    """Return those of all sides, the project's own first; files for them are in ``folder``."""
+    own = specification(args)
+    others = [dict(own, **entry) for entry in COMPARE.get(args.compare, [])]
+    for spec in others:
+        if spec['module'] == 'benchmarks.rivals':
+            spec['python'], spec['metadata'] = args.python, networks.metadata_of(own)
+        if args.compare in BY_ONNX:
+            spec['onnx'] = os.path.join(folder, 'network.onnx')
+            networks.write_onnx(own, spec['onnx'])
+    return [own, *others]
 
 
 def measure(args):
     """Run all turns; return the list of ``Side``, the project's own first."""
     sides = []
     try:
-        for spec in [{}] + COMPARE.get(args.compare, []):
-            sides.append(Side(dict(specification(args), **spec)))
+        with tempfile.TemporaryDirectory() as folder:
+            sides += [Side(spec) for spec in specifications(args, folder)]
         for task in args.task:
             for side in sides:
                 side.warm_up(task, args.seconds)
@@ -226,8 +209,9 @@ def measure(args):
 
 
 def print_results(sides, args):
-    symbol = symbols.get_symbol(args.network, args.depth, widen=args.widen)
-    image = 2 * sum(layer.multiply_adds for layer in summary.layers(symbol))
+    spec = specification(args)
+    found = summary.layers(networks.symbol_of(spec), tuple(spec['shape']))
+    image = 2 * sum(layer.multiply_adds for layer in found)
     limit = statistics.median(sides[0].limits) if sides[0].limits else None
     print(
         f'{args.network}-{args.depth} w{args.widen}, batch {args.batch_size}, median of '
@@ -285,11 +269,21 @@ def print_operators(args):
         print(f'{milliseconds:9.2f} ms {100 * milliseconds / sum(totals.values()):5.1f}%  {kind}')
 
 
-def main():
-    args = parse_args()
-    symbols.check_depth(args.network, args.depth)
+def check(args):
+    """Raise ``UserError`` for options that do not fit together; choose the tasks."""
+    networks.symbol_of(specification(args))  # says which depths there are
     if args.compare == 'synthetic' and not args.data:
         raise UserError('--compare synthetic needs files to compare with: add --data DIR')
+    if args.compare in BY_ONNX:
+        args.task = ['inference']
+        args.fast = args.fast or 'float32'
+    if args.compare == 'openvino' and args.fast == 'int8':
+        raise UserError('OpenVINO is compared in float32: leave int8 out')
+
+
+def main():
+    args = parse_args()
+    check(args)
     if args.operators:
         print_operators(args)
     else:

@@ -1,39 +1,28 @@
-"""Runs one side of a benchmark: python -m benchmarks.worker SPEC.
+"""Runs the project itself, or the textbook graph, as one side of a benchmark.
 
-It prints a line of JSON when it is ready, and one as the answer to each line ``TASK STEPS`` that it
-reads. benchmark.py starts one process for each side, since their OpenMP threads and settings
-differ, and lets the sides take turns.
+benchmark.py starts ``python -m benchmarks.worker SPEC`` for each side, since their threads and
+settings differ, and lets the sides take turns, see benchmarks/serve.py.
 """
 
 import ctypes
 import json
 import os
-import resource
-import sys
 import tempfile
 import time
 import types
 
-import numpy
-
 import engine
-import symbols
-from benchmarks import textbook
+from benchmarks import networks, textbook
+from benchmarks.serve import CLASSES, random_batch, serve
 from common.compute import Compute
 from common.evaluate import Meter
 from common.recipe import Recipe, cifar_decay
+from common.scorer import Scorer
 from common.trainer import Trainer
 from engine import build, mx, numpy_names, operators, private
 from recordio import datasets, record_iterator
 
-CLASSES = 10
 ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, which takes some milliseconds
-
-
-def random_batch(batch):
-    """Return normally distributed images (batch, 3, 32, 32) and random labels (batch,)."""
-    random = numpy.random.RandomState(0)
-    return random.randn(batch, 3, 32, 32).astype('float32'), random.randint(0, CLASSES, batch)
 
 
 class Ours:
@@ -56,12 +45,18 @@ class Ours:
         }
 
     def _prepare(self, spec):
-        images, labels = random_batch(self.batch)
+        self.shape = tuple(spec['shape'])
+        images, labels = random_batch(self.batch, self.shape)
         self.fixed = mx.io.DataBatch([mx.nd.array(images)], [mx.nd.array(labels)], pad=0)
         self.batches = self._batches(spec)
-        symbol = symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
-        trainer = self._bind(symbol, engine.devices(spec['gpus'], None if spec['gpus'] else 1))
+        devices = engine.devices(spec['gpus'], None if spec['gpus'] else 1)
+        trainer = self._bind(networks.symbol_of(spec), devices)
         self.module, self.tester = trainer.module, trainer.tester
+        if spec['fast']:
+            model = networks.model_of(spec, trainer)
+            self.tester = Scorer(
+                model, devices[0], self.batch, spec['fast'], iter([self.fixed])
+            ).module
         if spec.get('denormals'):
             self._make_denormal()
 
@@ -87,7 +82,7 @@ class Ours:
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 
     def _bind(self, symbol, devices):
-        batches = types.SimpleNamespace(batch=self.batch, shape=(3, 32, 32), per_epoch=1 << 20)
+        batches = types.SimpleNamespace(batch=self.batch, shape=self.shape, per_epoch=1 << 20)
         recipe = Recipe(epochs=1, lr=0.01, decay=cifar_decay(1))
         return Trainer(symbol, batches, recipe, Compute(devices))
 
@@ -105,8 +100,7 @@ class Ours:
     def inference(self, steps):
         for _ in range(steps):
             self.tester.forward(next(self.batches), is_train=False)
-            self.tester.get_outputs()
-        mx.nd.waitall()
+            self.tester.get_outputs()[0].wait_to_read()
 
     def limit(self, steps):
         """Run independent multiply-adds on every thread; return the floating-point operations.
@@ -149,7 +143,7 @@ class Textbook(Ours):
         with numpy_names.restored():
             import mxnet  # not ``engine.mx``, which would change MXNet's settings
 
-        images, labels = random_batch(spec['batch'])
+        images, labels = random_batch(spec['batch'], spec['shape'])
         self.fixed = mxnet.io.DataBatch([mxnet.nd.array(images)], [mxnet.nd.array(labels)], pad=0)
         self.batches = iter(lambda: self.fixed, None)
         self.module = self.tester = mxnet.mod.Module(
@@ -171,62 +165,8 @@ class Textbook(Ours):
         mx.nd.waitall()
 
 
-class Torch:
-    """Eager PyTorch, with SGD, Nesterov momentum and decay, in the memory format spec['layout']."""
-
-    def __init__(self, spec):
-        import torch  # not at the top, since the other sides do without PyTorch
-
-        from pytorch.networks import Network
-
-        torch.set_num_threads(spec['threads'] or engine.cores())
-        self.torch = torch
-        self.layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]
-        self.network = Network(spec['network'], spec['depth'], CLASSES, spec['widen']).to(
-            memory_format=self.layout
-        )
-        images, labels = random_batch(spec['batch'])
-        self.images = torch.from_numpy(images).contiguous(memory_format=self.layout)
-        self.labels = torch.from_numpy(labels)
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4
-        )
-
-    def train(self, steps):
-        self.network.train()
-        for _ in range(steps):
-            self.optimiser.zero_grad(set_to_none=True)
-            loss = self.torch.nn.functional.cross_entropy(self.network(self.images), self.labels)
-            loss.backward()
-            self.optimiser.step()
-        loss.item()
-
-    def inference(self, steps):
-        self.network.eval()
-        with self.torch.inference_mode():
-            for _ in range(steps):
-                self.network(self.images)
-
-
-SIDES = {'ours': Ours, 'textbook': Textbook, 'torch': Torch}
-
-
-def answer(**values):
-    print(
-        json.dumps(dict(values, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)),
-        flush=True,
-    )
-
-
 def main():
-    spec = json.loads(sys.argv[1])
-    side = SIDES[spec['side']](spec)
-    answer(startup=getattr(side, 'startup', None))
-    for line in sys.stdin:
-        task, steps = line.split()
-        start = time.perf_counter()
-        result = getattr(side, task)(int(steps))
-        answer(seconds=time.perf_counter() - start, result=result)
+    serve({'ours': Ours, 'textbook': Textbook})
 
 
 if __name__ == '__main__':

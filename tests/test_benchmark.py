@@ -75,6 +75,37 @@ def test_other_comparisons_of_the_project_with_itself(sample):
     assert rates(said, 'train', 'denormals') > 10
 
 
+def test_against_onnx_runtime():
+    """It reads the network from a file, and computes inference alone."""
+    said = run_script('benchmark.py', *SHORT, '--compare', 'onnxruntime')
+    assert rates(said, 'inference', 'ONNX Runtime') > 10 and 'ours / ONNX Runtime' in said
+    assert 'train' not in said
+
+
+@pytest.mark.slow
+def test_against_onnx_runtime_in_integers():
+    said = run_script('benchmark.py', *SHORT, '--compare', 'onnxruntime', '--fast', 'int8')
+    assert rates(said, 'inference', 'ONNX Runtime') > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('rival', ['torch-compile', 'openvino'])
+def test_against_what_is_installed_elsewhere(rival):
+    """Skipped where the package is not installed beside the tests."""
+    pytest.importorskip(rival.split('-')[0])
+    assert re.search(
+        r'ours / \S+( n\S+)?: [\d.]+', run_script('benchmark.py', *SHORT, '--compare', rival)
+    )
+
+
+@pytest.mark.slow
+def test_networks_for_imagenet():
+    said = run_script(
+        'benchmark.py', *SHORT[4:], '--network', 'resnet', '--depth', '50', '--image-size', '64'
+    )
+    assert rates(said, 'inference', 'ours') > 0.1
+
+
 def test_limit_and_start_up():
     said = run_script('benchmark.py', *SHORT, '--task', 'train')
     assert float(re.search(r'multiply-adds on every thread reach (\d+) GFLOP/s', said).group(1)) > 1
@@ -111,4 +142,7 @@ def test_operators():
 
 def test_mistakes():
     assert '--data DIR' in user_error('benchmark.py', '--compare', 'synthetic')
+    assert 'is no interpreter' in user_error(
+        'benchmark.py', *SHORT, '--compare', 'torch', '--python', '/nowhere/python'
+    )
     assert 'nearest' in user_error('benchmark.py', '--depth', '15')

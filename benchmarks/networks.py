@@ -1,0 +1,56 @@
+"""The network that a benchmark measures, as a symbol, a model, an ONNX file and for PyTorch."""
+
+import numpy
+
+import symbols
+from benchmarks.serve import CLASSES
+from common.model import Model
+from common.recipe import initializer
+from engine import mx
+from graphs import fold, onnx_graph
+from recordio import datasets
+from symbols import imagenet
+from system import files
+
+SMALL = (3, 32, 32)  # the shape of CIFAR's images; others are ImageNet's networks
+
+
+def symbol_of(spec):
+    """Return the symbol of the network that a specification describes."""
+    if tuple(spec['shape']) == SMALL:
+        return symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
+    return imagenet.get_symbol(spec['network'], spec['depth'], CLASSES)
+
+
+def metadata_of(spec):
+    """Return what ``pytorch.networks.build`` needs to know of the network."""
+    small = tuple(spec['shape']) == SMALL
+    return {
+        'script': 'train_cifar.py' if small else 'train_imagenet.py',
+        'num_classes': CLASSES,
+        **{key: spec[key] for key in ('network', 'depth', 'widen')},
+    }
+
+
+def model_of(spec, trainer):
+    """Return the ``Model`` of what a ``Trainer`` has bound."""
+    dataset = datasets.get('cifar10')._replace(size=spec['shape'][1])
+    return Model(symbol_of(spec), trainer.state(), 'benchmark', 'benchmark', dataset)
+
+
+def write_onnx(spec, path):
+    """Write the network with random weights, and BatchNorm folded into its convolutions."""
+    symbol = symbol_of(spec)
+    module = mx.mod.Module(symbol)
+    module.bind([('data', (1, *spec['shape']))], [('softmax_label', (1,))], for_training=False)
+    mx.random.seed(1)
+    numpy.random.seed(1)
+    module.init_params(initializer())
+    symbol, arg, aux = fold.fold(symbol, *module.get_params())
+    converted = onnx_graph.convert(symbol, {**arg, **aux}, tuple(spec['shape']))
+    files.write_atomically(path, lambda temporary: _write(temporary, converted))
+
+
+def _write(path, converted):
+    with open(path, 'wb') as file:
+        file.write(converted.SerializeToString())

@@ -1,0 +1,128 @@
+"""Runs PyTorch, ONNX Runtime or OpenVINO as one side of a benchmark: python -m benchmarks.rivals.
+
+This may be another interpreter than the project's, see ``benchmark.py --python``: it needs NumPy,
+and the package that is measured.
+"""
+
+import os
+import sys
+
+from benchmarks.serve import random_batch, serve
+
+
+def threads(spec):
+    """Return the number of threads to compute with: by default one for each core."""
+    return spec['threads'] or len(os.sched_getaffinity(0))
+
+
+class Torch:
+    """PyTorch, with SGD, Nesterov momentum and decay.
+
+    ``layout`` of the specification is the memory format, and ``compile`` says whether
+    ``torch.compile`` compiles the network.
+    """
+
+    def __init__(self, spec):
+        import torch  # not at the top: each side needs its own package alone
+
+        from pytorch import networks
+
+        self.torch = torch
+        torch.set_num_threads(threads(spec))
+        layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]
+        self.network = networks.build(spec['metadata']).to(memory_format=layout)
+        images, labels = random_batch(spec['batch'], spec['shape'])
+        self.images = torch.from_numpy(images).contiguous(memory_format=layout)
+        self.labels = torch.from_numpy(labels)
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4
+        )
+        self.call = torch.compile(self.network) if spec.get('compile') else self.network
+
+    def train(self, steps):
+        self.network.train()
+        for _ in range(steps):
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = self.torch.nn.functional.cross_entropy(self.call(self.images), self.labels)
+            loss.backward()
+            self.optimiser.step()
+        loss.item()
+
+    def inference(self, steps):
+        self.network.eval()
+        with self.torch.inference_mode():
+            for _ in range(steps):
+                self.call(self.images)
+
+
+class OnnxRuntime:
+    """ONNX Runtime, with the file spec['onnx']; if spec['fast'] is int8, quantized by its tool."""
+
+    def __init__(self, spec):
+        import onnxruntime
+
+        self.images, _ = random_batch(spec['batch'], spec['shape'])
+        path = self._quantized(spec['onnx']) if spec['fast'] == 'int8' else spec['onnx']
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads(spec)
+        self.session = onnxruntime.InferenceSession(
+            path, options, providers=['CPUExecutionProvider']
+        )
+
+    def _quantized(self, path):
+        """Quantize a model, calibrated on the batch; return the path of the new file beside it."""
+        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        class Reader(CalibrationDataReader):
+            def __init__(self, images):
+                self.left = [{'data': images}]
+
+            def get_next(self):
+                return self.left.pop() if self.left else None
+
+        prepared, quantized = path + '.prepared.onnx', path + '.int8.onnx'
+        quant_pre_process(path, prepared, skip_symbolic_shape=True)
+        quantize_static(prepared, quantized, Reader(self.images), quant_format=QuantFormat.QDQ)
+        return quantized
+
+    def inference(self, steps):
+        for _ in range(steps):
+            self.session.run(None, {'data': self.images})
+
+
+class OpenVino:
+    """OpenVINO in float32, with the file spec['onnx'] at the batch size that is measured."""
+
+    def __init__(self, spec):
+        import openvino
+
+        self.images, _ = random_batch(spec['batch'], spec['shape'])
+        core = openvino.Core()
+        model = core.read_model(spec['onnx'])
+        model.reshape(list(self.images.shape))
+        settings = {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_PRECISION_HINT': 'f32',
+            'INFERENCE_NUM_THREADS': threads(spec),
+        }
+        self.request = core.compile_model(model, 'CPU', settings).create_infer_request()
+
+    def inference(self, steps):
+        for _ in range(steps):
+            self.request.infer({0: self.images})
+
+
+def main():
+    try:
+        serve({'torch': Torch, 'onnxruntime': OnnxRuntime, 'openvino': OpenVino})
+    except ModuleNotFoundError as error:
+        package = error.name.split('.')[0]
+        sys.exit(
+            f'{package} is not installed for {sys.executable}: install it with '
+            f'"{sys.executable} -m pip install {package}", or name another with --python'
+        )
+
+
+if __name__ == '__main__':
+    main()
