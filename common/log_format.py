@@ -3,8 +3,6 @@
 common/log.py says what each field means.
 """
 
-import sys
-
 from system import schema
 
 FORMAT = 2
@@ -13,8 +11,8 @@ CURVES = ('train_loss', 'train_error', 'test_loss', 'test_error')
 _COUNT = {'type': 'integer', 'minimum': 1}
 _DEPTH = {'type': 'integer', 'minimum': 1, 'maximum': 10**9}
 _PERCENT = {'type': 'number', 'minimum': 0, 'maximum': 100}
-# 1e999 is read as infinity.
-_POSITIVE = {'type': 'number', 'minimum': 0, 'maximum': sys.float_info.max}
+# No larger than single precision holds. 1e999 is read as infinity, and a figure cannot show 1e308.
+_POSITIVE = {'type': 'number', 'minimum': 0, 'maximum': 3.5e38}
 _PERCENTS = {'type': 'object', 'additionalProperties': _PERCENT}
 # Names are printed and drawn, so they have no control characters, which terminals obey.
 _NAME = {'type': 'string', 'pattern': r'^[^\x00-\x1f\x7f-\x9f]+$', 'maxLength': 255}

@@ -105,6 +105,7 @@ def test_the_first_line(tmp_path, text, words):
         {'test_error': 101},
         {'train_loss': float('nan')},
         {'train_loss': 1e999},
+        {'train_loss': 1e39},
         {'train_loss': '1'},
         {'epoch': 3},
         {'test_components': [1]},
