@@ -75,13 +75,18 @@ def group(paths):
     UserError
         A file is no log or is named twice, or no log has an epoch yet.
     """
-    runs = repetition.read(paths)
+    found, notes = group_runs(repetition.read(paths))
+    if not found:
+        raise UserError('no log has a finished epoch yet: wait for one')
+    return found, notes
+
+
+def group_runs(runs):
+    """Do as ``group`` with runs that have been read; without any epoch there are no ``Curves``."""
     notes = [
         f'{run.path} has no finished epoch yet and is left out' for run in runs if not run.records
     ]
     groups, twins = repetition.group([run for run in runs if run.records])
-    if not groups:
-        raise UserError('no log has a finished epoch yet: wait for one')
     found = []
     for setting, members in groups:
         finished = [run for run in members if run.finished]
@@ -126,8 +131,11 @@ def panels(found):
     """
     columns = {}
     for curves in found:
-        photographs = run_setting.is_photographs(curves.setting)
-        d1 = None if photographs else symbols.paired_depth(curves.network, curves.depth)
+        d1 = curves.depth  # that of an ensemble and its components
+        if run_setting.is_photographs(curves.setting):
+            d1 = None
+        elif curves.network in symbols.NETWORKS:
+            d1 = symbols.paired_depth(curves.network, curves.depth)
         columns.setdefault((run_setting.title(curves.setting), d1), []).append(curves)
     return dict(sorted(columns.items(), key=lambda item: (item[0][0], item[0][1] or 0)))
 

@@ -77,6 +77,13 @@ def test_figure_12_is_a_column_for_each_pair(two_pairs):
     assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ['ResNet', 'DFN-MR']
 
 
+def test_an_ensemble_and_a_component_share_the_panel_of_their_depth(tmp_path):
+    networks = ('ensemble8', 'LLR', 'resnet')
+    figure = figures.figure12(drawn([write(tmp_path, network, 26) for network in networks]))
+    assert [axis.get_title() for axis in figure.axes] == ['CIFAR-10\ndepth 26', '']
+    assert legend(figure.axes[0]) == ['ResNet', 'Ensemble-8', 'LLR']
+
+
 def test_one_pair_is_one_panel_of_column_width(tmp_path):
     figure = figures.figure12(drawn([write(tmp_path, 'resnet', 26), write(tmp_path, 'mr', 14)]))
     assert len(figure.axes) == 2 and figure.get_size_inches()[0] == figures.COLUMN
