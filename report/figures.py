@@ -11,7 +11,7 @@ from matplotlib import pyplot
 from report import run_setting
 from report.curves import panels
 from system import files
-from system.errors import UserError
+from system.errors import UserError, printable
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart. The paper's pair,
 # ResNet and DFN-MR, differ in lightness too and so can be told apart in grey print.
@@ -62,7 +62,7 @@ def figure12(found):
             constrained_layout=True,
         )
         for (key, members), (loss, error) in zip(columns.items(), axes.T):
-            for curves, colour, label in zip(members, _colours(members), labels(members)):
+            for curves, colour, label in zip(members, colours(members), labels(members)):
                 _curve(loss, curves, 'train_loss', color=colour, label=label)
                 _curve(error, curves, 'test_error', color=colour)
             loss.set_title(_title(*key, members))
@@ -102,7 +102,7 @@ def figure8(found, top5=False):
         figure, axis = pyplot.subplots(
             figsize=(COLUMN, 2.6 + 0.28 * len(found)), constrained_layout=True
         )
-        for curves, colour, label in zip(found, _colours(found), labels(found)):
+        for curves, colour, label in zip(found, colours(found), labels(found)):
             for split, word, style in (
                 ('train', 'training', {'linestyle': ':'}),
                 ('test', 'validation', _markers(curves)),
@@ -158,7 +158,7 @@ def _curve(axis, curves, key, **style):
     axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
 
 
-def _colours(found):
+def colours(found):
     """Return a colour for each curve: its network's, or another if that is taken."""
     taken = []
     for curves in found:
@@ -193,17 +193,21 @@ def _dataset(curves):
 
 
 def _plain(text):
-    """Return a text with its dollar signs escaped, which begin formulas in matplotlib."""
-    return text.replace('$', r'\$')
+    """Return a text as matplotlib can draw it: dollar signs, which begin formulas, are escaped."""
+    return printable(text).replace('$', r'\$')
 
 
 def _title(dataset, d1, members):
     """Return the title of a panel: its data set and the depths of its networks."""
     if d1 is None:
         return _plain(dataset)
+    return f'{_plain(dataset)}\n{depths(d1, members)}'
+
+
+def depths(d1, members):
+    """Return the depths of a panel's networks as a text, such as "d1/d2 = 26/14"."""
     own = sorted({curves.depth for curves in members} | {d1}, reverse=True)
-    depths = 'd1/d2 = ' + '/'.join(map(str, own)) if len(own) > 1 else f'depth {d1}'
-    return f'{_plain(dataset)}\n{depths}'
+    return 'd1/d2 = ' + '/'.join(map(str, own)) if len(own) > 1 else f'depth {d1}'
 
 
 def save(figure, path, overwrite=False):

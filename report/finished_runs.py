@@ -26,7 +26,11 @@ def read(paths):
     UserError
         A file is no log, or is named twice.
     """
-    runs = repetition.read(paths)
+    return finished_of(repetition.read(paths))
+
+
+def finished_of(runs):
+    """Do as ``read`` with runs that have been read."""
     notes = [f'{run.path} is not finished and is left out' for run in runs if not run.finished]
     groups, twins = repetition.group([run for run in runs if run.finished])
     return groups, notes + twins

@@ -42,13 +42,13 @@ render = partial(tabulate, disable_numparse=True, stralign=None)
 
 def markdown(table):
     """Return a table in GitHub's Markdown, with a column of the paper after each of ours."""
-    header, rows = _paired(table, '**{}**'.format, str)
+    header, rows = paired(table, '**{}**'.format, str)
     return f'{table_captions.caption(table)}\n\n{render(rows, header, "github")}\n'
 
 
 def latex(table):
     """Return a LaTeX table; its document must load the packages booktabs and xcolor."""
-    header, rows = _paired(
+    header, rows = paired(
         table, lambda ours: rf'\textbf{{{_escaped(ours)}}}', _latex_printed, _escaped
     )
     return '\n'.join(
@@ -94,7 +94,7 @@ def _is_result(table, column):
     return any(cells[column].values is not None for _, cells in table.rows)
 
 
-def _paired(table, strong, printed, plain=str):
+def paired(table, strong, printed, plain=str):
     """Return header and rows as texts, with the paper's numbers in a column after each of ours.
 
     ``strong`` formats our bold numbers, ``plain`` our other numbers and the labels, and ``printed``

@@ -57,4 +57,5 @@ def _mark(path, before):
         '.tex': b'%% %s\n' % text,
         '.svg': b'<!-- %s -->\n' % text,
         '.md': b'<!-- %s -->\n' % text,
+        '.html': b'<!-- %s -->\n' % text,
     }[ending]
