@@ -14,6 +14,7 @@ from report import curves, figures
 SVG = 'http://www.w3.org/2000/svg'
 XLINK = 'http://www.w3.org/1999/xlink'
 NOT_IN_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
+LONG = re.compile(r'\d+\.\d{3,}')  # a coordinate that is more exact than the eye, in points
 # The keys of the logs that each axis of a figure shows.
 AXES = {8: [('train_error', 'test_error')], 12: [('train_loss',), ('test_error',)]}
 WORDS = {'train_loss': 'training loss', 'train_error': 'training error', 'test_error': 'test error'}
@@ -115,6 +116,8 @@ def _inline(text, prefix):
                 value = prefix + value
             elif name == f'{{{XLINK}}}href':
                 value = value.replace('#', '#' + prefix, 1)
+            elif name == 'd':
+                value = LONG.sub(lambda found: f'{float(found.group()):.2f}', value)
             else:
                 value = value.replace('url(#', 'url(#' + prefix)
                 value = re.sub('#[0-9a-fA-F]{6}', lambda found: _themed(found.group()), value)

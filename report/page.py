@@ -135,9 +135,8 @@ def _render(**values):
     )
     style, script = (_source(name) for name in ('report.css', 'report.js'))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template('report.html').render(
-        style=Markup(style), script=Markup(script), script_hash=digest, **values
-    )
+    template = environment.get_template('report.html')
+    return template.render(style=Markup(style), script=Markup(script), script_hash=digest, **values)
 
 
 def _source(name):

@@ -20,6 +20,7 @@ from system.script import run_main
 from system.signals import Stop
 
 PAUSE = 0.5  # seconds between two looks at the logs
+REST = 4  # times as long as the page took, until it is written again; a whole grid takes seconds
 RELOAD = 10  # seconds after which a reader's page loads itself again
 
 
@@ -64,12 +65,13 @@ def write(args, told, reload=None):
 def watch(args, told):
     """Write the page at every change of a log until a signal comes; return the signal's number."""
     with Stop() as stop:
-        before = None
+        before, not_before = None, 0
         while stop.number is None:
-            now = state_of(args.logs)
-            if now != before:
+            now, start = state_of(args.logs), time.monotonic()
+            if now != before and start >= not_before:
                 renew(args, told, first=before is None)
-                before = now
+                before, end = now, time.monotonic()
+                not_before = end + REST * (end - start)
             time.sleep(PAUSE)
         write(args, told)  # the last page does not load itself again
     return stop.number

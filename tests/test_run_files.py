@@ -117,6 +117,8 @@ OTHER = 'files of its own in a temporary folder of the system'
 ALLOWED = {
     ('engine/params.py', 'open'): 'it is given a temporary name by files.write_atomically',
     ('report/figures.py', 'figure.savefig'): 'into memory',
+    ('report/inline_figures.py', 'figure.savefig'): 'into memory',
+    ('report/page.py', 'template.render'): 'into memory',
     ('distributed/cluster.py', 'numpy.savez'): 'into memory',
     ('system/errors.py', 'os.open'): 'the null device',
     ('system/processes.py', 'open'): 'the priority of the session, which the kernel keeps',

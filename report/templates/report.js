@@ -122,13 +122,19 @@ document.querySelectorAll('figure[data-axes]').forEach((figure) => {
     marks.replaceChildren();
   }
 
-  frame.addEventListener('pointermove', (event) => {
+  function showUnder(event) {
     const x = (event.clientX - frame.getBoundingClientRect().left) * width / frame.clientWidth;
     const {x: limits, box} = axes[0];
     const epoch = Math.round(limits[0] + (x - box[0]) / (box[1] - box[0]) * (limits[1] - limits[0]));
     show(Math.max(1, Math.min(+slider.max, epoch)));
-  });
-  frame.addEventListener('pointerleave', () => slider === document.activeElement || hide());
+  }
+
+  frame.addEventListener('pointermove', showUnder);
+  frame.addEventListener('pointerdown', showUnder);
+  // A finger leaves as soon as it is lifted: then the values stay until it touches another place.
+  frame.addEventListener('pointerleave', (event) =>
+    event.pointerType === 'touch' || slider === document.activeElement || hide());
+  addEventListener('pointerdown', (event) => figure.contains(event.target) || hide());
   slider.addEventListener('input', () => show(+slider.value));
   slider.addEventListener('focus', () => show(+slider.value));
   slider.addEventListener('blur', hide);
