@@ -232,6 +232,8 @@ def test_the_keyboard_sorts_the_table(page, browser):
         browser.press(key, code, text)
         assert texts(browser, 5) == sorted(errors, key=float, reverse=how == 'descending')
         assert browser.run('document.activeElement.closest("th").ariaSort') == how
+        arrow = browser.run('getComputedStyle(document.activeElement, "::after").content')
+        assert arrow == {'ascending': '" ↑"', 'descending': '" ↓"'}[how]
     browser.run('document.getElementById("sort-6").click()')
     assert texts(browser, 6) == ['0.46', '0.46', '–', '–']  # what is not known is last
     browser.run('document.getElementById("sort-0").click()')
