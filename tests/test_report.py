@@ -18,7 +18,7 @@ from scripts import ROOT, run_script, user_error
 
 import train_cifar
 import train_imagenet
-from common import log
+from common import log, options
 from report import run_rows
 from study import train_ensemble
 
@@ -32,7 +32,7 @@ COMMITTED = [
     'logs/photographs-resnet101-20261123-225150.jsonl',
 ]
 POINT = r'([\d.]+) ([\d.]+)'
-PAGE_ONLY = {'resume', *train_cifar.options.FOLDERS}
+PAGE_ONLY = {'resume', *options.FOLDERS}
 
 
 def curve(last):
