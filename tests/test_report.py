@@ -53,7 +53,9 @@ def write_logs(folder):
     log_files.write(folder, 'ensemble8', 26, curve(7.0)[:4], seed=1, epochs=EPOCHS)
     path = log_files.write(folder, 'il', 14, curve(9.0), seed=1)
     header, *records = map(json.loads, open(path))
-    header.update(run=HOSTILE, processor=f'<b>{HOSTILE}', versions={HOSTILE: [HOSTILE]})
+    # The name of a run is one of files, and a log with a slash in it is refused.
+    name = HOSTILE.replace('/', '|')
+    header.update(run=name, processor=f'<b>{HOSTILE}', versions={HOSTILE: [HOSTILE]})
     header['options'].update(
         dataset=HOSTILE[:99] + '\u202e\ud800\ufffe$', network=HOSTILE, odd=HOSTILE
     )
