@@ -74,7 +74,7 @@ def write_run(folder, name, symbol, script='train_cifar.py', **options):
         'train_images': 1,
         'test_images': 1,
         'started': '2026-01-01T00:00:00+00:00',
-        'options': dict({'network': 'mr', 'depth': 8, 'widen': 1}, **options),
+        'options': dict({'network': 'mr', 'depth': 8, 'widen': 1, 'epochs': 1}, **options),
     }
     checkpoint.save(
         str(folder / name),
