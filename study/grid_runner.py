@@ -1,0 +1,120 @@
+"""Runs the lines of a grid's file, several at a time, until all are done or a signal comes."""
+
+import glob
+import os
+import signal
+import sys
+import time
+
+from report import repetition
+from study import grid
+from study.grid_jobs import Job, Timetable, cores_for
+from system.errors import UserError
+from system.progress import duration
+
+PAUSE = 0.5  # seconds between two checks of the jobs
+PATIENCE = 60  # seconds that jobs have to stop before they are killed
+
+
+def runs_in(log_dir):
+    """Return the runs whose logs are in a folder; print a line for each log that cannot be read."""
+    runs = []
+    for path in sorted(glob.glob(os.path.join(log_dir, '*.jsonl'))):
+        try:
+            runs += repetition.read([path])
+        except UserError as error:
+            print(f'left out: {error}', file=sys.stderr)
+    return runs
+
+
+class Runner:
+    """Runs the lines of a file until all are done or a signal asks the process to stop."""
+
+    def __init__(self, lines, args):
+        self.args, self.claims = args, grid.Claims(args.file)
+        self.waiting, self.jobs, self.failures, self.done = list(lines), [], [], 0
+        if args.gpus:
+            self.slots = [('gpus', gpus) for gpus in args.gpus]
+        else:
+            self.slots = [('cores', cores) for cores in cores_for(args.jobs or 1)]
+        self.total, self.stopped_by = len(lines), None
+
+    def run(self):
+        """Run all lines. A signal that stops the process ends it here, by ``SystemExit``."""
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._note)
+        while (self.waiting or self.jobs) and self.stopped_by is None:
+            while self.waiting and len(self.jobs) < len(self.slots):
+                self._start(self.waiting.pop(0))
+            time.sleep(PAUSE)
+            self._collect()
+        if self.stopped_by is not None:
+            self._stop()
+
+    def _note(self, signum, frame):
+        self.stopped_by = signum
+
+    def _start(self, line):
+        """Start the run of a line, unless it is finished or another process runs it."""
+        # The logs are read again for every line, because another process may have finished it.
+        runs = runs_in(self.args.log_dir)
+        if not self.claims.take(line):
+            print(f'line {line.number}: another process runs it', flush=True)
+            return
+        state = grid.state_of(line, runs, self.args.checkpoint_dir)
+        if state.finished:
+            self.done += 1
+            self.claims.release(line)
+            print(f'line {line.number}: finished before, {state.finished}', flush=True)
+            return
+        taken = [job.slot for job in self.jobs]
+        slot = next(slot for slot in self.slots if slot not in taken)
+        self.jobs.append(Job(line, state, slot, self.args))
+        how = f'resumes at epoch {state.epochs_done + 1}' if state.unfinished else 'begins'
+        takes = Timetable(runs).seconds_left(line, state)
+        about = f', about {duration(takes)}' if takes else ''
+        print(f'line {line.number}: {how}{about}: {line.text}', flush=True)
+
+    def _collect(self):
+        """Report the jobs that have ended."""
+        for job in [job for job in self.jobs if not job.running()]:
+            self.jobs.remove(job)
+            self.claims.release(job.line)
+            self.done += 1
+            if job.status:
+                self.failures.append(job)
+            outcome = (
+                f'failed with status {job.status}, see {job.output}' if job.status else 'finished'
+            )
+            print(
+                f'line {job.line.number}: {outcome}; {self.done} of {self.total} are done',
+                flush=True,
+            )
+            self._print_time_left()
+
+    def _print_time_left(self):
+        runs = runs_in(self.args.log_dir)
+        times, seconds = Timetable(runs), 0
+        for line in [*self.waiting, *(job.line for job in self.jobs)]:
+            seconds += (
+                times.seconds_left(line, grid.state_of(line, runs, self.args.checkpoint_dir)) or 0
+            )
+        if seconds:
+            print(
+                f'about {duration(seconds / len(self.slots))} left for the lines whose '
+                'speed is known',
+                flush=True,
+            )
+
+    def _stop(self):
+        """Stop all jobs and exit with the status of the signal."""
+        for job in self.jobs:
+            job.stop()
+        end = time.time() + PATIENCE
+        for job in self.jobs:
+            job.wait(end - time.time())
+        print(
+            f'stopped by {signal.Signals(self.stopped_by).name}; the same command resumes the runs',
+            file=sys.stderr,
+        )
+        raise SystemExit(128 + self.stopped_by)
