@@ -73,6 +73,20 @@ def read(path, folders):
     return lines
 
 
+def with_number(lines, number, path):
+    """Return the line of a file that has a number.
+
+    Raises
+    ------
+    UserError
+        There is no command in that line.
+    """
+    for line in lines:
+        if line.number == number:
+            return line
+    raise UserError(f'{path} has no training command in line {number}: give the number of another')
+
+
 def _options(line, words, folders):
     """Return the options that a training script makes of a command; ``line`` names it in errors."""
     script, *arguments = words

@@ -37,13 +37,14 @@ class Job:
     line : grid.Line
     state : grid.State
     slot : tuple
-        ('cores', list) or ('gpus', list): the cores or GPUs that the job alone uses.
+        ('cores', list) or ('gpus', list): the cores or GPUs that the job alone uses. Or
+        ('threads', range): as many threads, on whichever cores are free.
     args : argparse.Namespace
         The options of run_experiments.py.
     """
 
     def __init__(self, line, state, slot, args):
-        self.line, self.slot = line, slot
+        self.line, self.state, self.slot = line, state, slot
         folder = os.path.join(args.log_dir, 'output')
         os.makedirs(folder, exist_ok=True)
         name = os.path.splitext(os.path.basename(args.file))[0]

@@ -7,13 +7,17 @@ import sys
 import time
 
 from report import repetition
-from study import grid
+from study import grid, slurm
 from study.grid_jobs import Job, Timetable, cores_for
 from system.errors import UserError
 from system.progress import duration
+from system.signals import Stop
 
 PAUSE = 0.5  # seconds between two checks of the jobs
 PATIENCE = 60  # seconds that jobs have to stop before they are killed
+# Seconds that a task of SLURM waits for another process with its line: the task of a job that was
+# just cancelled may still be stopping.
+WAIT_FOR_LINE = 60
 
 
 def runs_in(log_dir):
@@ -27,22 +31,32 @@ def runs_in(log_dir):
     return runs
 
 
+def slots_of(args):
+    """Return what each of the runs at a time computes on, see ``Job``."""
+    if args.gpus:
+        return [('gpus', gpus) for gpus in args.gpus]
+    allotted = slurm.cores() if args.line else None
+    if allotted and allotted < len(os.sched_getaffinity(0)):
+        # This SLURM does not bind its tasks to cores, so nobody knows which ones are free.
+        return [('threads', range(allotted))]
+    return [('cores', cores) for cores in cores_for(args.jobs or 1)]
+
+
 class Runner:
     """Runs the lines of a file until all are done or a signal asks the process to stop."""
 
     def __init__(self, lines, args):
         self.args, self.claims = args, grid.Claims(args.file)
         self.waiting, self.jobs, self.failures, self.done = list(lines), [], [], 0
-        if args.gpus:
-            self.slots = [('gpus', gpus) for gpus in args.gpus]
-        else:
-            self.slots = [('cores', cores) for cores in cores_for(args.jobs or 1)]
-        self.total, self.stopped_by = len(lines), None
+        self.slots, self.total, self.stopped_by = slots_of(args), len(lines), None
+        self.end_of_wait = time.time() + (WAIT_FOR_LINE if args.line else 0)
 
     def run(self):
         """Run all lines. A signal that stops the process ends it here, by ``SystemExit``."""
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signum, self._note)
+        for signum in Stop.SIGNALS:
+            # nohup ignores SIGHUP, which stays so.
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+                signal.signal(signum, self._note)
         while (self.waiting or self.jobs) and self.stopped_by is None:
             while self.waiting and len(self.jobs) < len(self.slots):
                 self._start(self.waiting.pop(0))
@@ -56,11 +70,11 @@ class Runner:
 
     def _start(self, line):
         """Start the run of a line, unless it is finished or another process runs it."""
-        # The logs are read again for every line, because another process may have finished it.
-        runs = runs_in(self.args.log_dir)
-        if not self.claims.take(line):
+        if not self._claim(line):
             print(f'line {line.number}: another process runs it', flush=True)
             return
+        # The logs are read again for every line, because another process may have finished it.
+        runs = runs_in(self.args.log_dir)
         state = grid.state_of(line, runs, self.args.checkpoint_dir)
         if state.finished:
             self.done += 1
@@ -74,6 +88,14 @@ class Runner:
         takes = Timetable(runs).seconds_left(line, state)
         about = f', about {duration(takes)}' if takes else ''
         print(f'line {line.number}: {how}{about}: {line.text}', flush=True)
+
+    def _claim(self, line):
+        """Return whether the line is this process's now; a task of SLURM waits for it a while."""
+        while not self.claims.take(line):
+            if time.time() >= self.end_of_wait or self.stopped_by is not None:
+                return False
+            time.sleep(PAUSE)
+        return True
 
     def _collect(self):
         """Report the jobs that have ended."""
@@ -114,7 +136,18 @@ class Runner:
         for job in self.jobs:
             job.wait(end - time.time())
         print(
-            f'stopped by {signal.Signals(self.stopped_by).name}; the same command resumes the runs',
+            f'stopped by {signal.Signals(self.stopped_by).name}; {self._how_to_go_on()}',
             file=sys.stderr,
         )
         raise SystemExit(128 + self.stopped_by)
+
+    def _how_to_go_on(self):
+        """Return how the stopped runs go on; a task of SLURM is queued again at its time limit."""
+        if not (self.args.line and self.stopped_by == slurm.WARNING and slurm.in_a_task()):
+            return 'the same command resumes the runs'
+        runs = runs_in(self.args.log_dir)
+        for job in self.jobs:
+            state = grid.state_of(job.line, runs, self.args.checkpoint_dir)
+            if not state.finished and state.epochs_done == job.state.epochs_done:
+                return 'the time limit is too short for one epoch: submit it with a longer --time'
+        return slurm.requeue()

@@ -4,6 +4,8 @@
 python study/run_experiments.py experiments/fashion-mnist.txt --jobs 2 --nice 19
 # Two runs at a time, on two GPUs each.
 python study/run_experiments.py experiments/table4.txt --gpus 0,1 2,3
+# Each line in a task of its own, on a cluster with SLURM.
+python study/run_experiments.py experiments/table4.txt --gpus 0,1 --slurm | sbatch --time=1-0
 
 Finished runs are skipped and unfinished ones are resumed from their last checkpoint, so the same
 command continues after an interruption. A run that fails does not stop the others; failures are
@@ -18,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = ROOT
 
 from common import options
-from study import grid
+from study import grid, slurm
 from study.grid_jobs import Timetable
 from study.grid_runner import Runner, runs_in
 from system.progress import duration
@@ -54,9 +56,21 @@ def parse_args():
         help='niceness of the runs; 19 is the lowest priority (default: %(default)s)',
     )
     parser.add_argument(
+        '--line',
+        type=options.number(int, 1),
+        metavar='N',
+        help='run only line N of the file, as the tasks of --slurm do',
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         '--dry-run',
         action='store_true',
         help='only print what would run, and how long it would take at the speed of earlier runs',
+    )
+    instead.add_argument(
+        '--slurm',
+        action='store_true',
+        help='only print a script for sbatch, which runs each line as a task of a job array',
     )
     options.add_folders(parser)
     return parser.parse_args()
@@ -87,8 +101,16 @@ def main():
         for word in ('--' + key.replace('_', '-'), getattr(args, key))
     ]
     lines = grid.read(args.file, folders)
+    if args.line:
+        lines = [grid.with_number(lines, args.line, args.file)]
     if args.dry_run:
         print_plan(lines, args)
+        return
+    if args.slurm:
+        script = slurm.script(args, lines)
+        # Without this folder SLURM could not write what a task prints, and would end it.
+        os.makedirs(slurm.output_folder(args), exist_ok=True)
+        print(script)
         return
     runner = Runner(lines, args)
     runner.run()
