@@ -25,6 +25,11 @@ demo: $(VENV)/installed
 	$(RUN) train_cifar.py --network resnet --depth 26 $(SMALL)
 	for run in $(DEMO)/checkpoints/*; do $(RUN) score.py --cpus 1 --run $$run || exit 1; done
 	$(RUN) plot_curves.py $(DEMO)/logs/*.jsonl --figure 12 --out $(DEMO)/figure12.png
+	@echo
+	@echo "$(DEMO)/figure12.png shows both runs; their logs and weights are in $(DEMO)/ too. To try next:"
+	@echo "  source $(VENV)/bin/activate"
+	@echo "  python score.py --pretrained fashion-mnist-mr14 --rec data/sample/test.rec  # longer trained"
+	@echo "  python data/prepare.py cifar10 && python train_cifar.py --network mr --depth 56  # the paper's"
 
 study: $(VENV)/installed
 	rm -rf $(STUDY)

@@ -215,6 +215,27 @@ def test_options_of_commands_are_known_to_their_scripts():
     assert not wrong
 
 
+def test_what_make_demo_says_last_can_be_done():
+    """It names what it has made, and commands whose scripts and options are there."""
+    options = dict(cwd=ROOT, capture_output=True, text=True, check=True)
+    recipe = subprocess.run(['make', '-n', 'demo'], **options).stdout.splitlines()
+    echoes = [line for line in recipe if line.startswith('echo')]
+    assert recipe[-len(echoes) :] == echoes
+    said = subprocess.run(['sh', '-c', '\n'.join(echoes)], **options).stdout.strip().splitlines()
+    assert 3 <= len(said) <= 4
+    made = re.search(r'plot_curves\.py .* --out (\S+)', '\n'.join(recipe)).group(1)
+    assert said[0].startswith(f'{made} ')
+    started = [
+        pair
+        for line in said
+        if 'python ' in line
+        for pair in options_by_script(shlex.split(line, comments=True))
+    ]
+    assert len(started) >= 3
+    for script, its_options in started:
+        assert set(its_options) <= ask_for_help(script)
+
+
 @pytest.mark.parametrize('document', DOCUMENTS)
 def test_options_in_sentences_are_known_to_some_script(document):
     known = set().union(*known_options().values())
