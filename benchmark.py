@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Measure the speed of training and inference in images/s, alone or in comparison.
 
 python benchmark.py --network mr --depth 14

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Write a trained network for other programs: an ONNX model, or weights for PyTorch.
 
 python export.py --run RUN --onnx model.onnx

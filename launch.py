@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Train with several workers through MXNet's parameter server, on this machine or on others.
 
 python launch.py --workers 2 train_cifar.py --network mr --depth 56 --kv-store dist_sync

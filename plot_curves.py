@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Draw convergence curves from training logs, arranged as Figure 12 or Figure 8 of the paper.
 
 python plot_curves.py logs/A.jsonl logs/B.jsonl --figure 12 --out figures/figure12.pdf

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Score a trained network: its error on a .rec file, or the class probabilities of images.
 
 python score.py --run RUN

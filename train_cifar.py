@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Train a network on CIFAR-10, CIFAR-100 or SVHN as the paper does (section 6.2).
 
 python train_cifar.py --network mr --depth 56 --gpus 0,1

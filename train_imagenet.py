@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Train a network on ImageNet or on photographs of your own, as in section 6.5 and appendix A.1.
 
 python train_imagenet.py --network mr --depth 44 --gpus 0,1,2,3,4,5,6,7

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Cut crops from photographs, each of which becomes a class, to try train_imagenet.py on them.
 
 python data/crops.py PHOTOGRAPH... --out TREE

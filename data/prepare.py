@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Convert a data set's official archives to .rec files: python data/prepare.py cifar10.
 
 Writes OUT/NAME/{train,test}.{lst,rec,idx} (SVHN: val too) and a manifest. Run again, it verifies

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Verify a .rec file: its records and labels, and that every image decodes.
 
 python data/verify.py data/cifar10/train.rec --classes 10

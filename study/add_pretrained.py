@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Make pretrained weights, for score.py --pretrained, from a run.
 
 python study/add_pretrained.py --run RUN --name NAME

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Test the paper's claims on the runs of the study: differences, intervals and verdicts.
 
 python study/check_claims.py logs/results/*.jsonl

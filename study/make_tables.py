@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Fill the paper's result tables from training logs, the paper's numbers beside ours.
 
 python study/make_tables.py logs/*.jsonl --out tables

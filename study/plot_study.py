@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Draw the figures of the ensemble study: 2, 4 and 5 from logs, 11 from the networks themselves.
 
 python study/plot_study.py logs/*.jsonl --figure 2 --out figures/figure2.pdf

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Train a whole grid of runs: the commands of a text file, several at a time.
 
 python study/run_experiments.py experiments/fashion-mnist.txt --jobs 2 --nice 19

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Score a trained ensemble: each component alone, and the ensemble without it (Table 3).
 
 python study/score_ensemble.py --run RUN

@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Train an ensemble of the components of N_f3, or one component (sections 3 and 4, Tables 1 to 3).
 
 python study/train_ensemble.py --depth 26                  # Ensemble-8: all, with shared weights

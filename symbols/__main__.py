@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``python -m symbols`` runs study/show_network.py, which prints and draws networks."""
 
 import os

@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 
+from system.completion import answer_shell
 from system.errors import UserError, describe, discard, fail, fail_for_missing_package, tell
 
 # Signals of a closed terminal or SSH connection, and of batch systems before they kill a job.
@@ -31,6 +32,7 @@ def run_main(main):
     _open_closed_streams()
     _use_utf8()
     _end_on_signals()
+    answer_shell()
     try:
         _run(main)
     except BaseException as error:
