@@ -4,7 +4,7 @@ import time
 
 
 def record_of(trainer, trained, tested):
-    """Return the record of an epoch, see common/log.py.
+    """Return the record of an epoch, see docs/logs.md.
 
     Parameters
     ----------

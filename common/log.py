@@ -1,15 +1,6 @@
 """Training logs: one JSON-lines file a run, its header first and then a record an epoch.
 
-The header has every option, the versions, the processor and the number of threads, the number of
-parameters and the sizes of the data set; ``data`` says which images they are: the SHA-256 of their
-manifest, and whether they are the ``official`` ones.
-
-A record has ``epoch`` (from 1), ``train_loss``, ``test_loss`` (mean cross entropy, nats),
-``train_error``, ``test_error`` (top-1, %), with photographs, and else with 100 classes and more,
-``train_top5`` and ``test_top5`` (top-5 error, %), with an ensemble ``test_components`` and
-``test_without`` ({name: top-1 error} of each component alone and of the ensemble without it),
-``lr`` of the epoch's first update, ``seconds`` of the whole epoch and ``images_per_second`` of its
-training.
+docs/logs.md says what each field means, and common/log_format.py what it may hold.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What a line of a training log may hold: the header, which checkpoints have too, and a record.
 
-common/log.py says what each field means.
+docs/logs.md says what each field means.
 """
 
 from system import schema

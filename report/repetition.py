@@ -17,7 +17,7 @@ class Run(NamedTuple):
 
     path: str  # of the log
     header: dict
-    records: list  # one for each epoch, see common/log.py
+    records: list  # one for each epoch, see docs/logs.md
     setting: dict  # see ``run_setting.setting_of``
 
     @property
