@@ -53,7 +53,8 @@ class Job:
         command = [
             sys.executable,
             os.path.join(ROOT, script),
-            *(['--resume', state.unfinished] if state.unfinished else own),
+            *own,
+            *(['--resume', state.unfinished] if state.unfinished else []),
         ]
         for key in FOLDERS:
             command += ['--' + key.replace('_', '-'), getattr(args, key)]

@@ -35,8 +35,6 @@ def completions(line):
     [
         ('python train_cifar.py --network m', ['mr', 'mr-late']),
         ('python launch.py --ser', ['--servers']),
-        ('python data/prepare.py svh', ['svhn']),
-        ('python study/train_ensemble.py --without RR', ['RRL', 'RRR']),
         ('python -m symbols --cla', ['--classes']),
     ],
 )

@@ -30,21 +30,15 @@ def place(tmp_path_factory, fashion):
 
 
 @pytest.fixture
-def grid(place, tmp_path):
+def grid(tmp_path):
     """The command that runs a grid of two lines, and the folder of its files."""
     folder = tmp_path / "it's 100 %"
     folder.mkdir()
     (folder / 'grid.txt').write_text(
         f'# two seeds\n{LINE} --epochs {EPOCHS}\n\n{LINE} --epochs {EPOCHS} --seed 2\n'
     )
-    command = ('study/run_experiments.py', folder / 'grid.txt', '--data-dir', place / 'data')
-    return (
-        *command,
-        '--log-dir',
-        folder / 'logs',
-        '--checkpoint-dir',
-        folder / 'checkpoints',
-    ), folder
+    words = ('study/run_experiments.py', folder / 'grid.txt', '--log-dir', folder / 'logs')
+    return (*words, '--checkpoint-dir', folder / 'checkpoints'), folder
 
 
 def epochs_of(folder):
@@ -97,14 +91,15 @@ def test_options_that_contradict_each_other(grid, options, words):
     assert words in user_error(*grid[0], *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'epochs_before,words', [(0, 'too short for one epoch'), (3, 'did not queue the task again')]
 )
-def test_a_warning_of_the_time_limit_that_does_not_help(grid, epochs_before, words):
+def test_a_warning_of_the_time_limit_that_does_not_help(place, grid, epochs_before, words):
     """No epoch was done, or there is no SLURM that could start the task again."""
     command, folder = grid
     task = subprocess.Popen(
-        [sys.executable, *map(str, command), '--line', str(FIRST)],
+        [sys.executable, *map(str, command), '--data-dir', place / 'data', '--line', str(FIRST)],
         cwd=ROOT,
         env=dict(os.environ, **TASK, PATH='/nowhere'),
         stdout=subprocess.PIPE,
@@ -125,7 +120,7 @@ def test_a_warning_of_the_time_limit_that_does_not_help(grid, epochs_before, wor
     bool(slurm_cluster.missing()),
     reason=f'not installed: {", ".join(slurm_cluster.missing())} (Debian: slurm-wlm munge)',
 )
-def test_tasks_are_cancelled_queued_again_and_submitted_again(grid):
+def test_tasks_are_cancelled_queued_again_and_submitted_again(place, grid):
     """One task is cancelled, and the other one is warned of its time limit."""
     command, folder = grid
 
@@ -135,7 +130,7 @@ def test_tasks_are_cancelled_queued_again_and_submitted_again(grid):
 
     # The path of munge's socket must be a short one.
     with tempfile.TemporaryDirectory() as short, slurm_cluster.started(short) as cluster:
-        script = run_script(*command, '--slurm')
+        script = run_script(*command, '--data-dir', place / 'data', '--slurm')
 
         def submit():
             said = cluster.call('sbatch', '--cpus-per-task=1', '--time=10', input=script)
