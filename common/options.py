@@ -40,23 +40,23 @@ def add_devices(parser):
         '--cpus',
         type=number(int, 1, 1024),
         metavar='N',
-        help='N CPU contexts, over which training splits a batch as over GPUs',
+        help='number of CPU contexts, over which training splits a batch as over GPUs',
     )
     group.add_argument(
         '--threads',
         type=number(int, 1, 1024),
         metavar='N',
-        help='OpenMP threads; more than there are cores are slow (default: OMP_NUM_THREADS, '
-        'else every core)',
+        help='number of OpenMP threads; more than there are cores are slow (default: '
+        'OMP_NUM_THREADS, else one for each core)',
     )
 
 
 def add_folders(parser):
     group = parser.add_argument_group('where files are')
     for key, text in (
-        ('data_dir', 'holds a folder for each data set that data/prepare.py made'),
-        ('log_dir', 'for RUN.jsonl'),
-        ('checkpoint_dir', 'for RUN/ with symbol, parameters and state'),
+        ('data_dir', 'folder of the data sets that data/prepare.py made'),
+        ('log_dir', 'folder of the logs, RUN.jsonl'),
+        ('checkpoint_dir', 'folder of the checkpoints, RUN/ with symbol, parameters and state'),
     ):
         group.add_argument(
             '--' + key.replace('_', '-'),
@@ -72,4 +72,13 @@ def add_overwrite(parser):
         '--overwrite',
         action='store_true',
         help='replace a file even if this project did not write it, or somebody changed it since',
+    )
+
+
+def add_quiet(parser):
+    """Add the option after which ``system.progress.be_quiet`` is to be called."""
+    parser.add_argument(
+        '--quiet',
+        action='store_true',
+        help='print nothing but warnings and errors, which go to stderr',
     )

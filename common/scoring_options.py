@@ -12,18 +12,26 @@ def add_network(parser):
         help='instead of --run: weights that come along, in pretrained/; or the path of others, '
         'without an ending',
     )
-    parser.add_argument('--symbol', metavar='FILE', help='instead of --run: a model-symbol.json')
-    parser.add_argument('--params', metavar='FILE', help='and with it the .params file')
+    parser.add_argument(
+        '--symbol',
+        metavar='FILE',
+        help='instead of --run: the symbol of a network, a model-symbol.json, with --params',
+    )
+    parser.add_argument(
+        '--params', metavar='FILE', help='the parameters that belong to --symbol, a .params file'
+    )
     parser.add_argument(
         '--dataset',
         metavar='NAME',
-        help='whose normalisation, classes and test.rec to use (default: those of the run)',
+        help='data set whose normalisation, classes and test.rec are used (default: that of the '
+        'run)',
     )
     parser.add_argument(
         '--image-size',
         type=number(int, 32, 1024),
         metavar='PIXELS',
-        help='of the central crop of photographs (default: that of the run, or 224)',
+        help='height and width of the central crop of photographs (default: that of the run, or '
+        '224)',
     )
 
 
@@ -32,7 +40,7 @@ def add_checkpoint(parser):
         '--checkpoint',
         default='last',
         metavar='WHICH',
-        help='last, best, or an epoch that the run keeps (default: %(default)s)',
+        help='checkpoint of the run: last, best, or an epoch that it keeps (default: %(default)s)',
     )
 
 
@@ -48,6 +56,8 @@ def add_scoring(parser):
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        '--rec', metavar='FILE', help='score this file (default: test.rec of the data set)'
+        '--rec',
+        metavar='FILE',
+        help='.rec file with the images to score (default: test.rec of the data set)',
     )
     return what

@@ -29,7 +29,12 @@ COUNTS = {'train': 250, 'val': 50}  # crops of each photograph
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('photographs', nargs='+', metavar='PHOTOGRAPH')
+    parser.add_argument(
+        'photographs',
+        nargs='+',
+        metavar='PHOTOGRAPH',
+        help='photographs, each of which becomes a class with the name of the file',
+    )
     parser.add_argument(
         '--out',
         required=True,

@@ -31,7 +31,10 @@ def parse_args():
         'files', nargs='+', metavar='FILE.rec', help='files with their .idx beside them'
     )
     parser.add_argument(
-        '--classes', type=number(int, 1), metavar='N', help='the labels must be 0 to N - 1'
+        '--classes',
+        type=number(int, 1),
+        metavar='N',
+        help='number of classes: the labels must be 0 to N - 1 (default: any labels)',
     )
     parser.add_argument(
         '--any-size',
