@@ -19,6 +19,7 @@ from distributed import cluster
 from graphs.rewrite import with_bn_momentum
 from recordio import datasets
 from recordio.record_iterator import Batches
+from system.progress import be_quiet
 from system.script import outlive_readers, run_main
 
 
@@ -30,12 +31,13 @@ def parse_args(words=None, defaults=None):
         '--network',
         choices=sorted(symbols.NETWORKS),
         default='mr',
-        help='which network (default: %(default)s)',
+        help='network to train (default: %(default)s)',
     )
     parser.add_argument(
         '--depth',
         type=int,
         default=56,
+        metavar='D',
         help="the network's own depth: d1 for plain, resnet, fuse3, fuse6; d2 = d1/2 + 1 for il, "
         'mr, side (default: %(default)s)',
     )
@@ -46,6 +48,8 @@ def parse_args(words=None, defaults=None):
 def main():
     outlive_readers()
     args = parse_args()
+    if args.quiet:
+        be_quiet()
     engine.set_threads(args.threads)
     workers = cluster.join(args.kv_store)
     state = start_run.state_of(args, workers)

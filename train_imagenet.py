@@ -22,6 +22,7 @@ from recordio import datasets
 from recordio.augmentation import AUGMENTATIONS
 from recordio.record_iterator import Batches
 from symbols import imagenet
+from system.progress import be_quiet
 from system.script import outlive_readers, run_main
 
 
@@ -44,14 +45,15 @@ def parse_args(words=None, defaults=None):
         '--network',
         choices=sorted(imagenet.NETWORKS),
         default='mr',
-        help='dfn1 and dfn2 are reconstructions from a drawing, and dfn1 has 40.1M '
-        'parameters, see symbols/imagenet.py '
-        '(default: %(default)s)',
+        help='network to train; dfn1 and dfn2 are reconstructions from a drawing, and dfn1 has '
+        '40.1M parameters, see symbols/imagenet.py (default: %(default)s)',
     )
     parser.add_argument(
         '--depth',
         type=int,
-        help='; '.join(
+        metavar='D',
+        help='depth of the network; '
+        + '; '.join(
             f'{name}: {", ".join(map(str, depths))}' for name, depths in imagenet.NETWORKS.items()
         )
         + f' (default: {", ".join(f"{depth} for {name}" for name, depth in DEPTHS.items())})',
@@ -60,7 +62,7 @@ def parse_args(words=None, defaults=None):
         '--dataset',
         default='imagenet',
         metavar='NAME',
-        help='folder that data/prepare.py has made of photographs (default: %(default)s)',
+        help='data set of photographs that data/prepare.py made (default: %(default)s)',
     )
     parser.add_argument(
         '--image-size',
@@ -74,23 +76,22 @@ def parse_args(words=None, defaults=None):
         '--schedule',
         choices=sorted(SCHEDULES),
         default='6.5',
-        help='6.5: learning rate x0.1 every 30 epochs; a1: x0.5 every 10 (default: %(default)s)',
+        help='section of the paper with the schedule; 6.5: learning rate x0.1 every 30 epochs; '
+        'a1: x0.5 every 10 (default: %(default)s)',
     )
     parser.add_argument(
         '--drop-every',
         type=options.number(int, 1),
         metavar='N',
-        help='epochs instead of those 30 or 10',
+        help='epochs between two drops of the learning rate (default: 30 for 6.5, 10 for a1)',
     )
     parser.add_argument(
         '--augment',
         choices=sorted(AUGMENTATIONS),
         default='paper',
-        help="paper: section 6.5's, shorter side in [256, 480], crop, mirror, PCA colour "
-        'noise; authors-2016: '
-        'crops of 196 to 480 pixels of 480, contrast, illumination; authors-2018: as '
-        'paper with aspect ratio '
-        'and HSL instead of PCA noise (default: %(default)s)',
+        help="paper: section 6.5's, shorter side in [256, 480], crop, mirror, PCA colour noise; "
+        'authors-2016: crops of 196 to 480 pixels of 480, contrast, illumination; authors-2018: '
+        'as paper with aspect ratio and HSL instead of PCA noise (default: %(default)s)',
     )
     training_options.add_recipe(parser, '100', 'see --schedule', batch=256)
     args = parser.parse_args(words, defaults)
@@ -102,6 +103,8 @@ def parse_args(words=None, defaults=None):
 def main():
     outlive_readers()
     args = parse_args()
+    if args.quiet:
+        be_quiet()
     engine.set_threads(args.threads)
     workers = cluster.join(args.kv_store)
     state = start_run.state_of(args, workers)

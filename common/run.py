@@ -10,6 +10,7 @@ from common import checkpoint, log, run_lock, run_state, symbol_file
 from common.options import FOLDERS
 from common.recipe import drop_epochs
 from common.rollback import MOST_ROLLBACKS, ROLLBACK_FACTOR, lowered, rollbacks_of, start_of
+from common.tensorboard import Events
 from symbols import ensemble
 from system import files, schema
 from system.errors import UserError, command, describe
@@ -38,7 +39,7 @@ class Run:
 
     def __init__(self, options, header, recipe, folder=None):
         self.options, self.header, self._recipe = options, header, recipe
-        self.records, self.arrays, self.rollbacks = [], None, 0
+        self.records, self.arrays, self.rollbacks, self.events = [], None, 0, None
         self.usual_folder = os.path.join(options.checkpoint_dir, header['run'])
         self.folder = folder or self.usual_folder
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
@@ -54,6 +55,12 @@ class Run:
             kept = files.set_aside(self.log)
             sys.stderr.write(f'{self.log} is not the log of this run: it is kept as {kept}\n')
         log.restore(self.log, self.header, self.records)
+
+    def follow(self):
+        """Write events for TensorBoard from now on, where ``--tensorboard`` asks for them."""
+        folder = self.options.tensorboard
+        if folder:
+            self.events = Events(os.path.join(folder, self.header['run']), self.records)
 
     def _log_is_own(self):
         """Return whether the log, whole or torn, is this run's, or there is none."""
@@ -137,6 +144,8 @@ class Run:
             raise UserError(f'epoch {epoch} could not be saved: {describe(error)}; {self.advice}')
         self.records = records
         self._write_log(record)
+        if self.events:
+            self.events.add(record)
 
     def roll_back(self, error):
         """Go back to the last checkpoint with a lower learning rate, if ``--on-nan`` says so.
@@ -220,6 +229,8 @@ class Run:
     def resume_command(self):
         """The command that goes on with the run; in a job of launch.py the options alone."""
         options = f'--resume {self.name}'
+        if self.options.tensorboard:
+            options += f' --tensorboard {shlex.quote(self.options.tensorboard)}'
         if 'DMLC_ROLE' in os.environ:
             return options
         return f'{command(log.script_of(self.header))} {options}'

@@ -142,6 +142,7 @@ def _shared(run, recipe, workers):
         if workers.rank:
             return RemoteRun(header, recipe, records, arrays)
         run.arrays = arrays
+    run.follow()
     return run
 
 

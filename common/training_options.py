@@ -2,7 +2,8 @@
 
 import argparse
 
-from common.options import FOLDERS, add_devices, add_folders, number
+from common import tensorboard
+from common.options import FOLDERS, add_devices, add_folders, add_quiet, number
 from recordio.dataset_table import DATASETS
 from symbols.layers import BN_MOMENTUM
 from system.errors import UserError
@@ -16,6 +17,8 @@ FREE = (
     'resume',
     'kv_store',
     'on_nan',
+    'quiet',
+    'tensorboard',
     'gradient_compression',
     'compression_threshold',
     *FOLDERS,
@@ -36,36 +39,47 @@ def learning_rate(text):
     return value
 
 
-def add_recipe(parse, epochs, lr, batch):
-    """Add what every training has: recipe, kvstore, what to do about NaN, devices and folders.
+def add_recipe(parser, epochs, lr, batch):
+    """Add what every training has: recipe, several devices, files of the run, and folders.
 
-    ``epochs`` says how many there are by default, ``lr`` how the learning rate goes down.
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    epochs : str
+        How many epochs there are by default.
+    lr : str
+        How the learning rate goes down.
+    batch : int
+        Default of ``--batch-size``.
     """
-    parse.add_argument(
-        '--epochs', type=number(int, 1, MOST_EPOCHS), metavar='N', help='default: ' + epochs
+    group = parser.add_argument_group('recipe')
+    group.add_argument(
+        '--epochs',
+        type=number(int, 1, MOST_EPOCHS),
+        metavar='N',
+        help=f'number of epochs (default: {epochs})',
     )
-    parse.add_argument(
+    group.add_argument(
         '--batch-size',
         type=number(int, 1),
         default=batch,
         metavar='N',
         help='images in a batch, over all devices and workers (default: %(default)s)',
     )
-    parse.add_argument(
+    group.add_argument(
         '--lr',
         type=learning_rate,
         default=0.1,
-        help='first learning rate; ' + lr + ' (default: %(default)s)',
+        help=f'first learning rate; {lr} (default: %(default)s)',
     )
-    parse.add_argument(
+    group.add_argument(
         '--seed',
         type=number(int, 0),
         default=1,
         help='random seed for the initial weights, the order of the images and the crops; '
-        'vary it to repeat '
-        'an experiment (default: %(default)s)',
+        'vary it to repeat an experiment (default: %(default)s)',
     )
-    parse.add_argument(
+    group.add_argument(
         '--bn-momentum',
         type=number(float, 0, 1),
         default=BN_MOMENTUM,
@@ -73,48 +87,67 @@ def add_recipe(parse, epochs, lr, batch):
         help='share of its old value that a moving statistic of BatchNorm keeps at an update '
         '(default: %(default)s)',
     )
-    parse.add_argument(
+    group.add_argument(
         '--dtype',
         choices=('float32', 'float16'),
         default='float32',
         help='float16: half precision with loss scaling, on GPUs, not verified there '
         '(default: %(default)s)',
     )
-    parse.add_argument(
-        '--kv-store',
-        choices=KVSTORES,
-        default='device',
-        help='how several devices sum their gradients; dist_...: and several workers, see '
-        'launch.py (default: %(default)s)',
-    )
-    parse.add_argument(
-        '--gradient-compression',
-        choices=('none', '2bit'),
-        default='none',
-        help='between workers and servers: 2bit sends -T, 0 or T for each number and keeps '
-        'the rest for the next '
-        'update (default: %(default)s)',
-    )
-    parse.add_argument(
-        '--compression-threshold',
-        type=number(float, 1e-6),
-        default=0.5,
-        metavar='T',
-        help='of the gradients of a worker, summed over its images (default: %(default)s)',
-    )
-    parse.add_argument(
+    group.add_argument(
         '--on-nan',
         choices=('stop', 'rollback'),
         default='stop',
         help='when the loss is not finite: stop, or go back to the last checkpoint with a '
-        'tenth of the learning '
-        'rate, three times at most (default: %(default)s)',
+        'tenth of the learning rate, three times at most (default: %(default)s)',
     )
-    parse.add_argument(
+    add_run(parser)
+    add_kvstore(parser)
+    add_devices(parser)
+    add_folders(parser)
+
+
+def add_run(parser):
+    """Add how a run goes on and what it tells."""
+    group = parser.add_argument_group('run')
+    group.add_argument(
         '--resume', metavar='RUN', help='go on with this run from its last checkpoint'
     )
-    add_devices(parse)
-    add_folders(parse)
+    group.add_argument(
+        '--tensorboard',
+        type=tensorboard.folder,
+        metavar='DIR',
+        help='also write the numbers of every epoch as events for TensorBoard, to DIR/RUN; needs '
+        'the package tensorboardX',
+    )
+    add_quiet(group)
+
+
+def add_kvstore(parser):
+    """Add how devices and workers sum their gradients."""
+    group = parser.add_argument_group('several devices and workers')
+    group.add_argument(
+        '--kv-store',
+        choices=KVSTORES,
+        default='device',
+        help="MXNet's kvstore, which sums the gradients of the devices; those that begin with "
+        'dist_ also sum those of several workers, see launch.py (default: %(default)s)',
+    )
+    group.add_argument(
+        '--gradient-compression',
+        choices=('none', '2bit'),
+        default='none',
+        help='between workers and servers; 2bit sends -T, 0 or T for each number and keeps the '
+        'rest for the next update (default: %(default)s)',
+    )
+    group.add_argument(
+        '--compression-threshold',
+        type=number(float, 1e-6),
+        default=0.5,
+        metavar='T',
+        help='the T of 2bit, for gradients summed over the images of a worker '
+        '(default: %(default)s)',
+    )
 
 
 def add_small_images(parser):
@@ -123,13 +156,14 @@ def add_small_images(parser):
         '--widen',
         type=number(int, 1),
         default=1,
+        metavar='FACTOR',
         help='factor on the channels; 4 for DFN-MR2 and DFN-MR3 (default: %(default)s)',
     )
     parser.add_argument(
         '--dataset',
         choices=sorted(DATASETS),
         default='cifar10',
-        help='which images (default: %(default)s)',
+        help='data set to train and test on (default: %(default)s)',
     )
     epochs = ', '.join(f'{dataset.epochs} for {name}' for name, dataset in DATASETS.items())
     add_recipe(parser, epochs, 'x0.1 at 1/2, 3/4 and 7/8 of the epochs', batch=64)

@@ -16,11 +16,12 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from common.options import number
+from common.options import add_quiet, number
 from data import conversion, dataset_files, dataset_folder, image_folders, source, target_checks
 from data.conversion import PHOTOGRAPHS, SHORT_SIDE, SPACE
 from engine import cores
-from system.errors import UserError, printable
+from system.errors import UserError, printable, tell
+from system.progress import be_quiet
 from system.script import run_main
 
 
@@ -53,14 +54,17 @@ def parse_args():
     )
     add_photographs(parser)
     parser.add_argument('--force', action='store_true', help='convert again if the data set exists')
+    add_quiet(parser)
     return parser.parse_args()
 
 
 def add_photographs(parser):
     """Add the options that only ``imagenet`` and ``folder`` have."""
-    group = parser.add_argument_group('imagenet and folder')
+    group = parser.add_argument_group('for imagenet and folder')
     group.add_argument(
-        '--name', help='name for the data set of an image folder, in OUT and for --dataset'
+        '--name',
+        metavar='NAME',
+        help='name for the data set of an image folder, in the folder of --out and for --dataset',
     )
     group.add_argument(
         '--short-side',
@@ -73,7 +77,7 @@ def add_photographs(parser):
         type=number(int, 1, 512),
         default=cores(),
         metavar='N',
-        help='number of processes that convert images (default: one for each core, %(default)s)',
+        help='number of processes that convert images (default: %(default)s, one for each core)',
     )
 
 
@@ -170,7 +174,7 @@ def print_counts(manifest):
 def print_left_out(manifest, folder):
     for split, count in manifest.get('left_out', {}).items():
         if count:
-            print(
+            tell(
                 f'{count} images of {split} could not be read and were left out: '
                 f'{printable(os.path.join(folder, split + ".reported"))} names them'
             )
@@ -178,6 +182,8 @@ def print_left_out(manifest, folder):
 
 def main():
     args = parse_args()
+    if args.quiet:
+        be_quiet()
     check(args)
     folder = os.path.join(args.out, args.name or args.dataset)
     dataset_folder.finish(folder)

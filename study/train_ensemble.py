@@ -26,6 +26,7 @@ from graphs.rewrite import with_bn_momentum
 from recordio import datasets
 from recordio.record_iterator import Batches
 from symbols import ensemble
+from system.progress import be_quiet
 from system.script import outlive_readers, run_main
 
 
@@ -37,11 +38,12 @@ def parse_args(words=None, defaults=None):
         '--depth',
         type=int,
         default=26,
+        metavar='D',
         help='d1, the depth of the component RRR, 3k + 2; the paper has 14 to 110 '
         '(default: %(default)s)',
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument('--component', choices=ensemble.NAMES, help='train this component alone')
+    which.add_argument('--component', choices=ensemble.NAMES, help='train only this component')
     which.add_argument(
         '--without', choices=ensemble.NAMES, help='leave this component out; RRR gives Ensemble-7'
     )
@@ -49,7 +51,7 @@ def parse_args(words=None, defaults=None):
         '--no-sharing',
         dest='sharing',
         action='store_false',
-        help='give each component weights of its own',
+        help='give each component weights of its own (default: they share them)',
     )
     training_options.add_small_images(parser)
     args = parser.parse_args(words, defaults)
@@ -78,6 +80,8 @@ def get_symbol(args, classes):
 def main():
     outlive_readers()
     args = parse_args()
+    if args.quiet:
+        be_quiet()
     engine.set_threads(args.threads)
     workers = cluster.join(args.kv_store)
     state = start_run.state_of(args, workers)

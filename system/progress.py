@@ -5,6 +5,8 @@ import time
 
 from tqdm import tqdm
 
+from system.errors import discard
+
 EVERY = 60  # seconds between plain lines, and before the first estimate
 
 
@@ -72,7 +74,18 @@ def duration(seconds):
 class Bar(tqdm):
     """A progress bar that can be closed even if a signal has interrupted its constructor."""
 
+    hidden = False  # whether no bar is shown in this process, see ``be_quiet``
     disable = True  # what ``close`` finds before tqdm's constructor has set it
+
+    def __init__(self, *arguments, disable=None, **options):
+        super().__init__(*arguments, disable=self.hidden or disable, **options)
+
+
+def be_quiet():
+    """Show no progress in this process any more, and print only warnings and errors, on stderr."""
+    Bar.hidden = True
+    sys.stdout.flush()
+    discard(sys.stdout)
 
 
 class Progress:

@@ -132,10 +132,15 @@ def test_odd_images_are_converted_or_reported(tmp_path):
             for file, content in odd.items() if name == 'a' else {'one': whole}.items():
                 (tmp_path / 'tree' / split / name / (file + '.JPEG')).write_bytes(content)
     (tmp_path / 'tree' / 'train' / 'a' / '.DS_Store').write_bytes(b'x')
-    said = run_script(
-        *prepare(tmp_path / 'tree', tmp_path / 'data', '--name', 'odd', dataset='folder')
+    command = prepare(
+        tmp_path / 'tree', tmp_path / 'data', '--name', 'odd', '--quiet', dataset='folder'
     )
-    assert '5 images of train could not be read' in said
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True
+    )
+    # Not even --quiet hides what was left out.
+    assert done.returncode == 0 and done.stdout == ''
+    assert '5 images of train could not be read' in done.stderr.splitlines()[0]
     reported = dict(
         line.split('\t')
         for line in (tmp_path / 'data' / 'odd' / 'test.reported').read_text().splitlines()
