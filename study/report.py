@@ -1,4 +1,5 @@
 #!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
 """Write one HTML page about runs: a sortable table, curves, the paper's tables, and commands.
 
 python study/report.py logs/*.jsonl --out report.html

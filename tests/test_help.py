@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from scripts import ROOT
 
-SCRIPTS = [
-    *('benchmark', 'export', 'launch', 'plot_curves', 'score', 'train_cifar', 'train_imagenet'),
-    *('data.crops', 'data.prepare', 'data.verify'),
-    *('study.add_pretrained', 'study.check_claims', 'study.make_tables', 'study.plot_study'),
-    *('study.run_experiments', 'study.score_ensemble', 'study.show_network'),
-    'study.train_ensemble',
-]
+NOT_FOR_USERS = {'benchmarks.photographs', 'benchmarks.worker'}
+SCRIPTS = sorted(
+    {
+        '.'.join(path.relative_to(ROOT).with_suffix('').parts)
+        for path in [*Path(ROOT).glob('*.py'), *Path(ROOT).glob('[a-z]*/*.py')]
+        if re.search(r'^def parse_args', path.read_text(encoding='utf-8'), re.M)
+    }
+    - NOT_FOR_USERS
+)
 
 
 class Found(Exception):
@@ -33,13 +35,8 @@ def parser_of(script, monkeypatch):
     return found.value.args[0]
 
 
-def test_the_list_has_every_script_with_options():
-    found = {
-        '.'.join(path.relative_to(ROOT).with_suffix('').parts)
-        for path in [*Path(ROOT).glob('*.py'), *Path(ROOT).glob('[a-z]*/*.py')]
-        if re.search(r'^def parse_args', path.read_text(encoding='utf-8'), re.M)
-    }
-    assert found - {'benchmarks.photographs', 'benchmarks.worker'} == set(SCRIPTS)
+def test_scripts_are_found():
+    assert {'train_cifar', 'data.prepare', 'study.run_experiments'} <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize('script', SCRIPTS)
