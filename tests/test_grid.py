@@ -79,7 +79,8 @@ def test_lines_run_once_and_failures_are_listed(place, tmp_path):
     'number', (signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow))
 )
 def test_a_stopped_grid_goes_on(place, tmp_path, number):
-    arguments = command(place, tmp_path, LINE + ' --epochs 15', LINE + ' --epochs 15 --seed 2')
+    line = LINE + ' --epochs 15 --quiet'
+    arguments = command(place, tmp_path, line, line + ' --seed 2')
     process = subprocess.Popen(
         [sys.executable, *map(str, arguments), '--jobs', '1'],
         cwd=ROOT,
@@ -102,6 +103,8 @@ def test_a_stopped_grid_goes_on(place, tmp_path, number):
     assert 3 <= done < 15
     said = run_script(*arguments)
     assert f'resumes at epoch {done + 1}' in said
+    # It keeps the options of its line that any run may change.
+    assert 'epoch 15/15' not in (tmp_path / 'logs' / 'output' / 'grid-line3.txt').read_text()
     assert epochs_of(tmp_path) == {('plain', 1): 15, ('plain', 2): 15}
 
 

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from types import SimpleNamespace
 
 import pytest
 import slurm_cluster
 from scripts import ROOT, run_script, user_error
-from training_runs import small_cifar
+from training_runs import small_cifar, start
 
 from common import log
+from study.grid import Claims
 
 LINE = 'train_cifar.py --network plain --depth 5 --dataset cifar10 --batch-size 20'
 EPOCHS = 40
@@ -113,6 +115,21 @@ def test_a_warning_of_the_time_limit_that_does_not_help(place, grid, epochs_befo
     task.send_signal(signal.SIGUSR1)
     _, said = task.communicate(timeout=SECONDS)
     assert task.returncode == 128 + signal.SIGUSR1 and words in said and 'SIGUSR1' in said, said
+
+
+@pytest.mark.slow
+def test_a_task_waits_for_the_one_before_to_end(place, grid):
+    """A task that was just cancelled may still have the line."""
+    command, folder = grid
+    claims = Claims(folder / 'grid.txt')
+    assert claims.take(SimpleNamespace(number=FIRST))
+    task = start([*command, '--data-dir', place / 'data', '--line', str(FIRST)])
+    time.sleep(3)
+    assert task.poll() is None and not (folder / 'logs').exists()
+    claims.release(SimpleNamespace(number=FIRST))
+    wait_for(lambda: epochs_of(folder).get(1), task)
+    task.send_signal(signal.SIGTERM)
+    assert 'the same command resumes' in task.communicate(timeout=SECONDS)[1]
 
 
 @pytest.mark.slow
