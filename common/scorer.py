@@ -5,7 +5,7 @@ import numpy
 from common.evaluate import evaluate
 from engine import mx
 from graphs import untrusted_symbol
-from graphs.fast import for_inference
+from graphs.fast import for_folded_inference, for_inference
 from graphs.fold import fold
 from graphs.quantize import int8
 from recordio import augmentation, images
@@ -52,7 +52,10 @@ class Scorer:
         if fast == 'int8':
             symbol, arg, aux = int8(symbol, arg, aux, calibration)
         elif native and device.device_type == 'cpu':
-            symbol = for_inference(symbol)
+            if fast:
+                symbol, arg = for_folded_inference(symbol, arg, shape)
+            else:
+                symbol = for_inference(symbol)
         self.module = mx.mod.Module(symbol, context=device)
         self.module.bind(
             data_shapes=[('data', (batch,) + shape)],

@@ -25,7 +25,7 @@ its arithmetic and not of the call, so one wider or grouped convolution would ga
 """
 
 from engine import operators
-from graphs import native_graph, rewrite
+from graphs import native_graph, prepared_weights, rewrite
 
 FUSED = '_contrib_BatchNormWithReLU'
 
@@ -43,6 +43,19 @@ def for_inference(symbol):
     """
     native = _on_native_operators(symbol, train=False)
     return symbol if native is None else native
+
+
+def for_folded_inference(symbol, arg, image):
+    """Return the graph to bind for inference of what ``graphs.fold.fold`` returned, and parameters.
+
+    ``image`` is the shape (channels, height, width) for which it is bound.
+    """
+    if operators.load():
+        try:
+            return prepared_weights.on_native_operators(symbol, arg, image)
+        except native_graph.Unsupported:
+            pass
+    return symbol, arg
 
 
 def _on_native_operators(symbol, train):

@@ -132,10 +132,12 @@ def test_fast_and_textbook_graph_infer_alike(network, depth):
         for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
     ]
     folded, *rest = fold(symbol, *parts)
+    prepared, arg = fast.for_folded_inference(folded, rest[0], (3, 32, 32))
     for graph, arrays in (
         (fast.for_inference(symbol), parts),
         (folded, rest),
         (fast.for_inference(folded), rest),
+        (prepared, [arg, rest[1]]),
     ):
         given = dict(
             values, **{name: array.asnumpy() for part in arrays for name, array in part.items()}

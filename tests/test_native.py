@@ -259,6 +259,28 @@ def test_pool():
     close(gradients['x'], numpy.broadcast_to(normal(3, 32, seed=1)[:, None, None] / 35, x.shape))
 
 
+@pytest.mark.parametrize(
+    'batch,size,inputs,kernel,stride',
+    [(1, 8, 16, 3, 1), (1, 32, 16, 3, 1), (3, 8, 32, 3, 1), (1, 8, 16, 3, 2), (1, 6, 3, 3, 1)],
+)
+def test_prepared_weights(batch, size, inputs, kernel, stride):
+    """They give the bits that the weights themselves give, in both kinds of convolution."""
+    values = {
+        'x': normal(batch, size, size, inputs),
+        'w': normal(32, inputs, kernel, kernel, seed=1),
+        'bias': normal(32, seed=2),
+    }
+    geometry = dict(kernel=kernel, stride=stride, outputs=32)
+    prepared = operators.function('_dfn_prepared_weights')(
+        mx.nd.array(values['w']), inputs=inputs, height=size, width=size, **geometry
+    )
+    attrs = dict(geometry, scale=1.0, relu=1, maps='')
+    symbol = build('_dfn_folded_convolution', values, **attrs)
+    given = dict(values, w=prepared.asnumpy())
+    other = build('_dfn_folded_convolution', given, **attrs)
+    assert (run(symbol, values)[0][0] == run(other, given)[0][0]).all()
+
+
 @pytest.mark.parametrize('maps', ['', '1.0', '0.5,-2.0'])
 def test_folded_convolution(maps):
     x, w, bias = normal(3, 8, 8, 16), normal(32, 16, 3, 3, seed=1), normal(32, seed=2)
@@ -347,7 +369,9 @@ def test_any_number_of_threads(threads):
         '-c',
         'import hashlib, sys; sys.path[:0] = ["tests", "tests/helpers"]\n'
         'from test_native import test_convolution as c, test_combine as b\n'
-        'c((8, 8), 16, 48, 3, 1); c((7, 7), 32, 16, 3, 2); b("map*1.0,bn*1.0", 1); print("right")',
+        'from test_native import test_prepared_weights as p\n'
+        'c((8, 8), 16, 48, 3, 1); c((7, 7), 32, 16, 3, 2); b("map*1.0,bn*1.0", 1); '
+        'p(1, 8, 16, 3, 1); p(1, 6, 3, 3, 1); print("right")',
         OMP_NUM_THREADS=str(threads),
     )
     assert said == 'right\n'

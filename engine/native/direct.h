@@ -2,6 +2,8 @@
 // and each row of the kernel. It serves the convolutions that Winograd's algorithm does not:
 // those of stride 2, those of 1x1, the stem, and maps whose height or width is no multiple of 4.
 #pragma once
+#include <algorithm>
+#include <cstring>
 #include "epilogue.h"
 #include "product.h"
 #include "scratch.h"
@@ -35,12 +37,12 @@ inline void transpose_weights(const float* w, const Shape& s, bool transposed, f
             w[(o * s.inputs + i) * s.taps() + tap];
 }
 
-// Copy an image into the middle of zeros.
-inline void add_padding(const float* image, const Shape& s, float* padded) {
-  long row = s.width * s.inputs;
-  std::memset(padded, 0, s.padded() * sizeof(float));
-  for (long i = 0; i < s.height; i++)
-    std::memcpy(padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs, image + i * row,
+// Copy an image into the middle of zeros; only the rows begin..end of the padded image.
+inline void add_padding(const float* image, const Shape& s, long begin, long end, float* padded) {
+  long row = s.width * s.inputs, padded_row = s.padded_width() * s.inputs;
+  std::memset(padded + begin * padded_row, 0, (end - begin) * padded_row * sizeof(float));
+  for (long i = std::max(begin, s.pad()); i < std::min(end, s.height + s.pad()); i++)
+    std::memcpy(padded + i * padded_row + s.pad() * s.inputs, image + (i - s.pad()) * row,
                 row * sizeof(float));
 }
 
@@ -55,31 +57,48 @@ inline void remove_padding(const float* padded, const Shape& s, const float* ext
   }
 }
 
-// y = the convolution of x with the weights w. sums: as in winograd::convolve.
-inline void convolve(const float* x, const float* w, float* y, const Shape& s, double* sums,
-                     const Epilogue* epilogue = nullptr) {
-  static thread_local Scratch weights, work;
-  float *packed = weights.get(s.taps() * s.inputs * s.outputs),
-        *memory = work.get((s.padded() + 2 * s.outputs) * threads());
-  transpose_weights(w, s, false, packed);
-  long row = s.out_width() * s.outputs, image = s.out_height() * row;
-  split(s.batch, [&](int thread, long begin, long end) {
+// The number of floats that transpose_weights writes.
+inline long transposed(const Shape& s) { return s.taps() * s.inputs * s.outputs; }
+
+// y = the convolution of x with weights that transpose_weights has made. sums: as in
+// winograd::convolve_transformed.
+inline void convolve_transposed(const float* x, const float* packed, float* y, const Shape& s,
+                                double* sums, const Epilogue* epilogue) {
+  static thread_local Scratch work;
+  float* memory = work.get((s.padded() + 2 * s.outputs) * threads());
+  // Where there are fewer images than threads, the threads share the rows of each.
+  long row = s.out_width() * s.outputs, bands = s.batch < threads() ? threads() : 1;
+  split(s.batch * bands, [&](int thread, long begin, long end) {
     float *padded = memory + thread * (s.padded() + 2 * s.outputs), *part = padded + s.padded();
-    for (long n = begin; n < end; n++) {
-      add_padding(x + n * s.height * s.width * s.inputs, s, padded);
-      for (long i = 0; i < s.out_height(); i++)
+    for (long unit = begin; unit < end; unit++) {
+      long n = unit / bands, band = unit % bands, top = s.out_height() * band / bands,
+           bottom = s.out_height() * (band + 1) / bands;
+      if (top == bottom) continue;
+      add_padding(x + n * s.height * s.width * s.inputs, s, top * s.stride,
+                  (bottom - 1) * s.stride + s.kernel, padded);
+      long first = (n * s.out_height() + top) * row;
+      for (long i = top; i < bottom; i++)
         for (long tap = 0; tap < s.taps();
              tap += s.kernel)  // the taps of one kernel row are adjacent in memory
           multiply(s.out_width(), s.outputs, padded + s.row(i, tap), s.stride * s.inputs, 1,
-                   packed + tap * s.inputs * s.outputs, s.outputs, y + n * image + i * row,
+                   packed + tap * s.inputs * s.outputs, s.outputs, y + first + (i - top) * row,
                    s.outputs, s.kernel * s.inputs, tap > 0);
-      for (long at = n * image; epilogue && at < (n + 1) * image; at += LANES)
+      for (long at = first; epilogue && at < first + (bottom - top) * row; at += LANES)
         store(y + at, (*epilogue)(load(y + at), at, at % s.outputs));
       if (sums)
-        add_moments(y + n * image, s.out_height() * s.out_width(), s.outputs, part,
+        add_moments(y + first, (bottom - top) * s.out_width(), s.outputs, part,
                     sums + thread * 2 * s.outputs);
     }
   });
+}
+
+// The same with weights (outputs, inputs, kernel, kernel).
+inline void convolve(const float* x, const float* w, float* y, const Shape& s, double* sums,
+                     const Epilogue* epilogue = nullptr) {
+  static thread_local Scratch weights;
+  float* packed = weights.get(transposed(s));
+  transpose_weights(w, s, false, packed);
+  convolve_transposed(x, packed, y, s, sums, epilogue);
 }
 
 // dx = the gradient of the input, from dy, that of the output. extra, unless null, is added to it.
@@ -115,7 +134,7 @@ inline void weight_gradients(const float* x, const float* dy, float* dw, const S
   split(s.batch, [&](int thread, long begin, long end) {
     float* padded = memory + thread * s.padded();
     for (long n = begin; n < end; n++) {
-      add_padding(x + n * s.height * s.width * s.inputs, s, padded);
+      add_padding(x + n * s.height * s.width * s.inputs, s, 0, s.height + 2 * s.pad(), padded);
       for (long tap = 0; tap < s.taps(); tap += s.kernel)
         for (long i = 0; i < s.out_height(); i++)
           multiply(s.kernel * s.inputs, s.outputs, padded + s.row(i, tap), 1, s.stride * s.inputs,

@@ -32,6 +32,12 @@
 // _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
 //   relu(scale * (convolution + bias) + sum of the maps, each times its factor).
 //   Attributes: kernel, stride, outputs, scale, relu; maps, a comma-separated list of the factors.
+//   The weights are (outputs, inputs, k, k), or what _dfn_prepared_weights returned.
+//
+// _dfn_prepared_weights(weight) -> prepared
+//   The weights of a convolution as its kernel reads them, (numbers,): for inference they need not
+//   be made anew at each call.
+//   Attributes: kernel, stride, outputs, inputs, height and width.
 //
 // _dfn_nesterov(weights..., gradients..., velocities...) -> a number without meaning
 //   Updates weights and velocities in place, see update.h.
@@ -190,6 +196,45 @@ REGISTER_OP(_dfn_convolution)
     .setInferSType(all_dense)
     .setInferShape(convolution_shapes);
 
+// _dfn_prepared_weights
+
+static MXReturnValue prepared_arity(const Attributes&, int* in, int* out) {
+  *in = *out = 1;
+  return MX_SUCCESS;
+}
+
+static direct::Shape prepared_for(const Attributes& attrs) {
+  return convolution_shape(attrs, 1, integer(attrs, "height"), integer(attrs, "width"),
+                           integer(attrs, "inputs"));
+}
+
+static MXReturnValue prepared_shapes(const Attributes& attrs, Shapes*, Shapes* out) {
+  auto s = prepared_for(attrs);
+  out->at(0) = {unsigned(by_winograd(s) ? winograd::transformed(s.inputs, s.outputs)
+                                        : direct::transposed(s))};
+  return MX_SUCCESS;
+}
+
+static MXReturnValue prepared_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                      std::vector<MXTensor>* out, const OpResource&) {
+  auto s = prepared_for(attrs);
+  const float* w = in->at(0).data<float>();
+  float* prepared = out->at(0).data<float>();
+  std::memset(prepared, 0, out->at(0).size() * sizeof(float));
+  if (by_winograd(s))
+    winograd::transform_weights(w, s.outputs, s.inputs, false, prepared);
+  else
+    direct::transpose_weights(w, s, false, prepared);
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_prepared_weights)
+    .setForward(prepared_forward, "cpu")
+    .setParseAttrs(prepared_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(prepared_shapes);
+
 // _dfn_folded_convolution
 
 static MXReturnValue folded_arity(const Attributes& attrs, int* in, int* out) {
@@ -214,8 +259,15 @@ static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTenso
   size_t at = 3;
   for (const auto& factor : list(attrs, "maps"))
     epilogue.maps.push_back({in->at(at++).data<float>(), number(factor)});
-  convolve(s, in->at(0).data<float>(), in->at(1).data<float>(), out->at(0).data<float>(), nullptr,
-           &epilogue);
+  const float *x = in->at(0).data<float>(), *w = in->at(1).data<float>();
+  float* y = out->at(0).data<float>();
+  if (in->at(1).shape.size() > 1)
+    convolve(s, x, w, y, nullptr, &epilogue);
+  else if (by_winograd(s))
+    winograd::convolve_transformed(x, w, y, {s.batch, s.height, s.width}, s.inputs, s.outputs,
+                                   nullptr, &epilogue);
+  else
+    direct::convolve_transposed(x, w, y, s, nullptr, &epilogue);
   return MX_SUCCESS;
 }
 

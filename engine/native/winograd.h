@@ -97,7 +97,15 @@ inline Corner corner(const Maps& maps, long tile) {
 // floats more than needed, so that the 36 arrays that a transform writes do not compete for the
 // same set of the cache.
 constexpr int CHUNK = 16, GRADIENT_CHUNK = 24;
-inline long point_step(long tiles, long channels) { return tiles * channels + LANES; }
+inline long point_step(long rows, long channels) { return rows * channels + LANES; }
+
+// A single image has so few tiles that a thread's share is less than a chunk.
+inline long chunk_of(long tiles) {
+  return std::min<long>(CHUNK, (tiles + threads() - 1) / threads());
+}
+
+// The number of floats that transform_weights writes.
+inline long transformed(long from, long to) { return POINTS * point_step(from, to); }
 
 // Transform a 6x6 tile of the input, which is zero outside the map, to v[point][tile][channel].
 inline void transform_input(const float* x, const Maps& maps, long tile, long channels, float* v,
@@ -188,15 +196,16 @@ inline void transform_weights(const float* w, long outputs, long inputs, bool tr
       for (long t = 0; t < to; t += LANES) {
         float lanes[9][LANES];
         vec kernel[9], half[3 * SPAN], point[POINTS];
-        for (int lane = 0; lane < LANES; lane++) {
-          const float* source =
-              w + (transposed ? f * inputs + t + lane : (t + lane) * inputs + f) * 9;
-          for (int i = 0; i < 9; i++) lanes[i][lane] = source[transposed ? 8 - i : i];
+        const float* source = w + (transposed ? f * inputs + t : t * inputs + f) * 9;
+        long lane_step = transposed ? 9 : inputs * 9;
+        for (int i = 0; i < 9; i++) {
+          const float* tap = source + (transposed ? 8 - i : i);
+          for (int lane = 0; lane < LANES; lane++) lanes[i][lane] = tap[lane * lane_step];
         }
         for (int i = 0; i < 9; i++) kernel[i] = load(lanes[i]);
         for (int j = 0; j < 3; j++) weight(kernel + j, 3, half + j, 3);
         for (int i = 0; i < SPAN; i++) weight(half + i * 3, 1, point + i * SPAN, 1);
-        for (int p = 0; p < POINTS; p++) store(u + (p * from + f) * to + t, point[p]);
+        for (int p = 0; p < POINTS; p++) store(u + p * point_step(from, to) + f * to + t, point[p]);
       }
   });
 }
@@ -204,7 +213,7 @@ inline void transform_weights(const float* w, long outputs, long inputs, bool tr
 // Add up u[thread][point][input][output] over the threads and transform the sum to the weights'
 // gradient dw (outputs, inputs, 3, 3).
 inline void transform_weight_gradients(const float* u, long outputs, long inputs, float* dw) {
-  long size = POINTS * inputs * outputs;
+  long size = transformed(inputs, outputs);
   split(inputs, [&](int, long begin, long end) {
     for (long i = begin; i < end; i++)
       for (long o = 0; o < outputs; o += LANES) {
@@ -213,7 +222,7 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
         for (int p = 0; p < POINTS; p++) {
           point[p] = vec{};
           for (int t = 0; t < threads(); t++)
-            point[p] += load(u + t * size + (p * inputs + i) * outputs + o);
+            point[p] += load(u + t * size + p * point_step(inputs, outputs) + i * outputs + o);
         }
         for (int j = 0; j < SPAN; j++) weight_gradient(point + j, SPAN, half + j, SPAN);
         for (int k = 0; k < 3; k++) weight_gradient(half + k * SPAN, 1, kernel + k * 3, 1);
@@ -238,29 +247,26 @@ inline void prefetch(const float* map, const Maps& maps, long tile, long count, 
     __builtin_prefetch(start + at, WRITE, 2);
 }
 
-// y = the convolution of x with the weights w. Each thread adds the sum and the sum of squares of
-// its part of y to sums[thread][2][channel], unless that is null.
-inline void convolve(const float* x, const float* w, float* y, const Maps& maps, long outputs,
-                     long inputs, bool transposed, double* sums,
-                     const Epilogue* epilogue = nullptr) {
-  static thread_local Scratch weights, work;
-  long from = transposed ? outputs : inputs, to = transposed ? inputs : outputs;
-  float* u = weights.get(POINTS * from * to);
-  transform_weights(w, outputs, inputs, transposed, u);
-  long in = point_step(CHUNK, from), out = point_step(CHUNK, to),
+// y = the convolution of x with weights that transform_weights has made. Each thread adds the sum
+// and the sum of squares of its part of y to sums[thread][2][channel], unless that is null.
+inline void convolve_transformed(const float* x, const float* u, float* y, const Maps& maps,
+                                 long from, long to, double* sums, const Epilogue* epilogue) {
+  static thread_local Scratch work;
+  const long chunk_size = chunk_of(maps.tiles());
+  long in = point_step(chunk_size, from), out = point_step(chunk_size, to),
        per_thread = POINTS * (in + out) + 2 * to;
   float* memory = work.get(per_thread * threads());
-  long chunks = (maps.tiles() + CHUNK - 1) / CHUNK;
+  long chunks = (maps.tiles() + chunk_size - 1) / chunk_size;
   split(chunks, [&](int thread, long begin, long end) {
     float *v = memory + thread * per_thread, *m = v + POINTS * in, *part = m + POINTS * out;
     for (long chunk = begin; chunk < end; chunk++) {
-      long first = chunk * CHUNK, count = std::min<long>(CHUNK, maps.tiles() - first);
+      long first = chunk * chunk_size, count = std::min(chunk_size, maps.tiles() - first);
       for (long t = 0; t < count; t++) transform_input(x, maps, first + t, from, v + t * from, in);
       for (int p = 0; p < POINTS; p++) {
-        prefetch<0>(x, maps, first + count, CHUNK, from, p);
-        prefetch<1>(y, maps, first, CHUNK, to, p);
-        multiply(count, to, v + p * in, from, 1, u + p * from * to, to, m + p * out, to, from,
-                 false);
+        prefetch<0>(x, maps, first + count, chunk_size, from, p);
+        prefetch<1>(y, maps, first, chunk_size, to, p);
+        multiply(count, to, v + p * in, from, 1, u + p * point_step(from, to), to, m + p * out, to,
+                 from, false);
       }
       if (sums) std::memset(part, 0, 2 * to * sizeof(float));
       for (long t = 0; t < count; t++)
@@ -271,11 +277,22 @@ inline void convolve(const float* x, const float* w, float* y, const Maps& maps,
   });
 }
 
+// The same with weights (outputs, inputs, 3, 3); if `transposed`, the data gradient.
+inline void convolve(const float* x, const float* w, float* y, const Maps& maps, long outputs,
+                     long inputs, bool transposed, double* sums,
+                     const Epilogue* epilogue = nullptr) {
+  static thread_local Scratch weights;
+  long from = transposed ? outputs : inputs, to = transposed ? inputs : outputs;
+  float* u = weights.get(transformed(from, to));
+  transform_weights(w, outputs, inputs, transposed, u);
+  convolve_transformed(x, u, y, maps, from, to, sums, epilogue);
+}
+
 // dw = the gradient of the weights, from the input x and dy, the gradient of the output.
 inline void weight_gradients(const float* x, const float* dy, float* dw, const Maps& maps,
                              long outputs, long inputs) {
   static thread_local Scratch weights, work;
-  long size = POINTS * inputs * outputs, in = point_step(GRADIENT_CHUNK, inputs),
+  long size = transformed(inputs, outputs), in = point_step(GRADIENT_CHUNK, inputs),
        out = point_step(GRADIENT_CHUNK, outputs);
   float *total = weights.get(size * threads()), *memory = work.get(POINTS * (in + out) * threads());
   std::memset(total, 0, size * threads() * sizeof(float));
@@ -294,7 +311,7 @@ inline void weight_gradients(const float* x, const float* dy, float* dw, const M
         prefetch<0>(x, maps, first + count, GRADIENT_CHUNK, inputs, p);
         prefetch<0>(dy, maps, first + count, GRADIENT_CHUNK, outputs, p);
         multiply(inputs, outputs, v + p * in, 1, inputs, d + p * out, outputs,
-                 u + p * inputs * outputs, outputs, count, true);
+                 u + p * point_step(inputs, outputs), outputs, count, true);
       }
     }
   });
