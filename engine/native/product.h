@@ -45,6 +45,11 @@ inline void multiply_rows(int rows, const float* a, long row_step, long k_step, 
     multiply_block<R, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
   for (; rows >= ROWS; rows -= ROWS, a += ROWS * row_step, c += ROWS * c_step)
     multiply_block<ROWS, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
+  // Few rows: as many at once as there are, since each block reads all of b.
+  for (; ROWS > 4 && rows >= 4; rows -= 4, a += 4 * row_step, c += 4 * c_step)
+    multiply_block<4, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
+  for (; rows >= 2; rows -= 2, a += 2 * row_step, c += 2 * c_step)
+    multiply_block<2, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
   for (; rows > 0; rows--, a += row_step, c += c_step)
     multiply_block<1, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
 }

@@ -93,19 +93,39 @@ inline Corner corner(const Maps& maps, long tile) {
   return {tile / per_image, inside / maps.across() * TILE, inside % maps.across() * TILE};
 }
 
-// Number of tiles that are transformed together; these were the fastest. point_step has sixteen
-// floats more than needed, so that the 36 arrays that a transform writes do not compete for the
-// same set of the cache.
-constexpr int CHUNK = 16, GRADIENT_CHUNK = 24;
+// The 36 arrays that a transform writes have sixteen floats between them, so that they do not
+// compete for the same set of the cache.
 inline long point_step(long rows, long channels) { return rows * channels + LANES; }
-
-// A single image has so few tiles that a thread's share is less than a chunk.
-inline long chunk_of(long tiles) {
-  return std::min<long>(CHUNK, (tiles + threads() - 1) / threads());
-}
 
 // The number of floats that transform_weights writes.
 inline long transformed(long from, long to) { return POINTS * point_step(from, to); }
+
+// Number of tiles that are transformed together; these were the fastest. Each chunk reads all
+// transformed weights, so chunks are long where the weights do not fit into a core's cache.
+constexpr int CHUNK = 16, GRADIENT_CHUNK = 24, LONG_CHUNK = 64;
+constexpr size_t CACHE = 1 << 20;  // bytes
+inline long chunk_of(int usual, long from, long to) {
+  return transformed(from, to) * sizeof(float) > CACHE ? LONG_CHUNK : usual;
+}
+
+// The units of work into which a convolution is divided: chunks of tiles, and where these are fewer
+// than threads, as with a single image, bands of output channels too. Fewer than 4 tiles at once
+// would not pay, since each chunk reads all weights of its channels.
+struct Units {
+  long tiles, chunk, chunks, bands, channels;
+  Units(long tiles, long inputs, long channels) : tiles(tiles), channels(channels) {
+    long share = std::max<long>(4, (tiles + threads() - 1) / threads());
+    chunk = std::min(chunk_of(CHUNK, inputs, channels), share);
+    chunks = (tiles + chunk - 1) / chunk;
+    bands = std::min<long>(channels / LANES, std::max<long>(1, threads() / chunks));
+  }
+  long count() const { return chunks * bands; }
+  long first(long unit) const { return unit / bands * chunk; }
+  long size(long unit) const { return std::min(chunk, tiles - first(unit)); }
+  // The first channel of a unit's band; that of the next band is its end.
+  long channel(long unit) const { return unit % bands * (channels / LANES) / bands * LANES; }
+  long end(long unit) const { return (unit % bands + 1) * (channels / LANES) / bands * LANES; }
+};
 
 // Transform a 6x6 tile of the input, which is zero outside the map, to v[point][tile][channel].
 inline void transform_input(const float* x, const Maps& maps, long tile, long channels, float* v,
@@ -135,13 +155,18 @@ inline void transform_input(const float* x, const Maps& maps, long tile, long ch
   }
 }
 
+// Some channels of a map.
+struct Band {
+  long begin, end;
+};
+
 // Transform m[point][tile][channel] to a 4x4 tile of the output. Its sum and its sum of squares are
 // added to sums[2][channel], unless that is null.
 inline void transform_output(const float* m, long step, const Maps& maps, long tile, long channels,
-                             float* y, float* sums, const Epilogue* epilogue) {
+                             Band band, float* y, float* sums, const Epilogue* epilogue) {
   Corner at = corner(maps, tile);
   float* image = y + at.image * maps.height * maps.width * channels;
-  for (long c = 0; c < channels; c += LANES) {
+  for (long c = band.begin; c < band.end; c += LANES) {
     vec half[TILE * SPAN], out[TILE];
     for (int j = 0; j < SPAN; j++) {
       vec in[SPAN];
@@ -252,25 +277,27 @@ inline void prefetch(const float* map, const Maps& maps, long tile, long count, 
 inline void convolve_transformed(const float* x, const float* u, float* y, const Maps& maps,
                                  long from, long to, double* sums, const Epilogue* epilogue) {
   static thread_local Scratch work;
-  const long chunk_size = chunk_of(maps.tiles());
-  long in = point_step(chunk_size, from), out = point_step(chunk_size, to),
+  const Units units(maps.tiles(), from, to);
+  long in = point_step(units.chunk, from), out = point_step(units.chunk, to),
        per_thread = POINTS * (in + out) + 2 * to;
   float* memory = work.get(per_thread * threads());
-  long chunks = (maps.tiles() + chunk_size - 1) / chunk_size;
-  split(chunks, [&](int thread, long begin, long end) {
+  split(units.count(), [&](int thread, long begin, long end) {
     float *v = memory + thread * per_thread, *m = v + POINTS * in, *part = m + POINTS * out;
-    for (long chunk = begin; chunk < end; chunk++) {
-      long first = chunk * chunk_size, count = std::min(chunk_size, maps.tiles() - first);
+    for (long unit = begin; unit < end; unit++) {
+      long first = units.first(unit), count = units.size(unit);
+      Band band{units.channel(unit), units.end(unit)};
       for (long t = 0; t < count; t++) transform_input(x, maps, first + t, from, v + t * from, in);
       for (int p = 0; p < POINTS; p++) {
-        prefetch<0>(x, maps, first + count, chunk_size, from, p);
-        prefetch<1>(y, maps, first, chunk_size, to, p);
-        multiply(count, to, v + p * in, from, 1, u + p * point_step(from, to), to, m + p * out, to,
-                 from, false);
+        prefetch<0>(x, maps, first + count, units.chunk, from, p);
+        prefetch<1>(y, maps, first, units.chunk, to, p);
+        multiply(count, band.end - band.begin, v + p * in, from, 1,
+                 u + p * point_step(from, to) + band.begin, to, m + p * out + band.begin, to, from,
+                 false);
       }
       if (sums) std::memset(part, 0, 2 * to * sizeof(float));
       for (long t = 0; t < count; t++)
-        transform_output(m + t * to, out, maps, first + t, to, y, sums ? part : nullptr, epilogue);
+        transform_output(m + t * to, out, maps, first + t, to, band, y, sums ? part : nullptr,
+                         epilogue);
       if (sums)
         for (long i = 0; i < 2 * to; i++) sums[thread * 2 * to + i] += part[i];
     }
@@ -292,24 +319,24 @@ inline void convolve(const float* x, const float* w, float* y, const Maps& maps,
 inline void weight_gradients(const float* x, const float* dy, float* dw, const Maps& maps,
                              long outputs, long inputs) {
   static thread_local Scratch weights, work;
-  long size = transformed(inputs, outputs), in = point_step(GRADIENT_CHUNK, inputs),
-       out = point_step(GRADIENT_CHUNK, outputs);
+  const long chunk_size = chunk_of(GRADIENT_CHUNK, inputs, outputs);
+  long size = transformed(inputs, outputs), in = point_step(chunk_size, inputs),
+       out = point_step(chunk_size, outputs);
   float *total = weights.get(size * threads()), *memory = work.get(POINTS * (in + out) * threads());
   std::memset(total, 0, size * threads() * sizeof(float));
-  long chunks = (maps.tiles() + GRADIENT_CHUNK - 1) / GRADIENT_CHUNK;
+  long chunks = (maps.tiles() + chunk_size - 1) / chunk_size;
   split(chunks, [&](int thread, long begin, long end) {
     float *v = memory + thread * POINTS * (in + out), *d = v + POINTS * in,
           *u = total + thread * size;
     for (long chunk = begin; chunk < end; chunk++) {
-      long first = chunk * GRADIENT_CHUNK,
-           count = std::min<long>(GRADIENT_CHUNK, maps.tiles() - first);
+      long first = chunk * chunk_size, count = std::min(chunk_size, maps.tiles() - first);
       for (long t = 0; t < count; t++) {
         transform_input(x, maps, first + t, inputs, v + t * inputs, in);
         transform_gradient(dy, maps, first + t, outputs, d + t * outputs, out);
       }
       for (int p = 0; p < POINTS; p++) {
-        prefetch<0>(x, maps, first + count, GRADIENT_CHUNK, inputs, p);
-        prefetch<0>(dy, maps, first + count, GRADIENT_CHUNK, outputs, p);
+        prefetch<0>(x, maps, first + count, chunk_size, inputs, p);
+        prefetch<0>(dy, maps, first + count, chunk_size, outputs, p);
         multiply(inputs, outputs, v + p * in, 1, inputs, d + p * out, outputs,
                  u + p * point_step(inputs, outputs), outputs, count, true);
       }
