@@ -56,11 +56,13 @@ class Scorer:
                 symbol, arg = for_folded_inference(symbol, arg, shape)
             else:
                 symbol = for_inference(symbol)
-        self.module = mx.mod.Module(symbol, context=device)
+        # A network that is one operator has no label among its inputs.
+        labels = [name for name in symbol.list_arguments() if name == INPUTS[1]]
+        self.module = mx.mod.Module(symbol, context=device, label_names=labels)
         self.module.bind(
             data_shapes=[('data', (batch,) + shape)],
             for_training=False,
-            label_shapes=[('softmax_label', (batch,))],
+            label_shapes=[(name, (batch,)) for name in labels] or None,
         )
         self.module.set_params(arg, aux)
 

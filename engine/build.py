@@ -29,6 +29,7 @@ SOURCES = (
     'combine.h',
     'direct.h',
     'epilogue.h',
+    'network.h',
     'peak.h',
     'pool.h',
     'processor.h',

@@ -25,7 +25,7 @@ its arithmetic and not of the call, so one wider or grouped convolution would ga
 """
 
 from engine import operators
-from graphs import native_graph, prepared_weights, rewrite
+from graphs import native_graph, one_operator, prepared_weights, rewrite
 
 FUSED = '_contrib_BatchNormWithReLU'
 
@@ -52,7 +52,8 @@ def for_folded_inference(symbol, arg, image):
     """
     if operators.load():
         try:
-            return prepared_weights.on_native_operators(symbol, arg, image)
+            layers, arg = prepared_weights.on_native_operators(symbol, arg, image)
+            return one_operator.merged(layers), arg
         except native_graph.Unsupported:
             pass
     return symbol, arg

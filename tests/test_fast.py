@@ -12,7 +12,7 @@ from benchmarks import textbook
 from engine import mx
 from graphs import fast, paths, summary
 from graphs.fold import fold
-from symbols import layers
+from symbols import ensemble, layers
 
 NETWORKS = [
     ('plain', 8),
@@ -132,18 +132,41 @@ def test_fast_and_textbook_graph_infer_alike(network, depth):
         for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
     ]
     folded, *rest = fold(symbol, *parts)
-    prepared, arg = fast.for_folded_inference(folded, rest[0], (3, 32, 32))
     for graph, arrays in (
         (fast.for_inference(symbol), parts),
         (folded, rest),
         (fast.for_inference(folded), rest),
-        (prepared, [arg, rest[1]]),
     ):
         given = dict(
             values, **{name: array.asnumpy() for part in arrays for name, array in part.items()}
         )
         assert_close({'scores': evaluate(graph, given, training=False)[0]}, expected)
     assert not any(node['op'] == 'BatchNorm' for node in paths.nodes(folded))
+
+
+@pytest.mark.parametrize('batch', [1, 3])
+@pytest.mark.parametrize('network,depth', [*NETWORKS, ('ensemble', 14)])
+def test_a_folded_network_is_one_operator(network, depth, batch):
+    """Its probabilities are the textbook graph's, of one image and of several."""
+    if network == 'ensemble':
+        plain = symbol = ensemble.get_symbol((depth - 2) // 3, 10)
+    else:
+        plain, symbol = textbook.get_symbol(network, depth), symbols.get_symbol(network, depth)
+    values = values_for(plain, batch)
+    values.update((name, 0.3 * values[name]) for name in values if name.endswith('fc_weight'))
+    parts = [
+        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
+        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
+    ]
+    folded, *rest = fold(symbol, *parts)
+    graph, arg = fast.for_folded_inference(folded, rest[0], (3, 32, 32))
+    given = dict(values, **{name: array.asnumpy() for name, array in arg.items()})
+    expected = bind(plain, values).forward()
+    for found, right in zip(bind(graph, given).forward(), expected, strict=True):
+        numpy.testing.assert_allclose(found.asnumpy(), right.asnumpy(), atol=1e-5)
+        assert right.asnumpy().max() < 0.9  # a saturated softmax would hide errors
+    assert {node['op'] for node in paths.nodes(graph)} - {'null', '_copy'} == {'_dfn_network'}
+    assert graph.list_outputs() == symbol.list_outputs()
 
 
 @pytest.mark.parametrize('network,depth', NETWORKS)

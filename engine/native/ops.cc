@@ -39,6 +39,12 @@
 //   be made anew at each call.
 //   Attributes: kernel, stride, outputs, inputs, height and width.
 //
+// _dfn_network(data, parameters...) -> probabilities..., for inference
+//   A folded network, see network.h.
+//   data: (batch, channels, height, width); probabilities, of each head: (batch, classes).
+//   Attributes: plan; inputs, their number; classes, a comma-separated list with the number for
+//   each output.
+//
 // _dfn_nesterov(weights..., gradients..., velocities...) -> a number without meaning
 //   Updates weights and velocities in place, see update.h.
 //   Attributes: lr, momentum, decay, rescale; tensors, the number of weights.
@@ -49,6 +55,7 @@
 #include "winograd.h"
 #include "direct.h"
 #include "combine.h"
+#include "network.h"
 #include "pool.h"
 #include "update.h"
 #include "peak.h"
@@ -118,8 +125,7 @@ static MXReturnValue convolution_shapes(const Attributes& attrs, Shapes* in, Sha
 }
 
 static bool by_winograd(const direct::Shape& s) {
-  return s.kernel == 3 && s.stride == 1 && s.inputs % LANES == 0 &&
-         s.height % winograd::TILE == 0 && s.width % winograd::TILE == 0;
+  return winograd::fits(s.kernel, s.stride, s.height, s.width, s.inputs);
 }
 
 static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
@@ -461,6 +467,41 @@ REGISTER_OP(_dfn_pool)
     .setInferType(all_float)
     .setInferSType(all_dense)
     .setInferShape(pool_shapes);
+
+// _dfn_network
+
+static MXReturnValue network_arity(const Attributes& attrs, int* in, int* out) {
+  *in = integer(attrs, "inputs");
+  *out = list(attrs, "classes").size();
+  return MX_SUCCESS;
+}
+
+static MXReturnValue network_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  if (in->at(0).size() != 4) return refuse("the images must be (batch, channels, height, width)");
+  auto classes = list(attrs, "classes");
+  for (size_t i = 0; i < classes.size(); i++)
+    out->at(i) = {in->at(0)[0], unsigned(std::stoul(classes[i]))};
+  return MX_SUCCESS;
+}
+
+static MXReturnValue network_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                     std::vector<MXTensor>* out, const OpResource&) {
+  std::vector<const float*> inputs;
+  std::vector<float*> results;
+  for (auto& input : *in) inputs.push_back(input.data<float>());
+  for (auto& output : *out) results.push_back(output.data<float>());
+  const auto& images = in->at(0).shape;
+  network::run(network::plan_of(attrs.at("plan")),
+               {inputs, results, images[0], images[1], images[2], images[3]});
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_network)
+    .setForward(network_forward, "cpu")
+    .setParseAttrs(network_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(network_shapes);
 
 // _dfn_nesterov
 

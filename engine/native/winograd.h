@@ -76,6 +76,12 @@ inline void weight_gradient(const vec* x, int step, vec* y, int to) {
   y[2 * to] = A2 * sum + B2 * sum2 + x[5 * step];
 }
 
+// Whether a convolution can be computed so.
+inline bool fits(long kernel, long stride, long height, long width, long inputs) {
+  return kernel == 3 && stride == 1 && inputs % LANES == 0 && height % TILE == 0 &&
+         width % TILE == 0;
+}
+
 // The shape of the feature maps of one call. Height and width are multiples of 4.
 struct Maps {
   long batch, height, width;
