@@ -10,9 +10,8 @@ import os
 
 import engine
 import symbols
-from common import compute, start_run, training_options
+from common import compute, recipe, start_run, training_options
 from common.epoch import line_of, record_of
-from common.recipe import Recipe, cifar_decay
 from common.run import until_stopped
 from common.trainer import Diverged, Trainer
 from distributed import cluster
@@ -70,14 +69,14 @@ def main():
         shard=(workers.rank, workers.size),
     )
     start_run.check_data(batches, state, workers)
-    recipe = Recipe(args.epochs, args.lr, cifar_decay(args.epochs), args.seed, args.dtype)
+    plan = recipe.from_options(args, recipe.cifar_decay(args.epochs))
 
     if state:
-        run = start_run.resumed_run(args, symbol, state, recipe, workers)
+        run = start_run.resumed_run(args, symbol, state, plan, workers)
     else:
         name = f'{args.dataset}-{args.network}-{args.depth}{training_options.widening(args)}'
         entries = start_run.header_entries(symbol, batches, hardware)
-        run = start_run.new_run(args, name, entries, recipe, workers)
+        run = start_run.new_run(args, name, entries, plan, workers)
     run.say(compute.about_batchnorm(hardware, batches, '6.2'))
     run.say(f'run {run.header["run"]}, log {run.log}')
 

@@ -11,9 +11,8 @@ import os
 from typing import NamedTuple
 
 import engine
-from common import compute, options, start_run, training_options
+from common import compute, options, recipe, start_run, training_options
 from common.epoch import line_of, record_of
-from common.recipe import Recipe, stepwise_decay
 from common.run import until_stopped
 from common.trainer import Diverged, Trainer
 from distributed import cluster
@@ -22,6 +21,7 @@ from recordio import datasets
 from recordio.augmentation import AUGMENTATIONS
 from recordio.record_iterator import Batches
 from symbols import imagenet
+from system.errors import UserError
 from system.progress import be_quiet
 from system.script import outlive_readers, run_main
 
@@ -96,8 +96,19 @@ def parse_args(words=None, defaults=None):
     training_options.add_recipe(parser, '100', 'see --schedule', batch=256)
     args = parser.parse_args(words, defaults)
     args.depth = args.depth or DEPTHS[args.network]
-    args.drop_every = args.drop_every or SCHEDULES[args.schedule].every
+    if args.decay == 'cosine' and args.drop_every:
+        raise UserError('--drop-every is for --decay steps: leave it out with a cosine')
+    if args.decay == 'steps':
+        args.drop_every = args.drop_every or SCHEDULES[args.schedule].every
     return args
+
+
+def steps_of(args):
+    """Return the ``Decay`` of ``--schedule``, None with a cosine."""
+    if args.decay == 'cosine':
+        return None
+    factor = SCHEDULES[args.schedule].factor
+    return recipe.stepwise_decay(args.epochs, args.drop_every, factor)
 
 
 def main():
@@ -126,15 +137,14 @@ def main():
         shard=(workers.rank, workers.size),
     )
     start_run.check_data(batches, state, workers)
-    decay = stepwise_decay(args.epochs, args.drop_every, SCHEDULES[args.schedule].factor)
-    recipe = Recipe(args.epochs, args.lr, decay, args.seed, args.dtype)
+    plan = recipe.from_options(args, steps_of(args))
 
     if state:
-        run = start_run.resumed_run(args, symbol, state, recipe, workers)
+        run = start_run.resumed_run(args, symbol, state, plan, workers)
     else:
         name = f'{args.dataset}-{args.network}-{args.depth}'
         entries = start_run.header_entries(symbol, batches, hardware)
-        run = start_run.new_run(args, name, entries, recipe, workers)
+        run = start_run.new_run(args, name, entries, plan, workers)
     run.say(compute.about_batchnorm(hardware, batches, args.schedule))
     run.say(f'run {run.header["run"]}, log {run.log}')
 

@@ -3,15 +3,18 @@
 from typing import NamedTuple
 
 from engine import mx
+from system.errors import UserError
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 
 
 class Decay(NamedTuple):
-    """How the learning rate drops."""
+    """How the learning rate changes: the paper's steps, or half a cosine, after a warm-up."""
 
-    drops: tuple  # epochs, fractions allowed, after which the learning rate is divided by factor
-    factor: float
+    drops: tuple = ()  # epochs, fractions allowed, after which the learning rate is divided by
+    factor: float = 1  # this
+    cosine: tuple = ()  # (epochs,) at whose end half a cosine has brought the rate to 0
+    warmup: float = 0  # epochs over which the rate rises linearly to the first
 
 
 class Recipe(NamedTuple):
@@ -34,6 +37,38 @@ def initializer():
     uniform = mx.init.Xavier(rnd_type='uniform', factor_type='in', magnitude=1)
     he_normal = mx.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2)
     return mx.init.Mixed(['(.*_)?fc_.*', '.*'], [uniform, he_normal])
+
+
+def from_options(args, steps):
+    """Return the ``Recipe`` that a training script's options ask for.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        See ``training_options.add_recipe``.
+    steps : Decay
+        The paper's, which ``--decay cosine`` replaces.
+
+    Raises
+    ------
+    UserError
+        The warm-up is as long as the training.
+    """
+    if args.warmup >= args.epochs:
+        raise UserError(
+            f'--warmup {args.warmup:g} is not shorter than the training of {args.epochs} epochs: '
+            'give a smaller number'
+        )
+    decay = Decay(cosine=(args.epochs,)) if args.decay == 'cosine' else steps
+    return Recipe(
+        args.epochs,
+        args.lr,
+        decay._replace(warmup=args.warmup),
+        args.seed,
+        args.dtype,
+        args.momentum,
+        args.weight_decay,
+    )
 
 
 def cifar_decay(epochs):

@@ -4,6 +4,7 @@ import argparse
 
 from common import tensorboard
 from common.options import FOLDERS, add_devices, add_folders, add_quiet, number
+from common.recipe import MOMENTUM, WEIGHT_DECAY
 from recordio.dataset_table import DATASETS
 from symbols.layers import BN_MOMENTUM
 from system.errors import UserError
@@ -23,6 +24,9 @@ FREE = (
     'compression_threshold',
     *FOLDERS,
 )
+
+# What the options that a run of before does not have would have been.
+IMPLIED = {'momentum': MOMENTUM, 'weight_decay': WEIGHT_DECAY, 'decay': 'steps', 'warmup': 0}
 
 MOST_EPOCHS = 100000  # beyond what anybody trains; a slip of the finger should not run for ever
 KVSTORES = ('device', 'local', 'nccl', 'dist_sync', 'dist_device_sync', 'dist_async')
@@ -72,6 +76,7 @@ def add_recipe(parser, epochs, lr, batch):
         default=0.1,
         help=f'first learning rate; {lr} (default: %(default)s)',
     )
+    _add_optimizer(group)
     group.add_argument(
         '--seed',
         type=number(int, 0),
@@ -105,6 +110,38 @@ def add_recipe(parser, epochs, lr, batch):
     add_kvstore(parser)
     add_devices(parser)
     add_folders(parser)
+
+
+def _add_optimizer(group):
+    group.add_argument(
+        '--momentum',
+        type=number(float, 0, 1),
+        default=MOMENTUM,
+        metavar='M',
+        help='Nesterov momentum (default: %(default)s)',
+    )
+    group.add_argument(
+        '--weight-decay',
+        type=number(float, 0, 1),
+        default=WEIGHT_DECAY,
+        metavar='W',
+        help='weight decay of every parameter (default: %(default)s)',
+    )
+    group.add_argument(
+        '--decay',
+        choices=('steps', 'cosine'),
+        default='steps',
+        help="how the learning rate falls: in the paper's steps, or as half a cosine to 0 at the "
+        'end (default: %(default)s)',
+    )
+    group.add_argument(
+        '--warmup',
+        type=number(float, 0, MOST_EPOCHS),
+        default=0,
+        metavar='EPOCHS',
+        help='epochs, fractions allowed, over which the learning rate first rises from 0 '
+        '(default: %(default)s)',
+    )
 
 
 def add_run(parser):
@@ -190,7 +227,7 @@ def resumed(parse_args, argv, stored):
     UserError
         An option that shapes the run was given with another value.
     """
-    kept = {key: value for key, value in stored.items() if key not in FREE}
+    kept = {**IMPLIED, **{key: value for key, value in stored.items() if key not in FREE}}
     options = parse_args(argv, argparse.Namespace(**kept))
     for key, value in kept.items():
         if getattr(options, key) != value:

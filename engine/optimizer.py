@@ -3,6 +3,8 @@
 These are subclasses of MXNet's, so importing this file imports MXNet.
 """
 
+import math
+
 import numpy
 
 from engine import mx, operators
@@ -15,7 +17,9 @@ class Schedule(mx.lr_scheduler.LRScheduler):
     """The learning rate of the n-th update, n from 1.
 
     It depends on n alone, so that a resumed run, or a server of a distributed one, needs no
-    history.
+    history. In a warm-up of w updates the rate is n / w of what it would be, so that update w has
+    the whole rate. A cosine begins after the warm-up with the whole rate, and would be 0 at the
+    update after the last.
 
     Parameters
     ----------
@@ -29,9 +33,18 @@ class Schedule(mx.lr_scheduler.LRScheduler):
     def __init__(self, lr, decay, per_epoch):
         super().__init__(base_lr=lr)
         self.drops, self.factor = [round(per_epoch * drop) for drop in decay.drops], decay.factor
+        self.ends = [per_epoch * end for end in decay.cosine]
+        self.warmup = round(per_epoch * decay.warmup)
 
     def __call__(self, update):
-        return self.base_lr / self.factor ** sum(update > drop for drop in self.drops)
+        rate = self.base_lr / self.factor ** sum(update > drop for drop in self.drops)
+        if update <= self.warmup:
+            return rate * update / self.warmup
+        if self.ends:
+            end = next((end for end in self.ends if update <= end), self.ends[-1])
+            done = min(1, (update - 1 - self.warmup) / (end - self.warmup))
+            rate *= (1 + math.cos(math.pi * done)) / 2
+        return rate
 
 
 @mx.optimizer.register
@@ -45,8 +58,9 @@ class Nesterov(mx.optimizer.Optimizer):
     * MXNet leaves beta and biases without decay; the recipe decays them.
     * MXNet's operator overwrites w and then decays the new one into the momentum. Here the decay is
       added to the gradient first.
-    * v carries the learning rate it was made with. Where the rate drops, v is scaled by the same
-      factor, so that the update is that of a momentum without learning rate, as in MXNet 0.9.
+    * v carries the learning rate it was made with. Where the rate changes, v is scaled by the same
+      factor, so that the update is that of a momentum without learning rate, as in MXNet 0.9. With
+      a cosine or in a warm-up that is at every update. A rate of 0 makes v 0.
 
     Parameters
     ----------
@@ -116,7 +130,7 @@ class Nesterov(mx.optimizer.Optimizer):
     def _follow(self, index, velocity, lr):
         """Scale a velocity that was made with another learning rate."""
         before = self.velocity_lr.get(index, self.first_velocity_lr)
-        if before not in (None, lr):
+        if before and before != lr:
             velocity *= lr / before
         self.velocity_lr[index] = lr
 

@@ -10,18 +10,19 @@ forgotten.
 
 from typing import NamedTuple
 
-from common.training_options import FREE
+from common import training_options
 from recordio import datasets
 
 # Options that do not belong to the setting: those that --resume may change, except for the
 # compression of gradients, and those that the network's name already tells (--component, --without,
 # --no-sharing).
-NOT_IN_SETTING = {'seed', 'component', 'without', 'sharing', *FREE} - {
+NOT_IN_SETTING = {'seed', 'component', 'without', 'sharing', *training_options.FREE} - {
     'gradient_compression',
     'compression_threshold',
 }
 # The values of options that a log does not have because it is older or another script's.
 IMPLIED = {
+    **training_options.IMPLIED,
     'widen': 1,
     'dtype': 'float32',
     'gradient_compression': 'none',
@@ -43,6 +44,10 @@ WORDS = {
     'widen': ('the width', '{}x wide'),
     'epochs': ('the number of epochs', '{} epochs'),
     'lr': ('the learning rate', 'lr {}'),
+    'momentum': ('the momentum', 'momentum {}'),
+    'weight_decay': ('the weight decay', 'weight decay {}'),
+    'decay': ('the decay of the learning rate', 'decay {}'),
+    'warmup': ('the epochs of warm-up', 'warm-up {} epochs'),
     'batch_size': ('the batch size', 'batch {}'),
     'dtype': ('the precision', '{}'),
     'image_size': ('the size of the images', '{} pixels'),

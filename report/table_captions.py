@@ -1,11 +1,18 @@
 """Captions of the filled tables: how our training differs from the paper's."""
 
+from common import training_options
 from report import run_setting
 from report.finished_runs import REPLACEABLE
 from report.paper_tables import EPOCHS, TITLES
 
 # The parts of the paper's setting (sections 6.2 and 6.5) that a caption compares with ours.
-SMALL = {'lr': 0.1, 'batch_size': 64, 'dtype': 'float32', 'bn_momentum': 0.99}
+SMALL = {
+    **training_options.IMPLIED,
+    'lr': 0.1,
+    'batch_size': 64,
+    'dtype': 'float32',
+    'bn_momentum': 0.99,
+}
 PHOTOGRAPHS = {**SMALL, 'batch_size': 256, 'image_size': 224, 'augment': 'paper'}
 SCHEDULES = {6: {'schedule': '6.5', 'drop_every': 30}, 7: {'schedule': 'a1', 'drop_every': 10}}
 

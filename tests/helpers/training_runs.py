@@ -76,6 +76,18 @@ def records_of(path):
     ]
 
 
+def back_to(run, epoch):
+    """Make the checkpoint folder of a finished run what it was after an earlier epoch."""
+    state = run_state.read(str(run / run_state.STATE))
+    for number in range(epoch + 1, state['epoch'] + 1):
+        (run / run_state.params_name(number)).unlink(missing_ok=True)
+    (run / run_state.BEFORE).unlink()
+    records = state['records'][:epoch]
+    kept = [number for number in state['kept'] if number <= epoch]
+    earlier = dict(state, epoch=epoch, best=run_state.best(records), kept=kept, records=records)
+    run_state.write(str(run), run_state.STATE, earlier)
+
+
 def arrays_of(folder, epoch):
     """The bytes of every array of a checkpoint."""
     arrays = checkpoint.load_arrays(run_state.params_path(str(folder), epoch))
