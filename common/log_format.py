@@ -33,6 +33,7 @@ _OPTIONS = {
         'epochs': _COUNT,
         'batch_size': _COUNT,
         'lr': _POSITIVE,
+        'name': _or_null(_NAME),
         'momentum': {'type': 'number', 'minimum': 0, 'maximum': 1},
         'weight_decay': _POSITIVE,
         'decay': {'enum': ['steps', 'cosine']},

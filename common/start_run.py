@@ -49,7 +49,7 @@ def new_run(args, name, entries, recipe, workers):
     ----------
     args : argparse.Namespace
     name : str
-        What the name of the run begins with, such as ``cifar10-mr-56``.
+        What the name of the run begins with, such as ``cifar10-mr-56``; ``--name`` follows.
     entries : dict
         More for the header of the log, see ``header_entries``.
     recipe : common.recipe.Recipe
@@ -65,7 +65,8 @@ def new_run(args, name, entries, recipe, workers):
             threads=engine.threads(),
             started=datetime.now().astimezone().isoformat(timespec='seconds'),
         )
-        name = f'{name}-{datetime.now():%Y%m%d-%H%M%S}'
+        tagged = f'{name}-{args.name}' if args.name else name
+        name = f'{tagged}-{datetime.now():%Y%m%d-%H%M%S}'
         path, _ = log.create(args.log_dir, _free_name(name, args.checkpoint_dir), header)
         run = Run(args, log.read(path)[0], recipe)
     return _shared(run, recipe, workers)

@@ -1,6 +1,7 @@
 """The options of training, and those that a resumed run takes from its checkpoint."""
 
 import argparse
+import re
 
 from common import tensorboard
 from common.options import FOLDERS, add_devices, add_folders, add_quiet, number
@@ -41,6 +42,16 @@ def learning_rate(text):
             f'{text} cannot train: give 0, or a number from {LEAST_LR:g} to {MOST_LR:g}'
         )
     return value
+
+
+def tag(text):
+    """Return what becomes part of the names of files: letters, digits, ``-``, ``_`` and ``.``."""
+    if not re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9._-]{0,39}', text):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} cannot be part of a file name: take letters, digits, "-", "_" and ".", at '
+            'most 40 and a letter or digit first'
+        )
+    return text
 
 
 def add_recipe(parser, epochs, lr, batch):
@@ -148,6 +159,12 @@ def add_run(parser):
     """Add how a run goes on and what it tells."""
     group = parser.add_argument_group('run')
     group.add_argument(
+        '--name',
+        type=tag,
+        metavar='TAG',
+        help='a word of your own in the name of the run, before the time',
+    )
+    group.add_argument(
         '--resume', metavar='RUN', help='go on with this run from its last checkpoint'
     )
     group.add_argument(
@@ -227,12 +244,15 @@ def resumed(parse_args, argv, stored):
     UserError
         An option that shapes the run was given with another value.
     """
-    kept = {**IMPLIED, **{key: value for key, value in stored.items() if key not in FREE}}
+    kept = {key: value for key, value in stored.items() if key not in FREE}
+    kept = {'name': None, **IMPLIED, **kept}
     options = parse_args(argv, argparse.Namespace(**kept))
     for key, value in kept.items():
         if getattr(options, key) != value:
+            began = 'without' if value is None else 'with'
+            text = '' if value is None else f' {value}'
             raise UserError(
-                f'the run was started with --{key.replace("_", "-")} {value} and cannot '
+                f'the run was started {began} --{key.replace("_", "-")}{text} and cannot '
                 f'go on with {getattr(options, key)}: leave the option out, or start a '
                 'new run'
             )

@@ -14,9 +14,9 @@ from common import training_options
 from recordio import datasets
 
 # Options that do not belong to the setting: those that --resume may change, except for the
-# compression of gradients, and those that the network's name already tells (--component, --without,
-# --no-sharing).
-NOT_IN_SETTING = {'seed', 'component', 'without', 'sharing', *training_options.FREE} - {
+# compression of gradients, those that the network's name already tells (--component, --without,
+# --no-sharing), and what the user calls the run.
+NOT_IN_SETTING = {'seed', 'name', 'component', 'without', 'sharing', *training_options.FREE} - {
     'gradient_compression',
     'compression_threshold',
 }
