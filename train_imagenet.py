@@ -11,7 +11,7 @@ import os
 from typing import NamedTuple
 
 import engine
-from common import compute, options, recipe, start_run, training_options
+from common import compute, fine_tuning, options, recipe, start_run, training_options
 from common.epoch import line_of, record_of
 from common.run import until_stopped
 from common.trainer import Diverged, Trainer
@@ -144,7 +144,8 @@ def main():
     else:
         name = f'{args.dataset}-{args.network}-{args.depth}'
         entries = start_run.header_entries(symbol, batches, hardware)
-        run = start_run.new_run(args, name, entries, plan, workers)
+        initial = fine_tuning.read(args, symbol, batches.shape, workers)
+        run = start_run.new_run(args, name, entries, plan, workers, initial)
     run.say(compute.about_batchnorm(hardware, batches, args.schedule))
     run.say(f'run {run.header["run"]}, log {run.log}')
 

@@ -46,6 +46,7 @@ _OPTIONS = {
         'bn_momentum': {'type': 'number', 'minimum': 0, 'maximum': 1},
         'dtype': _NAME,
         'kv_store': _NAME,
+        'init_from': _or_null({'type': 'string'}),
         'gradient_compression': _NAME,
         'compression_threshold': _POSITIVE,
     },
@@ -60,6 +61,11 @@ _DATA = {
         'classes': _or_null(_COUNT),
     },
 }
+_INIT_FROM = {
+    'type': 'object',
+    'required': ['name', 'params_sha256'],
+    'properties': {'name': _NAME, 'epoch': _or_null(_COUNT), 'params_sha256': _NAME},
+}
 HEADER = {
     'type': 'object',
     'required': ['run', 'options'],
@@ -73,6 +79,7 @@ HEADER = {
         'test_images': _COUNT,
         'workers': _COUNT,
         'threads': {'type': 'integer'},
+        'init_from': _or_null(_INIT_FROM),
         'devices': {'type': 'array', 'items': _NAME, 'minItems': 1},
         'versions': {'type': 'object'},
         'processor': _NAME,

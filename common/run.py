@@ -100,7 +100,7 @@ class Run:
 
     @property
     def start(self):
-        """The ``Start`` of training: the last checkpoint, or new weights."""
+        """The ``Start`` of training: the last checkpoint, what the run begins from, or nothing."""
         return start_of(self._recipe, self.records, self.arrays)
 
     @property

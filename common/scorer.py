@@ -125,8 +125,8 @@ def free_memory():
         return 1 << 62
 
 
-def check_parameters(symbol, arrays, shape):
-    """Raise ``UserError`` for arrays of other names or shapes than a symbol's parameters."""
+def expected_shapes(symbol, shape):
+    """Return the shapes of a symbol's parameters, {'arg': {name: shape}, 'aux': ...}."""
     arguments, _, auxiliary = infer(symbol, shape)
     expected = {
         'arg': dict(zip(symbol.list_arguments(), arguments)),
@@ -134,7 +134,12 @@ def check_parameters(symbol, arrays, shape):
     }
     for name in INPUTS:
         expected['arg'].pop(name, None)
-    for kind, shapes in expected.items():
+    return expected
+
+
+def check_parameters(symbol, arrays, shape):
+    """Raise ``UserError`` for arrays of other names or shapes than a symbol's parameters."""
+    for kind, shapes in expected_shapes(symbol, shape).items():
         found = {name: array.shape for name, array in arrays[kind].items()}
         if found != shapes:
             odd = sorted(set(found.items()) ^ set(shapes.items()))[0][0]

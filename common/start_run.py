@@ -42,7 +42,7 @@ def resumed_options(parse_args, state):
     return training_options.resumed(parse_args, sys.argv[1:], state['header']['options'])
 
 
-def new_run(args, name, entries, recipe, workers):
+def new_run(args, name, entries, recipe, workers, initial=None):
     """Return a new ``Run``, whose log begins with the options and ``entries``.
 
     Parameters
@@ -54,11 +54,14 @@ def new_run(args, name, entries, recipe, workers):
         More for the header of the log, see ``header_entries``.
     recipe : common.recipe.Recipe
     workers : distributed.cluster.Cluster
+    initial : common.fine_tuning.Initial, optional
+        What the run begins from, if not new weights.
     """
     run = None
     if not workers.rank:
         header = dict(
             entries,
+            init_from=initial and initial.entry,
             options=vars(args),
             versions=operators.versions(),
             processor=engine.processor(),
@@ -69,6 +72,7 @@ def new_run(args, name, entries, recipe, workers):
         name = f'{tagged}-{datetime.now():%Y%m%d-%H%M%S}'
         path, _ = log.create(args.log_dir, _free_name(name, args.checkpoint_dir), header)
         run = Run(args, log.read(path)[0], recipe)
+        run.arrays = initial and initial.arrays
     return _shared(run, recipe, workers)
 
 
@@ -135,9 +139,10 @@ def check_data(batches, state, workers):
 def _shared(run, recipe, workers):
     """Return the first worker's ``Run``, and to the others what they need to know of it."""
     if workers.size > 1:
-        header, records = workers.first_json(run and [run.header, run.records])
+        known = run and [run.header, run.records, run.arrays is not None]
+        header, records, has_arrays = workers.first_json(known)
         arrays = None
-        if records:
+        if has_arrays:
             flat = checkpoint.flat(run.arrays) if run else {}
             arrays = checkpoint.by_kind(workers.first_arrays(flat))
         if workers.rank:

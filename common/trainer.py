@@ -23,7 +23,9 @@ class Diverged(Exception):
 class Start(NamedTuple):
     """What a run starts from."""
 
-    arrays: dict | None = None  # a checkpoint's, see ``Trainer.state``; None: new weights
+    # A checkpoint's, see ``Trainer.state``; before the first epoch a head may be missing. None: new
+    # weights.
+    arrays: dict | None = None
     epoch: int = 0  # epochs that they were trained for
     lr: float | None = None  # first learning rate that they were trained with, if another
 
@@ -63,7 +65,10 @@ class Trainer:
         arrays = start.arrays or {'arg': None, 'aux': None, 'momentum': {}}
         mx.random.seed(recipe.seed)
         self.module.init_params(
-            recipes.initializer(), arg_params=arrays['arg'], aux_params=arrays['aux']
+            recipes.initializer(),
+            arg_params=arrays['arg'],
+            aux_params=arrays['aux'],
+            allow_missing=not start.epoch,
         )
         self._init_optimizer(start)
         self._set_momentum(arrays['momentum'])

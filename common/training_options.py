@@ -165,6 +165,12 @@ def add_run(parser):
         help='a word of your own in the name of the run, before the time',
     )
     group.add_argument(
+        '--init-from',
+        metavar='RUN|FILE',
+        help='fine-tuning: begin with the parameters of the last checkpoint of this run, or of '
+        'this .params file; a head of another number of classes is made anew',
+    )
+    group.add_argument(
         '--resume', metavar='RUN', help='go on with this run from its last checkpoint'
     )
     group.add_argument(
@@ -245,7 +251,7 @@ def resumed(parse_args, argv, stored):
         An option that shapes the run was given with another value.
     """
     kept = {key: value for key, value in stored.items() if key not in FREE}
-    kept = {'name': None, **IMPLIED, **kept}
+    kept = {'name': None, 'init_from': None, **IMPLIED, **kept}
     options = parse_args(argv, argparse.Namespace(**kept))
     for key, value in kept.items():
         if getattr(options, key) != value:

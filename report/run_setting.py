@@ -8,18 +8,25 @@ Every option is part of the setting unless ``NOT_IN_SETTING`` names it, so that 
 forgotten.
 """
 
+import os
 from typing import NamedTuple
 
 from common import training_options
 from recordio import datasets
+from system.errors import printable
 
 # Options that do not belong to the setting: those that --resume may change, except for the
-# compression of gradients, those that the network's name already tells (--component, --without,
-# --no-sharing), and what the user calls the run.
-NOT_IN_SETTING = {'seed', 'name', 'component', 'without', 'sharing', *training_options.FREE} - {
-    'gradient_compression',
-    'compression_threshold',
-}
+# compression of gradients; those that the network's name already tells (--component, --without,
+# --no-sharing); what the user calls the run; and a path, of which the setting has the name.
+NOT_IN_SETTING = {
+    *training_options.FREE,
+    'seed',
+    'component',
+    'without',
+    'sharing',
+    'name',
+    'init_from',
+} - {'gradient_compression', 'compression_threshold'}
 # The values of options that a log does not have because it is older or another script's.
 IMPLIED = {
     **training_options.IMPLIED,
@@ -61,6 +68,8 @@ WORDS = {
     'devices': ('the number of devices', 'devices {}'),
     'workers': ('the number of workers', 'workers {}'),
     'data': ('the images', '{}'),
+    'init_from': ('what they began from', 'from {}'),
+    'init_sha256': ('the parameters they began from', 'from parameters {:.8}'),
     'rollbacks': ('the epochs before which a rollback lowered the learning rate', 'rollback {}'),
 }
 
@@ -89,7 +98,7 @@ def setting_of(options, header=None, records=()):
         The options of the training script by name, as ``vars`` of its parsed command line or the
         header of a log has them.
     header : dict, optional
-        The log's header, or as many of its keys ``devices``, ``workers``, ``data``,
+        The log's header, or as many of its keys ``devices``, ``workers``, ``data``, ``init_from``,
         ``train_images`` and ``test_images`` as are known. Default: one device, one worker, unknown
         images.
     records : list of dict, optional
@@ -106,6 +115,8 @@ def setting_of(options, header=None, records=()):
         devices=len(header.get('devices') or ['one']),
         workers=header.get('workers', 1),
         data=_data(options['dataset'], header),
+        init_from=printable(os.path.basename(os.path.normpath(given.get('init_from', 'nothing')))),
+        init_sha256=(header.get('init_from') or {}).get('params_sha256', ''),
         rollbacks=_rollbacks(records),
     )
     return setting

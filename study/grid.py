@@ -113,12 +113,12 @@ def has_setting(run, setting, seed):
     """Return whether a run has the setting and the seed of a line, as far as the line tells them.
 
     A line does not tell rollbacks and the numbers of devices and workers, and it tells the images
-    only by the name of the data set.
+    and the parameters of ``--init-from`` only by their name.
     """
     return run.seed == seed and all(
         run.setting.get(name) == value
         for name, value in setting.items()
-        if name not in ('data', 'rollbacks', 'devices', 'workers')
+        if name not in ('data', 'init_sha256', 'rollbacks', 'devices', 'workers')
     )
 
 

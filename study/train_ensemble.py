@@ -16,7 +16,7 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import engine
 import symbols
-from common import compute, recipe, start_run, training_options
+from common import compute, fine_tuning, recipe, start_run, training_options
 from common.epoch import line_of, record_of
 from common.run import until_stopped
 from common.trainer import Diverged, Trainer
@@ -108,7 +108,8 @@ def main():
         of = '-of' if args.component else ''
         name = f'{args.dataset}-{args.network}{of}-{args.depth}{training_options.widening(args)}'
         entries = start_run.header_entries(symbol, batches, hardware)
-        run = start_run.new_run(args, name, entries, plan, workers)
+        initial = fine_tuning.read(args, symbol, batches.shape, workers)
+        run = start_run.new_run(args, name, entries, plan, workers, initial)
     run.say(compute.about_batchnorm(hardware, batches, '6.2'))
     run.say(f'run {run.header["run"]}, log {run.log}')
 

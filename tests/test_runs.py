@@ -1,11 +1,17 @@
 """Runs: their names, what they begin from, how long they go on, and listing them."""
 
+import hashlib
+
+import official_archives as archives
 import pytest
-from scripts import run_script
+from scripts import run_script, user_error
 from training_runs import arguments, name_of, small_cifar
 
+import symbols
 import train_cifar
-from common import log, training_options
+from common import checkpoint, fine_tuning, log, training_options
+from distributed.cluster import ALONE
+from engine import params
 from report import run_setting
 from system.errors import UserError
 
@@ -45,3 +51,99 @@ def test_a_tag_is_not_part_of_the_setting_and_stays(place):
     del plain['name']  # as in a log of before
     with pytest.raises(UserError, match='was started without --name and cannot go on with x'):
         training_options.resumed(train_cifar.parse_args, ['--name', 'x'], plain)
+
+
+# ---- --init-from ----
+
+
+def params_of(place):
+    name = name_of(place / 'checkpoints')
+    return place / 'checkpoints' / name / 'model-0002.params'
+
+
+def initial(place, named, symbol):
+    args = train_cifar.parse_args(
+        ['--init-from', str(named), '--checkpoint-dir', str(place / 'checkpoints')]
+    )
+    return fine_tuning.read(args, symbol, (3, 32, 32), ALONE)
+
+
+def test_fine_tuning_with_other_classes(place, tmp_path, fashion):
+    """With a learning rate of 0 the first epoch leaves the parameters as they began."""
+    archives.cifar_binary(str(tmp_path / 'cifar-100-binary.tar.gz'), fashion, 'cifar100', 100, 100)
+    run_script(
+        *('data/prepare.py', 'cifar100', '--source', tmp_path, '--out', tmp_path / 'data'),
+        '--no-checksum',
+    )
+    name = name_of(place / 'checkpoints')
+    said = run_script(
+        *arguments(tmp_path, '--epochs', '1', '--dataset', 'cifar100', '--lr', '0'),
+        *('--init-from', place / 'checkpoints' / name),
+        stderr=True,
+    )
+    assert 'fc_weight, fc_bias: made anew, because' in said and 'tells 10 classes apart' in said
+    before = checkpoint.load_arrays(str(params_of(place)))['arg']
+    (path,) = (tmp_path / 'checkpoints').glob('*/model-0001.params')
+    after = checkpoint.load_arrays(str(path))['arg']
+    assert after.keys() == before.keys()
+    for key, array in before.items():
+        if not key.startswith('fc_'):
+            assert (array.asnumpy() == after[key].asnumpy()).all(), key
+    head = after['fc_weight'].asnumpy()
+    assert head.shape == (100, 64) and 0.9 / 8 < abs(head).max() <= 1 / 8
+    assert not after['fc_bias'].asnumpy().any()
+    (log_path,) = (tmp_path / 'logs').glob('*.jsonl')
+    digest = hashlib.sha256(params_of(place).read_bytes()).hexdigest()
+    header, _ = log.read(str(log_path))
+    assert header['init_from'] == {'name': name, 'epoch': 2, 'params_sha256': digest}
+
+
+def test_a_file_with_the_same_classes_is_taken_whole(place):
+    found = initial(place, params_of(place), symbols.get_symbol('mr', 8))
+    whole = checkpoint.load_arrays(str(params_of(place)))
+    assert found.entry['name'] == 'model-0002.params' and found.entry['epoch'] is None
+    for kind in ('arg', 'aux'):
+        assert found.arrays[kind].keys() == whole[kind].keys()
+    assert found.arrays['momentum'] == {} != whole['momentum']
+
+
+@pytest.mark.parametrize(
+    'network,depth,widen,why',
+    [
+        ('mr', 14, 1, 'it lacks group1_unit2_branch1_layer1_conv_weight'),
+        ('mr', 8, 2, r'stem_conv_weight has the shape \(16, 3, 3, 3\) there and \(32, 3, 3, 3\)'),
+        ('plain', 5, 1, 'it lacks group1_'),
+    ],
+)
+def test_parameters_of_another_network_are_refused(place, network, depth, widen, why):
+    with pytest.raises(UserError, match=f'is of another network .{why}'):
+        initial(place, params_of(place), symbols.get_symbol(network, depth, 10, widen))
+
+
+def test_a_file_with_more_than_the_network_is_refused(place, tmp_path):
+    arrays = checkpoint.load_arrays(str(params_of(place)))
+    arrays['aux']['more_bn_moving_mean'] = arrays['aux']['stem_bn_moving_mean']
+    params.write(str(tmp_path / 'more.params'), checkpoint.flat(arrays))
+    with pytest.raises(UserError, match='it has more_bn_moving_mean, which the network lacks'):
+        initial(place, tmp_path / 'more.params', symbols.get_symbol('mr', 8))
+
+
+def test_nothing_of_that_name(place):
+    said = user_error(*arguments(place, '--init-from', 'nowhere'))
+    assert '--init-from nowhere: there is no such file, and no such run in' in said
+    assert len(list((place / 'logs').iterdir())) == 1  # nothing was begun
+
+
+def test_what_a_run_began_from_is_part_of_its_setting():
+    options = vars(train_cifar.parse_args([]))
+    own = dict(options, init_from='checkpoints/RUN/')
+    settings = [
+        run_setting.setting_of(options),
+        run_setting.setting_of(dict(options, init_from='RUN')),
+        run_setting.setting_of(own),
+        run_setting.setting_of(own, {'init_from': {'name': 'RUN', 'params_sha256': 'a' * 64}}),
+    ]
+    assert list(run_setting.differences(settings[:2])) == ['init_from']
+    assert settings[1] == settings[2]
+    assert list(run_setting.differences(settings[2:])) == ['init_sha256']
+    assert run_setting.brief('init_sha256', 'a' * 64) == 'from parameters aaaaaaaa'

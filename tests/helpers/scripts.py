@@ -11,9 +11,9 @@ import termios
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):
-    """Run a script of the repository; return its stdout, or its stderr where ``status`` is
-    not 0.
+def run_script(*arguments, status=0, stderr=False, cwd=ROOT, timeout=300, **variables):
+    """Run a script of the repository; return its stdout, or its stderr where ``status`` is not 0 or
+    ``stderr`` is asked for.
     """
     command = [sys.executable] + [str(argument) for argument in arguments]
     environment = dict(os.environ, PYTHONPATH=ROOT, **variables)
@@ -21,7 +21,7 @@ def run_script(*arguments, status=0, cwd=ROOT, timeout=300, **variables):
         command, cwd=str(cwd), env=environment, capture_output=True, text=True, timeout=timeout
     )
     assert done.returncode == status, done.stdout + done.stderr
-    return done.stderr if status else done.stdout
+    return done.stderr if status or stderr else done.stdout
 
 
 def user_error(*arguments, **options):
