@@ -147,6 +147,7 @@ def main():
         initial = fine_tuning.read(args, symbol, batches.shape, workers)
         run = start_run.new_run(args, name, entries, plan, workers, initial)
     run.say(compute.about_batchnorm(hardware, batches, args.schedule))
+    run.say(start_run.about_more_epochs(run, batches))
     run.say(f'run {run.header["run"]}, log {run.log}')
 
     with until_stopped(run) as stop:

@@ -31,6 +31,7 @@ _OPTIONS = {
         'dataset': _NAME,
         'widen': _COUNT,
         'epochs': _COUNT,
+        'epochs_before': _or_null({'type': 'array', 'items': _COUNT, 'maxItems': 1000}),
         'batch_size': _COUNT,
         'lr': _POSITIVE,
         'name': _or_null(_NAME),

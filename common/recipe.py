@@ -13,7 +13,9 @@ class Decay(NamedTuple):
 
     drops: tuple = ()  # epochs, fractions allowed, after which the learning rate is divided by
     factor: float = 1  # this
-    cosine: tuple = ()  # (epochs,) at whose end half a cosine has brought the rate to 0
+    # Epochs at whose end half a cosine, from the beginning, has brought the rate to 0: one for each
+    # number of epochs that the run was to have, see resumed_options.py.
+    cosine: tuple = ()
     warmup: float = 0  # epochs over which the rate rises linearly to the first
 
 
@@ -59,7 +61,9 @@ def from_options(args, steps):
             f'--warmup {args.warmup:g} is not shorter than the training of {args.epochs} epochs: '
             'give a smaller number'
         )
-    decay = Decay(cosine=(args.epochs,)) if args.decay == 'cosine' else steps
+    decay = steps
+    if args.decay == 'cosine':
+        decay = Decay(cosine=(*(args.epochs_before or ()), args.epochs))
     return Recipe(
         args.epochs,
         args.lr,
@@ -69,6 +73,11 @@ def from_options(args, steps):
         args.momentum,
         args.weight_decay,
     )
+
+
+def first_epochs(args):
+    """Return the number of epochs that a run was started with, even if it goes on after them."""
+    return (args.epochs_before or [args.epochs])[0]
 
 
 def cifar_decay(epochs):

@@ -9,6 +9,7 @@ import sys
 from common import checkpoint, log, run_lock, run_state, symbol_file
 from common.options import FOLDERS
 from common.recipe import drop_epochs
+from common.resumed_options import with_more_epochs
 from common.rollback import MOST_ROLLBACKS, ROLLBACK_FACTOR, lowered, rollbacks_of, start_of
 from common.tensorboard import Events
 from symbols import ensemble
@@ -47,7 +48,7 @@ class Run:
 
     def load(self):
         """Take over the last checkpoint, and write the log as it was then."""
-        state = run_state.load(self.folder)
+        state = with_more_epochs(self.folder, run_state.load(self.folder), self.options)
         self.header, self.records = state['header'], state['records']
         self.rollbacks = rollbacks_of(self.records)
         self.arrays = checkpoint.load_arrays(run_state.params_path(self.folder, self.epoch))

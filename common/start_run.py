@@ -5,8 +5,9 @@ import sys
 from datetime import datetime
 
 import engine
-from common import checkpoint, log, run_state, training_options
+from common import checkpoint, log, run_state
 from common.remote_run import RemoteRun
+from common.resumed_options import resumed
 from common.run import Run
 from engine import operators
 from graphs.summary import parameters
@@ -39,7 +40,8 @@ def state_of(args, workers):
 
 def resumed_options(parse_args, state):
     """Return a script's options for a run that goes on; ``parse_args`` is the script's."""
-    return training_options.resumed(parse_args, sys.argv[1:], state['header']['options'])
+    stored = state['header']['options']
+    return resumed(parse_args, sys.argv[1:], stored, state['epoch'])
 
 
 def new_run(args, name, entries, recipe, workers, initial=None):
@@ -134,6 +136,29 @@ def check_data(batches, state, workers):
                 f'{batches.folder} holds other data than {who} ({key} is {identity[key]} instead '
                 f'of {known[key]}): name the folder of the same data with --data-dir{then}'
             )
+
+
+def about_more_epochs(run, batches):
+    """Return a line on the learning rate of a finished run that goes on, None for other runs.
+
+    Parameters
+    ----------
+    run : common.run.Run or common.remote_run.RemoteRun
+    batches : recordio.record_iterator.Batches
+    """
+    from engine.optimizer import Schedule  # not at the top: it imports MXNet
+
+    options = run.header['options']
+    epochs, before = options['epochs'], (options.get('epochs_before') or [0])[-1]
+    if not before or run.epoch != before:
+        return None
+    schedule = Schedule(run.recipe.lr, run.recipe.decay, batches.per_epoch)
+    was, begins = (schedule(before * batches.per_epoch + more) for more in (0, 1))
+    return (
+        f'the run of {before} epochs goes on to {epochs}: the learning rate was {was:.3g} at the '
+        f'end of epoch {before}, is {begins:.3g} at the beginning of epoch {before + 1}, and will '
+        f'be {schedule(epochs * batches.per_epoch):.3g} at the end of epoch {epochs}'
+    )
 
 
 def _shared(run, recipe, workers):

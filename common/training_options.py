@@ -1,33 +1,13 @@
-"""The options of training, and those that a resumed run takes from its checkpoint."""
+"""The options of training."""
 
 import argparse
 import re
 
 from common import tensorboard
-from common.options import FOLDERS, add_devices, add_folders, add_quiet, number
+from common.options import add_devices, add_folders, add_quiet, number
 from common.recipe import MOMENTUM, WEIGHT_DECAY
 from recordio.dataset_table import DATASETS
 from symbols.layers import BN_MOMENTUM
-from system.errors import UserError
-
-# What a run may change when it goes on: where and how it computes, where its files are, what it
-# does about NaN.
-FREE = (
-    'gpus',
-    'cpus',
-    'threads',
-    'resume',
-    'kv_store',
-    'on_nan',
-    'quiet',
-    'tensorboard',
-    'gradient_compression',
-    'compression_threshold',
-    *FOLDERS,
-)
-
-# What the options that a run of before does not have would have been.
-IMPLIED = {'momentum': MOMENTUM, 'weight_decay': WEIGHT_DECAY, 'decay': 'steps', 'warmup': 0}
 
 MOST_EPOCHS = 100000  # beyond what anybody trains; a slip of the finger should not run for ever
 KVSTORES = ('device', 'local', 'nccl', 'dist_sync', 'dist_device_sync', 'dist_async')
@@ -171,8 +151,12 @@ def add_run(parser):
         'this .params file; a head of another number of classes is made anew',
     )
     group.add_argument(
-        '--resume', metavar='RUN', help='go on with this run from its last checkpoint'
+        '--resume',
+        metavar='RUN',
+        help='go on with this run from its last checkpoint; with a larger --epochs, with a run '
+        'that is finished',
     )
+    parser.set_defaults(epochs_before=None)  # see resumed_options.py
     group.add_argument(
         '--tensorboard',
         type=tensorboard.folder,
@@ -232,34 +216,3 @@ def add_small_images(parser):
 def widening(args):
     """Return what the name of a run says of ``--widen``."""
     return f'-w{args.widen}' if args.widen > 1 else ''
-
-
-def resumed(parse_args, argv, stored):
-    """Return the options of a run that goes on: those it was started with, but for the free ones.
-
-    Parameters
-    ----------
-    parse_args : callable
-        The script's: (words, namespace of defaults) -> options.
-    argv : list of str
-    stored : dict
-        The options in the header of the log.
-
-    Raises
-    ------
-    UserError
-        An option that shapes the run was given with another value.
-    """
-    kept = {key: value for key, value in stored.items() if key not in FREE}
-    kept = {'name': None, 'init_from': None, **IMPLIED, **kept}
-    options = parse_args(argv, argparse.Namespace(**kept))
-    for key, value in kept.items():
-        if getattr(options, key) != value:
-            began = 'without' if value is None else 'with'
-            text = '' if value is None else f' {value}'
-            raise UserError(
-                f'the run was started {began} --{key.replace("_", "-")}{text} and cannot '
-                f'go on with {getattr(options, key)}: leave the option out, or start a '
-                'new run'
-            )
-    return options

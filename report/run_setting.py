@@ -11,7 +11,7 @@ forgotten.
 import os
 from typing import NamedTuple
 
-from common import training_options
+from common import resumed_options
 from recordio import datasets
 from system.errors import printable
 
@@ -19,7 +19,7 @@ from system.errors import printable
 # compression of gradients; those that the network's name already tells (--component, --without,
 # --no-sharing); what the user calls the run; and a path, of which the setting has the name.
 NOT_IN_SETTING = {
-    *training_options.FREE,
+    *resumed_options.FREE,
     'seed',
     'component',
     'without',
@@ -29,7 +29,7 @@ NOT_IN_SETTING = {
 } - {'gradient_compression', 'compression_threshold'}
 # The values of options that a log does not have because it is older or another script's.
 IMPLIED = {
-    **training_options.IMPLIED,
+    **resumed_options.IMPLIED,
     'widen': 1,
     'dtype': 'float32',
     'gradient_compression': 'none',
@@ -50,6 +50,7 @@ WORDS = {
     'dataset': ('the data set', '{}'),
     'widen': ('the width', '{}x wide'),
     'epochs': ('the number of epochs', '{} epochs'),
+    'epochs_before': ('the epochs after which they were finished before', 'finished before: {}'),
     'lr': ('the learning rate', 'lr {}'),
     'momentum': ('the momentum', 'momentum {}'),
     'weight_decay': ('the weight decay', 'weight decay {}'),
@@ -115,6 +116,7 @@ def setting_of(options, header=None, records=()):
         devices=len(header.get('devices') or ['one']),
         workers=header.get('workers', 1),
         data=_data(options['dataset'], header),
+        epochs_before=', '.join(map(str, given.get('epochs_before', ()))) or 'none',
         init_from=printable(os.path.basename(os.path.normpath(given.get('init_from', 'nothing')))),
         init_sha256=(header.get('init_from') or {}).get('params_sha256', ''),
         rollbacks=_rollbacks(records),

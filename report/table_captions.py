@@ -1,13 +1,13 @@
 """Captions of the filled tables: how our training differs from the paper's."""
 
-from common import training_options
+from common import resumed_options
 from report import run_setting
 from report.finished_runs import REPLACEABLE
 from report.paper_tables import EPOCHS, TITLES
 
 # The parts of the paper's setting (sections 6.2 and 6.5) that a caption compares with ours.
 SMALL = {
-    **training_options.IMPLIED,
+    **resumed_options.IMPLIED,
     'lr': 0.1,
     'batch_size': 64,
     'dtype': 'float32',

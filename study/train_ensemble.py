@@ -100,7 +100,7 @@ def main():
         shard=(workers.rank, workers.size),
     )
     start_run.check_data(batches, state, workers)
-    plan = recipe.from_options(args, recipe.cifar_decay(args.epochs))
+    plan = recipe.from_options(args, recipe.cifar_decay(recipe.first_epochs(args)))
 
     if state:
         run = start_run.resumed_run(args, symbol, state, plan, workers)
@@ -111,6 +111,7 @@ def main():
         initial = fine_tuning.read(args, symbol, batches.shape, workers)
         run = start_run.new_run(args, name, entries, plan, workers, initial)
     run.say(compute.about_batchnorm(hardware, batches, '6.2'))
+    run.say(start_run.about_more_epochs(run, batches))
     run.say(f'run {run.header["run"]}, log {run.log}')
 
     with until_stopped(run) as stop:

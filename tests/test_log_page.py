@@ -11,7 +11,7 @@ from scripts import ROOT, run_script
 from training_runs import small_cifar
 
 from common.log_format import HEADER, RECORD
-from common.training_options import FREE
+from common.resumed_options import FREE
 
 PAGE = Path(ROOT, 'docs', 'logs.md').read_text(encoding='utf-8')
 # Fields that every line or header has, and that readers do not check.

@@ -1,18 +1,23 @@
 """Runs: their names, what they begin from, how long they go on, and listing them."""
 
 import hashlib
+import shutil
 
+import numpy
 import official_archives as archives
 import pytest
 from scripts import run_script, user_error
-from training_runs import arguments, name_of, small_cifar
+from training_runs import arguments, arrays_of, back_to, name_of, small_cifar
 
 import symbols
 import train_cifar
-from common import checkpoint, fine_tuning, log, training_options
+import train_imagenet
+from common import checkpoint, fine_tuning, log, recipe, resumed_options, run_state
+from common.run import Run
 from distributed.cluster import ALONE
 from engine import params
-from report import run_setting
+from engine.optimizer import Schedule
+from report import repetition, run_setting
 from system.errors import UserError
 
 
@@ -50,7 +55,7 @@ def test_a_tag_is_not_part_of_the_setting_and_stays(place):
     assert run_setting.setting_of(plain) == run_setting.setting_of(tagged)
     del plain['name']  # as in a log of before
     with pytest.raises(UserError, match='was started without --name and cannot go on with x'):
-        training_options.resumed(train_cifar.parse_args, ['--name', 'x'], plain)
+        resumed_options.resumed(train_cifar.parse_args, ['--name', 'x'], dict(plain, epochs=400), 2)
 
 
 # ---- --init-from ----
@@ -147,3 +152,87 @@ def test_what_a_run_began_from_is_part_of_its_setting():
     assert settings[1] == settings[2]
     assert list(run_setting.differences(settings[2:])) == ['init_sha256']
     assert run_setting.brief('init_sha256', 'a' * 64) == 'from parameters aaaaaaaa'
+
+
+# ---- more epochs for a finished run ----
+
+
+@pytest.fixture
+def copy(place, tmp_path):
+    """A copy of the finished run; return its folder and its name."""
+    for part in ('logs', 'checkpoints'):
+        shutil.copytree(place / part, tmp_path / part)
+    (tmp_path / 'data').symlink_to(place / 'data')
+    return tmp_path, name_of(tmp_path / 'checkpoints')
+
+
+def resume(folder, *more):
+    return ('train_cifar.py', *more, '--data-dir', folder / 'data', *folders(folder))
+
+
+def test_a_finished_run_goes_on_with_the_rate_of_its_end(copy):
+    folder, name = copy
+    run, path = folder / 'checkpoints' / name, str(folder / 'logs' / (name + '.jsonl'))
+    before = log.read(path)[1]
+    said = run_script(*resume(folder, '--resume', name, '--epochs', '3'))
+    # The drops after 1/2, 3/4 and 7/8 of 2 epochs stay, so the rate stays a thousandth.
+    assert (
+        'the run of 2 epochs goes on to 3: the learning rate was 0.0001 at the end of epoch 2, is '
+        '0.0001 at the beginning of epoch 3, and will be 0.0001 at the end of epoch 3' in said
+    )
+    header, records = log.read(path)
+    assert (header['options']['epochs'], header['options']['epochs_before']) == (3, [2])
+    assert records[:2] == before and records[2]['lr'] == pytest.approx(0.0001)
+    assert repetition.read([path])[0].finished
+    # Interrupted after epoch 2, it goes on as it was told, without --epochs.
+    whole = arrays_of(run, 3)
+    back_to(run, 2)
+    run_script(*resume(folder, '--resume', name))
+    assert arrays_of(run, 3) == whole
+    once = dict(header['options'], epochs_before=None)
+    settings = [run_setting.setting_of(each) for each in (header['options'], once)]
+    assert list(run_setting.differences(settings)) == ['epochs_before']
+
+
+def test_a_killed_run_knows_how_far_it_was_to_go(copy):
+    """The state has the new number before the first of the new epochs."""
+    folder, name = copy
+    args = train_cifar.parse_args(['--resume', name, *map(str, folders(folder)), '--epochs', '7'])
+    args.epochs_before = [2]
+    header = run_state.load(str(folder / 'checkpoints' / name))['header']
+    run = Run(args, header, recipe.Recipe(7, 0.1, recipe.cifar_decay(2)))
+    run.load()
+    run.release()
+    options = run_state.load(str(folder / 'checkpoints' / name))['header']['options']
+    assert (options['epochs'], options['epochs_before']) == (7, [2])
+
+
+def test_fewer_epochs_and_unfinished_runs_are_refused():
+    stored = dict(vars(train_cifar.parse_args([])), epochs=8)
+    for words, done, why in (
+        (['--epochs', '7'], 8, 'was started with --epochs 8 and cannot go on with 7'),
+        (['--epochs', '9'], 5, 'has done 5 of its 8 epochs: leave --epochs out'),
+    ):
+        with pytest.raises(UserError, match=why):
+            resumed_options.resumed(train_cifar.parse_args, words, stored, done)
+    again = resumed_options.resumed(train_cifar.parse_args, ['--epochs', '9'], stored, 8)
+    more = resumed_options.resumed(train_cifar.parse_args, ['--epochs', '12'], vars(again), 9)
+    assert (more.epochs, more.epochs_before) == (12, [8, 9])
+
+
+def test_the_rates_of_runs_that_go_on():
+    def rates(decay, per_epoch=10):
+        schedule = Schedule(0.1, decay, per_epoch)
+        return numpy.array([schedule(update) for update in range(1, 12 * per_epoch + 1)])
+
+    cosine = train_cifar.parse_args(['--decay', 'cosine', '--epochs', '12'])
+    cosine.epochs_before = [8]
+    found = rates(recipe.from_options(cosine, None).decay)
+    numbers = numpy.arange(120)
+    first, whole = (0.05 * (1 + numpy.cos(numpy.pi * numbers / end)) for end in (80, 120))
+    numpy.testing.assert_allclose(found[:80], first[:80], rtol=1e-12)
+    numpy.testing.assert_allclose(found[80:], whole[80:], rtol=1e-12)
+    steps = train_imagenet.parse_args(['--epochs', '12', '--drop-every', '3'])
+    steps.epochs_before = [8]
+    found = rates(recipe.from_options(steps, train_imagenet.steps_of(steps)).decay)
+    numpy.testing.assert_allclose(found, 0.1 / 10.0 ** (numbers // 30), rtol=1e-12)

@@ -12,7 +12,7 @@ from training_runs import arguments, arrays_of, back_to, name_of, records_of, sm
 import symbols
 import train_cifar
 import train_imagenet
-from common import log, recipe, training_options
+from common import log, recipe, resumed_options
 from engine import mx, optimizer
 from report import repetition, run_setting, table_captions
 
@@ -155,12 +155,12 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_never_stopped(trained, t
 def test_a_run_of_before_has_the_papers_values():
     """Its header lacks the options; it shares a curve with a run that has them as defaults."""
     now = vars(train_cifar.parse_args(['--epochs', '8']))
-    before = {key: value for key, value in now.items() if key not in training_options.IMPLIED}
+    before = {key: value for key, value in now.items() if key not in resumed_options.IMPLIED}
     assert run_setting.setting_of(before) == run_setting.setting_of(now)
-    args = training_options.resumed(train_cifar.parse_args, [], before)
+    args = resumed_options.resumed(train_cifar.parse_args, [], before, 8)
     assert (args.momentum, args.weight_decay, args.decay, args.warmup) == (0.9, 1e-4, 'steps', 0)
-    with pytest.raises(training_options.UserError, match='was started with --decay steps'):
-        training_options.resumed(train_cifar.parse_args, ['--decay', 'cosine'], before)
+    with pytest.raises(resumed_options.UserError, match='was started with --decay steps'):
+        resumed_options.resumed(train_cifar.parse_args, ['--decay', 'cosine'], before, 8)
 
 
 def test_each_option_is_part_of_the_setting():

@@ -1,0 +1,86 @@
+"""The options of a run that goes on: those that it was started with, but for a few."""
+
+import argparse
+
+from common import run_state
+from common.options import FOLDERS
+from common.recipe import MOMENTUM, WEIGHT_DECAY
+from system.errors import UserError
+
+# What a run may change when it goes on: where and how it computes, where its files are, what it
+# does about NaN.
+FREE = (
+    'gpus',
+    'cpus',
+    'threads',
+    'resume',
+    'kv_store',
+    'on_nan',
+    'quiet',
+    'tensorboard',
+    'gradient_compression',
+    'compression_threshold',
+    *FOLDERS,
+)
+# What the options that a run of before does not have would have been: those of its setting, and the
+# others.
+IMPLIED = {'momentum': MOMENTUM, 'weight_decay': WEIGHT_DECAY, 'decay': 'steps', 'warmup': 0}
+NOT_GIVEN = {'name': None, 'init_from': None, 'epochs_before': None}
+
+
+def resumed(parse_args, argv, stored, done):
+    """Return the options of a run that goes on: those it was started with, but for the free ones.
+
+    A finished run may go on to a larger number of epochs. Then ``epochs_before`` has the numbers
+    of before, in their order, to which recipe.py fits the learning rate.
+
+    Parameters
+    ----------
+    parse_args : callable
+        The script's: (words, namespace of defaults) -> options.
+    argv : list of str
+    stored : dict
+        The options in the header of the log.
+    done : int
+        Epochs that are done.
+
+    Raises
+    ------
+    UserError
+        An option that shapes the run was given with another value.
+    """
+    kept = {key: value for key, value in stored.items() if key not in FREE}
+    kept = {**NOT_GIVEN, **IMPLIED, **kept}
+    options = parse_args(argv, argparse.Namespace(**kept))
+    if options.epochs > kept['epochs']:
+        if done < kept['epochs']:
+            raise UserError(
+                f'the run has done {done} of its {kept["epochs"]} epochs: leave --epochs out '
+                'until it is finished'
+            )
+        options.epochs_before = [*(kept['epochs_before'] or []), kept.pop('epochs')]
+        del kept['epochs_before']
+    for key, value in kept.items():
+        if getattr(options, key) != value:
+            began = 'without' if value is None else 'with'
+            text = '' if value is None else f' {value}'
+            raise UserError(
+                f'the run was started {began} --{key.replace("_", "-")}{text} and cannot '
+                f'go on with {getattr(options, key)}: leave the option out, or start a '
+                'new run'
+            )
+    return options
+
+
+def with_more_epochs(folder, state, options):
+    """Return the state of a run with the epochs to which ``options`` lets it go on.
+
+    It is written at once, so that a run that is killed before its next checkpoint knows them.
+    """
+    wanted = {key: getattr(options, key) for key in ('epochs', 'epochs_before')}
+    before = state['header']['options']
+    if not wanted['epochs_before'] or wanted['epochs'] == before['epochs']:
+        return state
+    state = dict(state, header=dict(state['header'], options={**before, **wanted}))
+    run_state.write(folder, run_state.STATE, state)
+    return state
