@@ -14,7 +14,8 @@ import engine
 from common import options, scoring_options
 from common.model import load, open_records
 from common.predictions import Prediction, image_paths, print_json, print_one, print_table
-from common.scorer import Scorer, normalised, read_image
+from common.scorer import Scorer, read_image
+from recordio.network_input import normalised
 from system.errors import UserError, command
 from system.script import run_main
 

@@ -3,7 +3,7 @@
 import time
 
 
-def record_of(trainer, trained, tested):
+def record_of(trainer, trained, tested, validated=None):
     """Return the record of an epoch, see docs/logs.md.
 
     Parameters
@@ -11,6 +11,8 @@ def record_of(trainer, trained, tested):
     trainer : common.trainer.Trainer
     trained : common.trainer.Trained
     tested : common.evaluate.Result
+    validated : common.evaluate.Result, optional
+        On the training images that are held out.
     """
     train = trained.result
     record = {
@@ -20,6 +22,10 @@ def record_of(trainer, trained, tested):
         'test_loss': round(tested.loss, 6),
         'test_error': round(tested.error, 4),
     }
+    if validated:
+        record.update(
+            validation_loss=round(validated.loss, 6), validation_error=round(validated.error, 4)
+        )
     if trainer.batches.dataset.top5:
         record.update(train_top5=round(train.top5, 4), test_top5=round(tested.top5, 4))
     for name in ('components', 'without'):
@@ -40,6 +46,14 @@ def line_of(record, epochs):
     return (
         f'epoch {record["epoch"]}/{epochs}  lr {record["lr"]:g}  '
         f'train loss {record["train_loss"]:.4f} error {record["train_error"]:.2f}%  '
-        f'test loss {record["test_loss"]:.4f} error {record["test_error"]:.2f}%  '
+        f'{_validation(record)}test loss {record["test_loss"]:.4f} error '
+        f'{record["test_error"]:.2f}%  '
         f'{record["images_per_second"]:.0f} images/s'
     )
+
+
+def _validation(record):
+    if 'validation_error' not in record:
+        return ''
+    loss, error = record['validation_loss'], record['validation_error']
+    return f'validation loss {loss:.4f} error {error:.2f}%  '

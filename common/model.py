@@ -9,7 +9,7 @@ from common import checkpoint, log, pretrained, run_state, symbol_file
 from common.classes import check_classes, check_record_file, same_classes
 from recordio import datasets
 from recordio.record_iterator import Reading, Records
-from system.errors import UserError
+from system.errors import UserError, tell
 
 
 class Origin(NamedTuple):
@@ -171,7 +171,7 @@ def open_records(path, model, batch):
 
 
 def epoch_of(state, which):
-    """Return the epoch that ``which`` names: ``last``, ``best`` (lowest test error) or a number."""
+    """Return the epoch that ``which`` names: ``last``, ``best`` or a number."""
     epoch = {'last': state['epoch'], 'best': state['best']}.get(which)
     if epoch is None and which.isdigit() and int(which) in state['kept']:
         epoch = int(which)
@@ -187,6 +187,11 @@ def load_run(folder, which):
     """Return symbol, arrays, state and epoch of a run's checkpoint."""
     state = run_state.load(folder)
     epoch = epoch_of(state, which)
+    if which == 'best' and not run_state.is_chosen_by_validation(state['records']):
+        tell(
+            f'epoch {epoch} has the lowest test error of all: it was chosen on the test set, so '
+            'its error there is too good; train with --validation to choose on other images'
+        )
     path = run_state.params_path(folder, epoch)
     if not run_state.whole(folder, os.path.basename(path), state):
         raise UserError(

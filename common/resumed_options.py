@@ -24,7 +24,13 @@ FREE = (
 )
 # What the options that a run of before does not have would have been: those of its setting, and the
 # others.
-IMPLIED = {'momentum': MOMENTUM, 'weight_decay': WEIGHT_DECAY, 'decay': 'steps', 'warmup': 0}
+IMPLIED = {
+    'momentum': MOMENTUM,
+    'weight_decay': WEIGHT_DECAY,
+    'decay': 'steps',
+    'warmup': 0,
+    'validation': 0,
+}
 NOT_GIVEN = {'name': None, 'init_from': None, 'epochs_before': None}
 
 

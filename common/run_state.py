@@ -182,5 +182,14 @@ def _as_of(state, epoch):
 
 
 def best(records):
-    """Return the first epoch with the lowest test error."""
-    return min(records, key=lambda record: record['test_error'])['epoch']
+    """Return the first epoch with the lowest error on the images that are held out.
+
+    Without any it is the lowest test error.
+    """
+    key = 'validation_error' if is_chosen_by_validation(records) else 'test_error'
+    return min(records, key=lambda record: record[key])['epoch']
+
+
+def is_chosen_by_validation(records):
+    """Return whether a run has held images out, so that its best epoch has nothing of the test."""
+    return all('validation_error' in record for record in records)

@@ -10,6 +10,7 @@ from graphs.fold import fold
 from graphs.quantize import int8
 from recordio import augmentation, images
 from recordio.images import cv2
+from recordio.network_input import centre
 from system.errors import UserError
 
 INPUTS = ('data', 'softmax_label')
@@ -71,7 +72,7 @@ class Scorer:
         return evaluate(self.module, batches)
 
     def probabilities(self, image):
-        """Return the class probabilities, shape (classes,), of an image, see ``normalised``."""
+        """Return the class probabilities, shape (classes,), of a normalised image."""
         data = mx.nd.array(numpy.broadcast_to(image, (self.batch,) + self.shape))
         self.module.forward(mx.io.DataBatch([data], None), is_train=False)
         return numpy.mean([output[0].asnumpy() for output in self.module.get_outputs()], axis=0)
@@ -149,16 +150,6 @@ def check_parameters(symbol, arrays, shape):
             )
 
 
-def centre(image, size):
-    """Return the middle, ``size`` x ``size``, of an image.
-
-    Its shorter side is scaled to 256 / 224 of that first.
-    """
-    image = images.with_short_side(image, augmentation.short_side(size))
-    top, left = ((side - size) // 2 for side in image.shape[:2])
-    return image[top : top + size, left : left + size]
-
-
 def read_image(path, dataset):
     """Return an image file as the networks see it, and its own size (width, height).
 
@@ -168,7 +159,7 @@ def read_image(path, dataset):
     Returns
     -------
     numpy.ndarray
-        (height, width, 3) of uint8, blue first, see ``normalised``.
+        (height, width, 3) of uint8, blue first, see ``network_input.normalised``.
     tuple of int
 
     Raises
@@ -188,10 +179,3 @@ def read_image(path, dataset):
     elif size != wanted:
         image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
     return image, size
-
-
-def normalised(image, dataset):
-    """Return what ``read_image`` returned as the networks take it: float32, ``dataset.shape``."""
-    rgb = image[..., ::-1].astype(numpy.float32)
-    whitened = (rgb - numpy.float32(dataset.mean)) / numpy.float32(dataset.std)
-    return whitened.transpose(2, 0, 1)

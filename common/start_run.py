@@ -112,6 +112,7 @@ def header_entries(symbol, batches, compute):
         'workers': compute.workers.size,
         'data': identity,
         **{name: identity[name] for name in ('train_images', 'test_images')},
+        'validation_images': batches.validation_images,
     }
 
 

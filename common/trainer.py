@@ -178,10 +178,25 @@ class Trainer:
         Diverged
             The loss is not finite.
         """
-        result = evaluate(self.tester, self.batches.test(), self.workers)
+        return self._evaluated(self.batches.test(), 'test')
+
+    def validate(self):
+        """Return the ``Result`` on the training images that are held out, None without any.
+
+        Raises
+        ------
+        Diverged
+            The loss is not finite.
+        """
+        if not self.batches.validation_images:
+            return None
+        return self._evaluated(self.batches.validation(), 'validation')
+
+    def _evaluated(self, batches, what):
+        result = evaluate(self.tester, batches, self.workers)
         if not math.isfinite(result.loss):
             raise Diverged(
-                f'the test loss after epoch {self.epoch}, learning rate {self.lr(self.epoch):g}, '
+                f'the {what} loss after epoch {self.epoch}, learning rate {self.lr(self.epoch):g}, '
                 'is not finite'
             )
         return result

@@ -76,6 +76,14 @@ def add_recipe(parser, epochs, lr, batch):
         'vary it to repeat an experiment (default: %(default)s)',
     )
     group.add_argument(
+        '--validation',
+        type=number(float, 0, 0.9),
+        default=0,
+        metavar='FRACTION',
+        help='hold out this share of the training images of each class, the same ones for every '
+        'seed, and choose the best epoch on them (default: %(default)s)',
+    )
+    group.add_argument(
         '--bn-momentum',
         type=number(float, 0, 1),
         default=BN_MOMENTUM,

@@ -21,6 +21,8 @@ class Dataset(NamedTuple):
     # Photographs have all sizes: the length, in pixels, of the shorter side in the record file.
     # None: images are stored in the size of the network's input.
     short: int | None = None
+    # Share of the training images of each class that training leaves out, see held_out.py.
+    validation: float = 0
 
     @property
     def shape(self):

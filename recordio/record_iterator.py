@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy
 
 from engine import mx
-from recordio import augmentation, datasets, records
+from recordio import augmentation, datasets, held_out, records
 from system.errors import UserError, command
 
 
@@ -23,6 +23,7 @@ class Reading(NamedTuple):
     # Seed of the order of the images, which is another permutation of the shard in each pass. None:
     # in the order of the file.
     shuffle_seed: int | None = None
+    held_out: float = 0  # share of the images of each class that is left out
     shrink: bool = False  # if the file has fewer images than a batch, make the batch smaller
 
 
@@ -55,9 +56,14 @@ class Batches:
         self.shape = dataset.shape
         reading = Reading(threads, shard)
         train, test = (os.path.join(folder, name + '.rec') for name in ('train', 'test'))
-        self._train = Records(train, dataset, batch, reading._replace(shuffle_seed=seed))
+        for_training = reading._replace(shuffle_seed=seed, held_out=dataset.validation)
+        self._train = Records(train, dataset, batch, for_training)
         self._test = Records(test, dataset, batch, reading)
         self.train_images, self.test_images = self._train.total, self._test.total
+        self._held_out = None
+        if dataset.validation:
+            self._held_out = held_out.HeldOut(train, dataset, batch, reading)
+        self.validation_images = self._held_out.total if self._held_out else 0
 
     @functools.cached_property
     def identity(self):
@@ -93,6 +99,10 @@ class Batches:
         """Yield the test batches; the last ``batch.pad`` images of each must not be counted."""
         return self._test.batches()
 
+    def validation(self):
+        """Yield the batches of the training images that are held out, as ``test`` does."""
+        return self._held_out.batches()
+
 
 class Records:
     """The batches of one .rec file, normalised, in RGB, through one ``ImageRecordIter``.
@@ -122,8 +132,15 @@ class Records:
         (rank, size), shuffle_seed = reading.shard, reading.shuffle_seed
         # MXNet gives this many images to each worker, and to the last one what remains.
         most = -(-self.total // size)
-        self.images = min(most, max(0, self.total - rank * most))
-        self.per_pass = -(-most // batch)  # number of batches
+        self.read = min(most, max(0, self.total - rank * most))
+        self.held, counts = None, [most]  # counts: images of each worker that are not held out
+        if reading.held_out:
+            self.held = held_out.chosen(path, reading.held_out)
+            kept = ~self.held
+            counts = [int(kept[most * worker :][:most].sum()) for worker in range(size)]
+            self.total = sum(counts)
+        self.images = counts[rank] if reading.held_out else self.read
+        self.per_pass = -(-max(counts) // batch)  # number of batches
         if batch > self.images:
             shard = '' if size == 1 else f', {self.images} for worker {rank} of {size}'
             raise UserError(
@@ -171,7 +188,10 @@ class Records:
     def _decoded(self, number):
         try:
             self._begin(number)
-            yield from self.iterator
+            if self.held is None:
+                yield from self.iterator
+            else:
+                yield from held_out.without(self.iterator, self.batch, self.read)
         except mx.MXNetError:  # ``records.check`` has not decoded the images
             path = self.options['path_imgrec']
             raise UserError(
@@ -184,10 +204,17 @@ class Records:
         # pass is reached by as many resets.
         if number <= self.number or not self.number:
             self.number = number if self.dataset.short else 1
-            self.iterator = mx.io.ImageRecordIter(**self.options, **self._seeds(self.number))
+            self.iterator = self._new_iterator()
         while self.number < number:
             self.iterator.reset()
             self.number += 1
+
+    def _new_iterator(self):
+        options = dict(self.options, **self._seeds(self.number))
+        if self.held is None:
+            return mx.io.ImageRecordIter(**options)
+        with held_out.list_of_labels(options['path_imgrec'], self.held) as path:
+            return mx.io.ImageRecordIter(**options, path_imglist=path)
 
     def _seeds(self, number):
         """Return ImageRecordIter's options for the order of the images and for random crops.

@@ -82,9 +82,20 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
     return total
 
 
-def labelled_images(path):
-    """Yield (label, bytes) of each image in the order of the file, which ``check`` has passed."""
-    yield from record_format.labelled_images(numpy.memmap(path, numpy.uint8, 'r'), _offsets(path))
+def labelled_images(path, positions=slice(None)):
+    """Yield (label, bytes) of each image in the order of the file, which ``check`` has passed.
+
+    ``positions`` are those of the images in this order; by default all of them.
+    """
+    content, offsets = numpy.memmap(path, numpy.uint8, 'r'), _offsets(path)
+    yield from record_format.labelled_images(content, offsets[positions])
+
+
+def numbers(path):
+    """Return the numbers that the records of a file have themselves, in the order of the file."""
+    content, offsets = numpy.memmap(path, numpy.uint8, 'r'), _offsets(path)
+    low, high = (words(content, offsets + FRAME + shift, '<u4') for shift in (8, 12))
+    return low.astype(numpy.uint64) + (high.astype(numpy.uint64) << numpy.uint64(32))
 
 
 def labels(path):

@@ -56,6 +56,7 @@ WORDS = {
     'weight_decay': ('the weight decay', 'weight decay {}'),
     'decay': ('the decay of the learning rate', 'decay {}'),
     'warmup': ('the epochs of warm-up', 'warm-up {} epochs'),
+    'validation': ('the share of training images that is held out', '{} held out'),
     'batch_size': ('the batch size', 'batch {}'),
     'dtype': ('the precision', '{}'),
     'image_size': ('the size of the images', '{} pixels'),

@@ -87,7 +87,7 @@ def main():
     if state:
         args = start_run.resumed_options(parse_args, state)
 
-    dataset = datasets.get(args.dataset)
+    dataset = datasets.get(args.dataset)._replace(validation=args.validation)
     args.epochs = args.epochs or dataset.epochs
     symbol = with_bn_momentum(get_symbol(args, dataset.classes), args.bn_momentum)
     hardware = compute.from_options(args, workers)
@@ -120,11 +120,12 @@ def main():
             try:
                 trained = trainer.train(run.epoch + 1, stop)
                 tested = trainer.test()
+                validated = trainer.validate()
             except Diverged as error:
                 run.roll_back(error)
                 trainer = Trainer(symbol, batches, run.recipe, hardware, run.start)
                 continue
-            run.save(symbol, trainer, record_of(trainer, trained, tested))
+            run.save(symbol, trainer, record_of(trainer, trained, tested, validated))
             run.say(line_of(run.records[-1], args.epochs))
     run.say(f'finished; score it with: {run.score_command(symbol)}')
 

@@ -16,11 +16,11 @@ import PIL.Image
 import pytest
 from scripts import ROOT, run_script, user_error
 
-from common import log, scorer
+from common import log
 from data import image_folders, pack_photographs, resumable_output
 from data.split import Entry, Photographs
 from engine import mx
-from recordio import augmentation, datasets, record_format, record_iterator, records
+from recordio import augmentation, datasets, network_input, record_format, record_iterator, records
 from recordio.images import cv2
 
 SHORT = 64
@@ -488,7 +488,7 @@ def test_what_is_scored_is_the_centre(tmp_path):
         decoded = cv2.imdecode(
             numpy.frombuffer(archives.jpeg(image, 100), numpy.uint8), cv2.IMREAD_COLOR
         )
-        difference = numpy.abs(scorer.centre(decoded, 28)[..., ::-1] - seen)
+        difference = numpy.abs(network_input.centre(decoded, 28)[..., ::-1] - seen)
         assert difference.mean() < 6  # the longer side may round to another pixel
 
 

@@ -17,7 +17,7 @@ import score
 from common import checkpoint, pretrained, run_state, scorer, symbol_file
 from common.model import of_run
 from engine import mx
-from recordio import datasets
+from recordio import datasets, network_input
 from study import add_pretrained
 from system.errors import UserError
 
@@ -54,7 +54,7 @@ def probabilities(place, path):
     symbol = symbol_file.load(str(run / run_state.SYMBOL))
     arrays = checkpoint.load_arrays(run_state.params_path(str(run), 2))
     dataset = datasets.get('cifar10')
-    image = scorer.normalised(scorer.read_image(str(path), dataset)[0], dataset)
+    image = network_input.normalised(scorer.read_image(str(path), dataset)[0], dataset)
     executor = symbol.simple_bind(mx.cpu(), data=(1, 3, 32, 32), grad_req='null')
     executor.copy_params_from(arrays['arg'], arrays['aux'])
     return executor.forward(is_train=False, data=image[None])[0].asnumpy()[0]
