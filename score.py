@@ -3,6 +3,7 @@
 """Score a trained network: its error on a .rec file, or the class probabilities of images.
 
 python score.py --run RUN
+python score.py --run RUN --confusion OUT.csv OUT.png
 python score.py --run RUN --image FILE...
 python score.py --pretrained NAME --image FILE...
 """
@@ -16,7 +17,9 @@ from common.model import load, open_records
 from common.predictions import Prediction, image_paths, print_json, print_one, print_table
 from common.scorer import Scorer, read_image
 from recordio.network_input import normalised
-from system.errors import UserError, command
+from report import confusion
+from system import files
+from system.errors import UserError, command, printable
 from system.script import run_main
 
 
@@ -31,6 +34,14 @@ def parse_args():
         help='print the class probabilities of these images instead, and of those in these '
         'folders: PNG, JPEG, WebP, BMP, GIF or PPM of at most 64 megapixels',
     )
+    parser.add_argument(
+        '--confusion',
+        nargs='+',
+        metavar='OUT',
+        help='print the error of each class too, and write how many images of each class are '
+        'taken for which: .csv or .png',
+    )
+    options.add_overwrite(parser)
     parser.add_argument(
         '--json',
         action='store_true',
@@ -66,7 +77,7 @@ def bind(model, batch, args, native=True):
 def print_error(model, args):
     path = args.rec or os.path.join(args.data_dir, model.name, 'test.rec')
     images = open_records(path, model, args.batch_size)
-    result = bind(model, images.batch, args).score(images.batches())
+    result = bind(model, images.batch, args).score(images.batches(), bool(args.confusion))
     top5 = f', top-5 error {result.top5:.2f}%' if model.dataset.top5 else ''
     print(
         f'{model.title}: top-1 error {result.error:.2f}%{top5}, loss {result.loss:.4f} on the '
@@ -74,6 +85,24 @@ def print_error(model, args):
     )
     if args.run and result.components:
         print(f'each network of the ensemble alone: {command_for_components(args)}')
+    if args.confusion:
+        names = confusion.names_of(model.dataset)
+        print(confusion.table(result.confusion, names))
+        write_confusion(result.confusion, names, model.title, args)
+
+
+def write_confusion(matrix, names, title, args):
+    contents = {}
+    for path in args.confusion:
+        if path.endswith('.csv'):
+            contents[path] = confusion.as_csv(matrix, names)
+        else:
+            from report import confusion_figure, figures  # not at the top: they import matplotlib
+
+            figure = confusion_figure.draw(matrix, names, title)
+            contents[path] = figures.content_of(figure, '.png')
+    files.write_outputs(contents, args.overwrite)
+    print(f'written: {", ".join(map(printable, contents))}')
 
 
 def command_for_components(args):
@@ -107,6 +136,11 @@ def main():
     args = parse_args()
     if args.json and not args.image:
         raise UserError('--json is for images: add --image FILE, or leave it out')
+    if args.confusion and args.image:
+        raise UserError('--confusion is for a .rec file: leave it or --image out')
+    for path in args.confusion or ():
+        if not path.endswith(('.csv', '.png')):
+            raise UserError(f'--confusion {path}: the name ends in .csv or .png')
     engine.set_threads(args.threads)
     model = load(args)
     if args.image:

@@ -21,18 +21,22 @@ class Result(NamedTuple):
     top5: float  # top-5 error in %
     components: dict  # {name: top-1 error} of each component of an ensemble alone (Table 2)
     without: dict  # {name: top-1 error} of the ensemble without that component (Table 3)
+    # (classes, classes): numbers of images by true and by predicted class, where it is asked for.
+    confusion: numpy.ndarray | None = None
 
 
 class Meter:
     """Sums loss and errors over batches without making the computation wait.
 
-    ``names`` are those of an ensemble's components, where their own errors are asked for.
+    ``names`` are those of an ensemble's components, where their own errors are asked for, and
+    ``classes`` is the number of classes, where the confusion matrix is.
     """
 
-    def __init__(self, names=()):
+    def __init__(self, names=(), classes=0):
         self.images, self.batches, self.names = 0, 0, names
         self.sums, self.pending = numpy.zeros(3), deque()
         self.own, self.without = numpy.zeros(len(names)), numpy.zeros(len(names))
+        self.confusion = numpy.zeros((classes, classes), int) if classes else None
 
     def add(self, outputs, label, pad=0):
         """Count a batch but for its last ``pad`` images.
@@ -65,6 +69,8 @@ class Meter:
             _right(mean, label, 1),
             _right(mean, label, 5),
         )
+        if self.confusion is not None:
+            numpy.add.at(self.confusion, (label, _predicted(mean, label)), 1)
         if self.names:
             self.own += [_right(output, label, 1) for output in outputs]
             self.without += [_right(mean * len(outputs) - output, label, 1) for output in outputs]
@@ -93,6 +99,7 @@ class Meter:
                 {name: self._error(count) for name, count in zip(self.names, counts)}
                 for counts in (self.own, self.without)
             ),
+            None if self.confusion is None else cluster.sum(self.confusion).astype(int),
         )
 
     def _error(self, right):
@@ -107,7 +114,16 @@ def _right(scores, label, k):
     return ((rank >= 1) & (rank <= k)).sum()
 
 
-def evaluate(module, batches, cluster=ALONE):
+def _predicted(scores, label):
+    """Return the class that is taken for each label; of equally likely ones it is a wrong one."""
+    rows = numpy.arange(len(label))
+    others = scores.copy()
+    others[rows, label] = -1
+    wrong = others.argmax(axis=1)
+    return numpy.where(scores[rows, label] > others[rows, wrong], label, wrong)
+
+
+def evaluate(module, batches, cluster=ALONE, classes=0):
     """Return the ``Result`` of a module, over the batches of every worker.
 
     Parameters
@@ -117,9 +133,11 @@ def evaluate(module, batches, cluster=ALONE):
     batches : iterator of mx.io.DataBatch
         Those of this worker.
     cluster : distributed.cluster.Cluster
+    classes : int
+        Their number, for the confusion matrix; 0: without it.
     """
     barrier()
-    meter = Meter(ensemble.names_of(module.output_names))
+    meter = Meter(ensemble.names_of(module.output_names), classes)
     for batch in batches:
         module.forward(batch, is_train=False)
         meter.add(module.get_outputs(), batch.label[0], batch.pad)

@@ -67,9 +67,10 @@ class Scorer:
         )
         self.module.set_params(arg, aux)
 
-    def score(self, batches):
-        """Return the ``Result`` on an iterator of batches."""
-        return evaluate(self.module, batches)
+    def score(self, batches, confusion=False):
+        """Return the ``Result`` on an iterator of batches, with its confusion matrix or without."""
+        classes = self.module.output_shapes[0][1][1] if confusion else 0
+        return evaluate(self.module, batches, classes=classes)
 
     def probabilities(self, image):
         """Return the class probabilities, shape (classes,), of a normalised image."""

@@ -185,14 +185,14 @@ def _label(curves, same):
             parts.append(_dataset(curves))
         elif name != 'depth':
             parts.append(run_setting.brief(name, curves.setting.get(name)))
-    return _plain(', '.join(parts))
+    return plain(', '.join(parts))
 
 
 def _dataset(curves):
-    return _plain(run_setting.title(curves.setting))
+    return plain(run_setting.title(curves.setting))
 
 
-def _plain(text):
+def plain(text):
     """Return a text as matplotlib can draw it: dollar signs, which begin formulas, are escaped."""
     return printable(text).replace('$', r'\$')
 
@@ -200,8 +200,8 @@ def _plain(text):
 def _title(dataset, d1, members):
     """Return the title of a panel: its data set and the depths of its networks."""
     if d1 is None:
-        return _plain(dataset)
-    return f'{_plain(dataset)}\n{depths(d1, members)}'
+        return plain(dataset)
+    return f'{plain(dataset)}\n{depths(d1, members)}'
 
 
 def depths(d1, members):
@@ -218,8 +218,13 @@ def save(figure, path, overwrite=False):
     ending = os.path.splitext(path)[1]
     if ending not in FORMATS:
         raise UserError(f'--out {path}: the name ends in .png, .pdf or .svg')
+    files.write_output(path, content_of(figure, ending), overwrite)
+
+
+def content_of(figure, ending):
+    """Return the bytes of a figure in the format of an ending in ``FORMATS``, and close it."""
     content = io.BytesIO()
     with pyplot.rc_context(STYLE):
         figure.savefig(content, format=ending[1:])
     pyplot.close(figure)
-    files.write_output(path, content.getvalue(), overwrite)
+    return content.getvalue()
