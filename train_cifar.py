@@ -55,7 +55,8 @@ def main():
     if state:
         args = start_run.resumed_options(parse_args, state)
 
-    dataset = datasets.get(args.dataset)._replace(validation=args.validation)
+    dataset = datasets.small(args.dataset, args.data_dir)
+    dataset = dataset._replace(validation=args.validation)
     args.epochs = args.epochs or dataset.epochs
     symbol = symbols.get_symbol(args.network, args.depth, dataset.classes, args.widen)
     symbol = with_bn_momentum(symbol, args.bn_momentum)

@@ -62,7 +62,8 @@ def parse_args(words=None, defaults=None):
         '--dataset',
         default='imagenet',
         metavar='NAME',
-        help='data set of photographs that data/prepare.py made (default: %(default)s)',
+        help='data set of photographs that data/prepare.py made, or of train.rec and test.rec of '
+        'your own (default: %(default)s)',
     )
     parser.add_argument(
         '--image-size',

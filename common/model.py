@@ -72,7 +72,10 @@ def of_run(args):
     symbol, arrays, state, epoch = load_run(folder, args.checkpoint)
     known = state['header']['options']
     name, size = args.dataset or known['dataset'], args.image_size or known.get('image_size')
-    dataset = datasets.get(name, args.data_dir, size)
+    if size is None and log.script_of(state['header']) != 'train_imagenet.py':
+        dataset = datasets.small(name, args.data_dir)
+    else:
+        dataset = datasets.get(name, args.data_dir, size)
     if name != known['dataset']:
         _check_dataset(name, dataset, known['dataset'], args)
     header = state['header']

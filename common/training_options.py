@@ -6,7 +6,7 @@ import re
 from common import tensorboard
 from common.options import add_devices, add_folders, add_quiet, number
 from common.recipe import MOMENTUM, WEIGHT_DECAY
-from recordio.dataset_table import DATASETS
+from recordio.dataset_table import DATASETS, OWN
 from symbols.layers import BN_MOMENTUM
 
 MOST_EPOCHS = 100000  # beyond what anybody trains; a slip of the finger should not run for ever
@@ -213,11 +213,13 @@ def add_small_images(parser):
     )
     parser.add_argument(
         '--dataset',
-        choices=sorted(DATASETS),
         default='cifar10',
-        help='data set to train and test on (default: %(default)s)',
+        metavar='NAME',
+        help=f'data set: {", ".join(sorted(DATASETS))}, or the name of a folder with '
+        'train.rec and test.rec of your own images of 32x32 pixels (default: %(default)s)',
     )
     epochs = ', '.join(f'{dataset.epochs} for {name}' for name, dataset in DATASETS.items())
+    epochs += f', {OWN.epochs} for images of your own'
     add_recipe(parser, epochs, 'x0.1 at 1/2, 3/4 and 7/8 of the epochs', batch=64)
 
 

@@ -59,6 +59,8 @@ def check_files(target, names, keep_images=False):
     """
     check_folder(target)
     known = manifest.read(target) or {'files': {}}
+    if known.get('dataset') == manifest.RECORDS:  # the user's, which only training has described
+        known = {'files': {}}
     for name in names:
         path = os.path.join(target, name)
         if os.path.lexists(path) and (name not in known['files'] or os.path.isdir(path)):

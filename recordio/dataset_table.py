@@ -97,6 +97,10 @@ DATASETS = {
 # 1,200 training images of each class and all test images; the statistics are those of the whole.
 DATASETS['fashion-mnist-12000'] = DATASETS['fashion-mnist']
 
+# Small images of a user's own: the training is that on CIFAR. Without statistics of their own they
+# are normalised as photographs are.
+OWN = DATASETS['cifar10']._replace(classes=None, names=[])
+
 # Photographs (section 6.5), with the statistics of ImageNet scaled to a shorter side of 480 pixels.
 PHOTOGRAPHS = Dataset(
     classes=None,

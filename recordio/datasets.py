@@ -4,11 +4,13 @@ import hashlib
 import os
 
 from recordio import manifest
-from recordio.dataset_table import DATASETS, PHOTOGRAPHS, Dataset
+from recordio.dataset_table import DATASETS, OWN, PHOTOGRAPHS, Dataset
 from system import files
 from system.errors import UserError, command, printable
 
-__all__ = ['DATASETS', 'PHOTOGRAPHS', 'Dataset', 'get', 'identity']
+__all__ = ['DATASETS', 'OWN', 'PHOTOGRAPHS', 'Dataset', 'get', 'identity', 'small']
+
+SMALL = OWN.size
 
 
 def get(name, data_dir='data', size=None):
@@ -17,30 +19,79 @@ def get(name, data_dir='data', size=None):
     Parameters
     ----------
     name : str
-        A key of ``DATASETS``, or the name of photographs that data/prepare.py has packed.
+        A key of ``DATASETS``, or the name of photographs that data/prepare.py has packed, or of
+        record files of a user's own.
     data_dir : str
-        The folder that holds the folders of the data sets; only needed for photographs.
+        The folder that holds the folders of the data sets; not needed for those of ``DATASETS``.
     size : int, optional
-        Of photographs, height and width of the network's input in pixels; default 224.
+        Of photographs, height and width of the network's input in pixels; default 224. Images of
+        32x32 of a user's own are photographs only with a size.
 
     Raises
     ------
     UserError
-        There is no such data set.
+        There is no such data set, or its images cannot be used.
     """
     if name in DATASETS:
         return DATASETS[name]
-    known = manifest.read(os.path.join(data_dir, name)) if name == os.path.basename(name) else None
+    known = _known(name, data_dir)
+    if size is None and known.get('longest_side') == known['short_side'] == SMALL:
+        return small(name, data_dir)
+    least, most = known.get('short_sides', (known['short_side'],) * 2)
+    if least != most:
+        raise UserError(
+            f'{os.path.join(data_dir, name)} has images whose shorter sides are {least} to {most} '
+            'pixels, and random crops need one length: pack them with --resize, see docs/data.md'
+        )
+    return _with_classes(PHOTOGRAPHS._replace(size=size or PHOTOGRAPHS.size, short=least), known)
+
+
+def small(name, data_dir='data'):
+    """Return the ``Dataset`` of that name for networks that take images of 32x32.
+
+    Raises
+    ------
+    UserError
+        There is no such data set, or its images have other sizes.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    known = _known(name, data_dir)
+    sides = sorted({known['short_side'], known.get('longest_side', known['short_side'])})
+    if sides != [SMALL]:
+        raise UserError(
+            f'{os.path.join(data_dir, name)} has images with sides of '
+            f'{" to ".join(map(str, sides))} pixels, and this network takes {SMALL}x{SMALL}: pack '
+            'them in that size, see docs/data.md, or train with '
+            f'"{command("train_imagenet.py", "--dataset", name)}"'
+        )
+    own = OWN._replace(mean=PHOTOGRAPHS.mean, std=PHOTOGRAPHS.std)
+    return _with_classes(own, known)
+
+
+def _known(name, data_dir):
+    """Return the manifest of photographs or of a user's own record files."""
+    from recordio import own_records  # not at the top, since it imports OpenCV, which takes 0.3 s
+
+    simple = name == os.path.basename(name)
+    known = own_records.known(os.path.join(data_dir, name)) if simple else None
     if not known or 'short_side' not in known or 'classes' not in known:
         raise UserError(
             f'no data set is called {name!r}: there are {", ".join(sorted(DATASETS))}, and the '
             f'photographs that "{command("data/prepare.py")}" with "imagenet" or "folder" has '
-            f'packed in {data_dir}'
+            f'packed in {data_dir}, and folders there with train.rec and test.rec of your own, '
+            'each with its .idx'
         )
-    names, short = [printable(each) for each in known['classes']], int(known['short_side'])
-    return PHOTOGRAPHS._replace(
-        classes=len(names), names=names, size=size or PHOTOGRAPHS.size, short=short
+    return known
+
+
+def _with_classes(template, known):
+    names = [printable(each) for each in known['classes']]
+    mean, std = (
+        tuple(known.get(key, default))
+        for key, default in (('mean', template.mean), ('std', template.std))
     )
+    return template._replace(classes=len(names), names=names, mean=mean, std=std)
 
 
 def identity(folder):

@@ -15,7 +15,8 @@ NAME = 'manifest.json'
 WORK = '.part'  # folder inside that of a data set, for the files of an unfinished conversion
 FORMAT = 2
 SPLITS = ('train', 'test', 'val')
-MOST_BYTES, MOST_CLASSES = 32 << 20, 100_000
+MOST_BYTES, MOST_CLASSES, MOST_LETTERS = 32 << 20, 100_000, 255
+RECORDS = 'records'  # ``dataset`` of record files that a user has made, see own_records.py
 
 _SHA256 = {'type': 'string', 'pattern': r'^[0-9a-f]{64}\Z'}
 _COUNT = {'type': 'integer', 'minimum': 0}
@@ -35,7 +36,7 @@ _CLASSES = {
     'type': 'array',
     'minItems': 2,
     'maxItems': MOST_CLASSES,
-    'items': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+    'items': {'type': 'string', 'minLength': 1, 'maxLength': MOST_LETTERS},
 }
 _SOURCE = {
     'type': 'object',
@@ -54,6 +55,8 @@ _OPTIONS = {
         'subset': {'type': 'integer', 'minimum': 1},
     },
 }
+_SIDE = {'type': 'integer', 'minimum': 1, 'maximum': 65535}
+_COLOURS = {'type': 'array', 'minItems': 3, 'maxItems': 3}
 
 # The keys of every format. Format 1 has ``classes`` only for photographs.
 _COMMON = {
@@ -73,7 +76,11 @@ _COMMON = {
             'additionalProperties': False,
         },
         'classes': _CLASSES,
-        'short_side': {'type': 'integer', 'minimum': 1, 'maximum': 65535},
+        'short_side': _SIDE,
+        'short_sides': {'type': 'array', 'items': _SIDE, 'minItems': 2, 'maxItems': 2},
+        'longest_side': _SIDE,
+        'mean': {**_COLOURS, 'items': {'type': 'number', 'minimum': 0, 'maximum': 255}},
+        'std': {**_COLOURS, 'items': {'type': 'number', 'minimum': 0.001, 'maximum': 255}},
         'left_out': {'type': 'object', 'properties': dict.fromkeys(SPLITS, _COUNT)},
     },
 }
@@ -104,7 +111,10 @@ def read(folder):
     SHA-256 of each file. Format 2 adds ``dataset`` (the first argument of data/prepare.py),
     ``classes`` (names in the order of the labels), ``source`` (digests of what was converted),
     ``options`` (``subset``: the number of training images, where it is not that of the archives),
-    and ``official`` (whether these are all of the published images).
+    and ``official`` (whether these are all of the published images). ``short_side`` is the length
+    of the shorter side of photographs. The manifest of record files of a user's own (``dataset`` is
+    ``RECORDS``) also has ``mean`` and ``std`` of red, green and blue, the least and the greatest
+    ``short_sides``, and the ``longest_side``, in pixels.
 
     Raises
     ------
@@ -170,6 +180,8 @@ def prepare_command(folder, *options):
     except (UserError, OSError):
         known = {}
     dataset = known.get('dataset', name)
+    if dataset == RECORDS:
+        return 'python -m engine mxnet.tools.im2rec PREFIX FOLDER'
     if dataset in DATASETS:
         words = [dataset]
     elif dataset == 'imagenet':

@@ -104,7 +104,8 @@ def _options(line, words, folders):
         args = module.parse_args([*arguments, *folders])
     except SystemExit:
         raise UserError(f'{line} has options that {script} refuses, see above') from None
-    table = datasets.DATASETS.get(args.dataset, datasets.PHOTOGRAPHS)
+    others = datasets.PHOTOGRAPHS if script == 'train_imagenet.py' else datasets.OWN
+    table = datasets.DATASETS.get(args.dataset, others)
     args.epochs = args.epochs or table.epochs
     return vars(args)
 

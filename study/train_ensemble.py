@@ -87,7 +87,8 @@ def main():
     if state:
         args = start_run.resumed_options(parse_args, state)
 
-    dataset = datasets.get(args.dataset)._replace(validation=args.validation)
+    dataset = datasets.small(args.dataset, args.data_dir)
+    dataset = dataset._replace(validation=args.validation)
     args.epochs = args.epochs or dataset.epochs
     symbol = with_bn_momentum(get_symbol(args, dataset.classes), args.bn_momentum)
     hardware = compute.from_options(args, workers)
