@@ -211,13 +211,14 @@ def add_small_images(parser):
         metavar='FACTOR',
         help='factor on the channels; 4 for DFN-MR2 and DFN-MR3 (default: %(default)s)',
     )
-    parser.add_argument(
+    dataset = parser.add_argument(
         '--dataset',
         default='cifar10',
         metavar='NAME',
         help=f'data set: {", ".join(sorted(DATASETS))}, or the name of a folder with '
         'train.rec and test.rec of your own images of 32x32 pixels (default: %(default)s)',
     )
+    dataset.completer = lambda **_: sorted(DATASETS)  # what argcomplete asks for
     epochs = ', '.join(f'{dataset.epochs} for {name}' for name, dataset in DATASETS.items())
     epochs += f', {OWN.epochs} for images of your own'
     add_recipe(parser, epochs, 'x0.1 at 1/2, 3/4 and 7/8 of the epochs', batch=64)

@@ -135,23 +135,35 @@ def _details(run):
 def command(header):
     """Return the command that starts the run of a log's header again, to be pasted in a shell.
 
-    It has every option that the log has. Folders are left out where they are the usual ones. The
-    command is '' for a network that is only scored any more, see symbols/imagenet.py.
+    It has every option that the log has, but for --quiet. Folders are left out where they are the
+    usual ones. A run that went on to more epochs needs a second command. The command is '' for a
+    network that is only scored any more, see symbols/imagenet.py.
     """
-    if header['options'].get('network') == MR_RELU:
+    options = dict(header['options'])
+    if options.get('network') == MR_RELU:
         return ''
     script = log.script_of(header)
     words = ['python', script]
     if header.get('workers', 1) > 1:
         words = ['python', 'launch.py', '--workers', str(header['workers']), script]
+    *before, last = [*(options.pop('epochs_before', None) or ()), options.get('epochs')]
+    options['epochs'] = before[0] if before else last
+    found = shlex.join(words + _option_words(options, script))
+    for epochs in [*before[1:], last] if before else ():
+        found += f' && {shlex.join(words)} --resume RUN --epochs {epochs}'
+    return found
+
+
+def _option_words(options, script):
     # train_ensemble.py derives the name of the network from its other options.
     derived = {'network'} if os.path.basename(script) == 'train_ensemble.py' else set()
-    for name, value in header['options'].items():
+    words = []
+    for name, value in options.items():
         option = '--' + name.replace('_', '-')
-        if value is None or name in {'resume', *derived} or FOLDERS.get(name) == value:
+        if value is None or name in {'resume', 'quiet', *derived} or FOLDERS.get(name) == value:
             continue
         if name == 'sharing':
             words += [] if value else ['--no-sharing']
         else:
             words += [option, ','.join(map(str, value)) if isinstance(value, list) else str(value)]
-    return shlex.join(words)
+    return words

@@ -134,6 +134,14 @@ def test_the_command_repeats_an_ensemble(given):
     assert vars(train_ensemble.parse_args(words[2:])) == options
 
 
+def test_the_commands_of_a_run_that_went_on():
+    options = vars(train_cifar.parse_args(['--epochs', '12', '--quiet']))
+    header = {'options': dict(options, epochs_before=[4, 8]), 'script': 'train_cifar.py'}
+    first, *more = run_rows.command(header).split(' && ')
+    assert train_cifar.parse_args(shlex.split(first)[2:]).epochs == 4
+    assert more == [f'python train_cifar.py --resume RUN --epochs {epochs}' for epochs in (8, 12)]
+
+
 def test_logs_that_cannot_be_read_are_left_out(tmp_path):
     good = log_files.write(tmp_path, 'mr', 14, curve(6.0))
     (tmp_path / 'bad.jsonl').write_text('no log\n')
