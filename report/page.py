@@ -1,7 +1,6 @@
 """A report of runs as one HTML page that needs no other file and no network."""
 
 import base64
-import glob
 import hashlib
 import os
 from datetime import datetime
@@ -34,16 +33,6 @@ class TableView(NamedTuple):
     header: list
     rows: list  # of lists of texts
     filled: bool
-
-
-def logs_in(names):
-    """Return the paths of logs: a folder stands for its ``*.jsonl``, and none is there twice."""
-    found = {}
-    for name in names:
-        inside = sorted(glob.glob(os.path.join(glob.escape(name), '*.jsonl')))
-        for path in inside if os.path.isdir(name) else [name]:
-            found.setdefault(os.path.realpath(path), path)
-    return list(found.values())
 
 
 def build(paths, stand_in=None, reload=None):

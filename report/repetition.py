@@ -4,6 +4,7 @@ Runs with one setting (report/run_setting.py) and different seeds are repetition
 setting and one seed are the same run, which counts once.
 """
 
+import glob
 import os
 from typing import NamedTuple
 
@@ -36,6 +37,16 @@ class Repetitions(NamedTuple):
 
     setting: dict
     runs: list  # of Run
+
+
+def logs_in(names):
+    """Return the paths of logs: a folder stands for its ``*.jsonl``, and none is there twice."""
+    found = {}
+    for name in names:
+        inside = sorted(glob.glob(os.path.join(glob.escape(name), '*.jsonl')))
+        for path in inside if os.path.isdir(name) else [name]:
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
 
 
 def read(paths):

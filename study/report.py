@@ -53,9 +53,9 @@ def parse_args():
 
 def write(args, told, reload=None):
     """Write the page, and say what is left out unless ``told``, a set, has it already."""
-    from report import page
+    from report import page, repetition
 
-    text, notes = page.build(page.logs_in(args.logs), args.stand_in, reload)
+    text, notes = page.build(repetition.logs_in(args.logs), args.stand_in, reload)
     files.write_output(args.out, text.encode(), args.overwrite)
     for note in dict.fromkeys(notes):
         if note not in told:
@@ -93,10 +93,10 @@ def renew(args, told, first):
 
 def state_of(logs):
     """Return what changes when a log is written, or another one appears."""
-    from report import page
+    from report import repetition
 
     state = []
-    for path in page.logs_in(logs):
+    for path in repetition.logs_in(logs):
         try:
             found = os.stat(path)
         except OSError:
