@@ -48,9 +48,4 @@ def write_onnx(spec, path):
     module.init_params(initializer())
     symbol, arg, aux = fold.fold(symbol, *module.get_params())
     converted = onnx_graph.convert(symbol, {**arg, **aux}, tuple(spec['shape']))
-    files.write_atomically(path, lambda temporary: _write(temporary, converted))
-
-
-def _write(path, converted):
-    with open(path, 'wb') as file:
-        file.write(converted.SerializeToString())
+    files.write_outputs({path: converted.SerializeToString()}, overwrite=False)
