@@ -571,6 +571,7 @@ def test_a_gzip_bomb(tmp_path):
 
 @settings(FUZZ, max_examples=25)
 @given(st.data())
+@pytest.mark.slow
 def test_mat_files(tmp_path, draw):
     import scipy.io
 

@@ -106,6 +106,7 @@ def test_networks_for_imagenet():
     assert rates(said, 'inference', 'ours') > 0.1
 
 
+@pytest.mark.slow
 def test_limit_and_start_up():
     said = run_script('benchmark.py', *SHORT, '--task', 'train')
     assert float(re.search(r'multiply-adds on every thread reach (\d+) GFLOP/s', said).group(1)) > 1

@@ -126,6 +126,7 @@ def test_score_prints_and_writes_what_it_counted(scored):
     assert min(picture.shape[:2]) > 1000 and picture.std() > 20
 
 
+@pytest.mark.slow
 def test_files_of_others_are_not_replaced(scored, sample, tmp_path):
     path = tmp_path / 'mine.csv'
     path.write_text('mine\n')

@@ -148,7 +148,8 @@ def test_sum_and_first():
 # ---- training ----
 
 
-@pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [2, 4])
 def test_workers_train_as_one_process_on_the_same_batches(place, tmp_path, workers):
     """2 servers; BatchNorm is frozen, because each worker has the statistics of its part of a
     batch.

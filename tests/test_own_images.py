@@ -220,6 +220,7 @@ def large(tmp_path_factory):
     return place, follow(blocks()[1], place, [*more, '--image-size', '32'], **{'480': '64'})
 
 
+@pytest.mark.slow
 def test_larger_images_train_with_train_imagenet(large):
     place, said = large
     assert 'epoch 1/1' in said and 'finished' in said

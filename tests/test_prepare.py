@@ -447,6 +447,7 @@ def test_pickles_that_ask_for_more_are_not_obeyed(tmp_path, monkeypatch):
         assert not target.exists()
 
 
+@pytest.mark.slow
 def test_damaged_idx_files(tmp_path, fashion):
     images, labels = fashion[0].images[:20, 2:-2, 2:-2, 0], fashion[0].labels[:20]
 

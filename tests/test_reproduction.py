@@ -43,8 +43,11 @@ def command_of(header, folder, data_dir):
     for name in ('resume', 'threads', *FOLDERS):
         given.pop(name, None)
     for name, value in given.items():
-        if value is not None:
-            words += ['--' + name.replace('_', '-'), str(value)]
+        option = '--' + name.replace('_', '-')
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            words += [option, str(value)]
     words += ['--threads', str(header['threads']), '--data-dir', str(data_dir)]
     return [*words, '--log-dir', str(folder / 'logs'), '--checkpoint-dir', str(folder / 'own')]
 

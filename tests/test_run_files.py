@@ -131,6 +131,7 @@ ALLOWED = {
     ('packaging/mxnet/repack.py', 'tempfile.TemporaryDirectory'): 'what pip has downloaded',
     ('packaging/mxnet-cu112/repack.py', 'tempfile.TemporaryDirectory'): 'a link to the one above',
     ('benchmark.py', 'tempfile.TemporaryDirectory'): OTHER,
+    ('benchmarks/int8_errors.py', 'tempfile.TemporaryDirectory'): OTHER,
     ('benchmarks/photographs.py', 'open'): OTHER,
     ('benchmarks/photographs.py', 'tempfile.TemporaryDirectory'): OTHER,
     ('benchmarks/photographs.py', 'tempfile.mkdtemp'): OTHER,

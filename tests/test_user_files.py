@@ -768,7 +768,7 @@ def test_names_of_classes_do_not_steer_a_terminal(tmp_path):
     names = ['\x1b]0;owned\x07', 'b\nc', '\udcff', '\u202egnp', 'Käse 猫']
     tree = plant(tmp_path / 'tree', 1, 1, names)
     (tree / 'train' / names[0] / '\x1b[2J.jpg').write_bytes(b'no image')
-    said = run_script(*folder(tree, tmp_path))
+    said = run_script(*folder(tree, tmp_path), stderr=True)
     assert '1 images of train' in said
     reported = (tmp_path / 'mine' / 'train.reported').read_text()
     assert r'\x1b]0;owned\x07/\x1b[2J.jpg' in reported and len(reported.splitlines()) == 1

@@ -208,6 +208,7 @@ def test_a_resumed_run_holds_the_same_images_out(place, tmp_path):
     assert 'was started with --validation 0.2 and cannot go on with 0.1' in said
 
 
+@pytest.mark.slow
 def test_scoring_the_best_says_what_it_was_chosen_on(place, tmp_path):
     folders = arguments(place)[-6:]
     scored = ('score.py', *folders, '--checkpoint', 'best', '--run')
