@@ -46,7 +46,7 @@ BY_ONNX = ('onnxruntime', 'openvino')  # they compute inference alone
 # Passes over the network: forward, and backward to the data and to the weights.
 PASSES = {'train': 3, 'inference': 1}
 # The classes of operators, by prefixes of their names; all others are "other".
-CLASSES = {
+OPERATOR_CLASSES = {
     'convolution, forward': ('_dfn_convolution', 'Convolution'),
     'convolution, backward': ('_backward__dfn_convolution', '_backward_Convolution'),
     'BatchNorm, sums, ReLU, forward': (
@@ -260,7 +260,9 @@ def print_operators(args):
     side.close()
     totals = {}
     for name, milliseconds in found.items():
-        kind = next((kind for kind, starts in CLASSES.items() if name.startswith(starts)), 'other')
+        kind = next(
+            (kind for kind, starts in OPERATOR_CLASSES.items() if name.startswith(starts)), 'other'
+        )
         totals[kind] = totals.get(kind, 0) + milliseconds
     print(
         f'{args.network}-{args.depth} w{args.widen}, batch {args.batch_size}, a training '

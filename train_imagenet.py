@@ -119,7 +119,7 @@ def main():
         be_quiet()
     engine.set_threads(args.threads)
     workers = cluster.join(args.kv_store)
-    state = start_run.state_of(args, workers)
+    state = start_run.state_to_resume(args, workers)
     if state:
         args = start_run.resumed_options(parse_args, state)
 

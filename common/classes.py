@@ -2,7 +2,7 @@
 
 import os
 
-from common.scorer import infer
+from common.scorer import infer_shapes
 from recordio import datasets, manifest, records
 from system.errors import UserError, printable, tell
 
@@ -14,7 +14,7 @@ def check_classes(model):
     ----------
     model : common.model.Model
     """
-    _, outputs, _ = infer(model.symbol, model.dataset.shape)
+    _, outputs, _ = infer_shapes(model.symbol, model.dataset.shape)
     for _, classes in outputs:
         if classes != model.dataset.classes:
             raise UserError(

@@ -9,12 +9,12 @@ from distributed.cluster import ALONE
 from engine import mx
 from symbols import ensemble
 
-LAG = 2  # batches the sums stay behind the computation, so that reading them waits for nothing
+LAG = 2  # the sums are taken this many batches late, when reading an output waits for nothing
 LEAST_PROBABILITY = 1e-12  # inside the logarithm
 
 
 class Result(NamedTuple):
-    """What a network makes of some images. Of an ensemble it is about the mean softmax output."""
+    """Loss and errors on some images: of a network, or of an ensemble's mean softmax output."""
 
     loss: float  # mean cross entropy in nats
     error: float  # top-1 error in %
@@ -28,8 +28,12 @@ class Result(NamedTuple):
 class Meter:
     """Sums loss and errors over batches without making the computation wait.
 
-    ``names`` are those of an ensemble's components, where their own errors are asked for, and
-    ``classes`` is the number of classes, where the confusion matrix is.
+    Parameters
+    ----------
+    names : tuple of str
+        The components of an ensemble, to have each one's error as well.
+    classes : int
+        Number of classes, to have the confusion matrix as well.
     """
 
     def __init__(self, names=(), classes=0):
@@ -58,6 +62,7 @@ class Meter:
             self._settle()
 
     def _settle(self):
+        """Add the oldest batch that is pending to the sums."""
         copies, label = self.pending.popleft()
         outputs = [copy.asnumpy()[: len(label)].astype(numpy.float64) for copy in copies]
         mean = sum(outputs) / len(outputs)
@@ -81,7 +86,7 @@ class Meter:
         return self.sums[0] / self.images if self.images else float('nan')
 
     def result(self, cluster=ALONE):
-        """Return the ``Result`` of all that was added, by every worker; waits for it."""
+        """Wait for all batches that were added, and return the ``Result`` of all workers' sums."""
         while self.pending:
             self._settle()
         sums = cluster.sum(numpy.concatenate([[self.images], self.sums, self.own, self.without]))
@@ -115,7 +120,7 @@ def _right(scores, label, k):
 
 
 def _predicted(scores, label):
-    """Return the class that is taken for each label; of equally likely ones it is a wrong one."""
+    """Return the predicted classes; where several are equally likely, a wrong one is taken."""
     rows = numpy.arange(len(label))
     others = scores.copy()
     others[rows, label] = -1
@@ -136,18 +141,18 @@ def evaluate(module, batches, cluster=ALONE, classes=0):
     classes : int
         Their number, for the confusion matrix; 0: without it.
     """
-    barrier()
+    wait_for_mxnet()
     meter = Meter(ensemble.names_of(module.output_names), classes)
     for batch in batches:
         module.forward(batch, is_train=False)
         meter.add(module.get_outputs(), batch.label[0], batch.pad)
     result = meter.result(cluster)
-    barrier()
+    wait_for_mxnet()
     return result
 
 
-def barrier():
-    """Wait for all queued work; called at every change between training and evaluation.
+def wait_for_mxnet():
+    """Wait for all that MXNet has queued, at every change between training and evaluation.
 
     An executor keeps one is_train flag for each operator and sets it when the operator is queued,
     not when it runs. Without this wait, training steps that are still queued run as evaluation:

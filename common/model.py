@@ -196,7 +196,7 @@ def load_run(folder, which):
             'its error there is too good; train with --validation to choose on other images'
         )
     path = run_state.params_path(folder, epoch)
-    if not run_state.whole(folder, os.path.basename(path), state):
+    if not run_state.is_whole(folder, os.path.basename(path), state):
         raise UserError(
             f'{path} is damaged or gone: name another epoch of the run with --checkpoint'
         )

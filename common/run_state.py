@@ -107,7 +107,7 @@ def write(folder, name, state):
     files.write_text(path, f'{{"sha256": "{digest}", "state": {text}}}\n')
 
 
-def whole(folder, name, state):
+def is_whole(folder, name, state):
     """Return whether a file of a checkpoint is what was written."""
     return digest(os.path.join(folder, name)) == state['files'].get(name, '')
 
@@ -143,7 +143,7 @@ def load(folder, warn=True):
     newest = read(path)
     for state in (newest, read(os.path.join(folder, BEFORE))):
         for epoch in sorted(state['kept'], reverse=True) if state else ():
-            if whole(folder, params_name(epoch), state):
+            if is_whole(folder, params_name(epoch), state):
                 if warn and (state is not newest or epoch != state['epoch']):
                     _warn(folder, newest, epoch)
                 return _as_of(state, epoch)

@@ -79,7 +79,7 @@ class Scorer:
         return numpy.mean([output[0].asnumpy() for output in self.module.get_outputs()], axis=0)
 
 
-def infer(symbol, shape):
+def infer_shapes(symbol, shape):
     """Return the shapes of a symbol's arguments, outputs and statistics for one image."""
     try:
         return symbol.infer_shape(data=(1,) + shape)
@@ -129,7 +129,7 @@ def free_memory():
 
 def expected_shapes(symbol, shape):
     """Return the shapes of a symbol's parameters, {'arg': {name: shape}, 'aux': ...}."""
-    arguments, _, auxiliary = infer(symbol, shape)
+    arguments, _, auxiliary = infer_shapes(symbol, shape)
     expected = {
         'arg': dict(zip(symbol.list_arguments(), arguments)),
         'aux': dict(zip(symbol.list_auxiliary_states(), auxiliary)),

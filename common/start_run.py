@@ -14,7 +14,7 @@ from graphs.summary import parameters
 from system.errors import UserError
 
 
-def state_of(args, workers):
+def state_to_resume(args, workers):
     """Return the state of the checkpoint that ``--resume`` names, or None without it.
 
     Only the first worker needs to have the checkpoint at hand.
@@ -30,7 +30,7 @@ def state_of(args, workers):
     if not workers.rank:
         folder = checkpoint.find(args.resume, args.checkpoint_dir)
         state = run_state.load(folder, warn=False)  # it is loaded again behind a lock
-    state = workers.first_json(state)
+    state = workers.broadcast_json(state)
     if state['header'].get('script', script) != script:
         raise UserError(
             f'{args.resume} is a run of {log.script_of(state["header"])}: go on with it there'
@@ -127,7 +127,7 @@ def check_data(batches, state, workers):
     workers : distributed.cluster.Cluster
     """
     identity, known, who, then = batches.identity, None, 'the first worker has', ''
-    known = workers.first_json(identity)
+    known = workers.broadcast_json(identity)
     if state:
         known = state['header'].get('data') or state['header']
         who, then = f'the run {state["header"]["run"]} was started with', ', or start a new run'
@@ -166,11 +166,11 @@ def _shared(run, recipe, workers):
     """Return the first worker's ``Run``, and to the others what they need to know of it."""
     if workers.size > 1:
         known = run and [run.header, run.records, run.arrays is not None]
-        header, records, has_arrays = workers.first_json(known)
+        header, records, has_arrays = workers.broadcast_json(known)
         arrays = None
         if has_arrays:
             flat = checkpoint.flat(run.arrays) if run else {}
-            arrays = checkpoint.by_kind(workers.first_arrays(flat))
+            arrays = checkpoint.by_kind(workers.broadcast_arrays(flat))
         if workers.rank:
             return RemoteRun(header, recipe, records, arrays)
         run.arrays = arrays

@@ -40,7 +40,7 @@ def load(path):
 def mend(folder, symbol):
     """Write the symbol of a run again where somebody has removed or changed it."""
     state = run_state.load(folder, warn=False)
-    if run_state.whole(folder, run_state.SYMBOL, state):
+    if run_state.is_whole(folder, run_state.SYMBOL, state):
         return
     path = os.path.join(folder, run_state.SYMBOL)
     was_there = os.path.exists(path)
@@ -53,7 +53,7 @@ def mend(folder, symbol):
 
 def check(folder, state):
     """Raise ``UserError``, which says how to mend it, where the symbol is not as it was written."""
-    if run_state.whole(folder, run_state.SYMBOL, state):
+    if run_state.is_whole(folder, run_state.SYMBOL, state):
         return
     path = os.path.join(folder, run_state.SYMBOL)
     how = 'damaged' if os.path.exists(path) else 'gone'

@@ -7,8 +7,8 @@ import warnings
 from typing import NamedTuple
 
 from common import recipe as recipes
-from common import workers_share
-from common.evaluate import Meter, Result, barrier, evaluate
+from common import worker_sync
+from common.evaluate import Meter, Result, evaluate, wait_for_mxnet
 from engine import mx, private
 from graphs import fast, half
 from system.progress import Pace, Progress
@@ -116,7 +116,7 @@ class Trainer:
             # where checkpoints are made. Without a common step (dist_async) the update is the
             # servers'.
             os.environ['MXNET_UPDATE_ON_KVSTORE'] = str(int(self.compute.asynchronous))
-            kvstore = workers_share.kvstore(kvstore)
+            kvstore = worker_sync.create_kvstore(kvstore)
         with warnings.catch_warnings():
             # With dist_async MXNet would divide by the images of one worker, and says so.
             warnings.simplefilter('ignore')
@@ -150,8 +150,8 @@ class Trainer:
                 meter.add(self.module.get_outputs(), batch.label[0], batch.pad)
                 progress.add((self.batches.batch - batch.pad) * self.workers.size, meter.loss)
                 self._check_finite(meter, epoch)
-            barrier()
-        workers_share.parameters(self.module, self.compute)
+            wait_for_mxnet()
+        worker_sync.synchronise(self.module, self.compute)
         result = meter.result(self.workers)
         self._check_finite(meter, epoch, result.loss)
         return Trained(result, self.batches.train_images / (time.time() - began), began)

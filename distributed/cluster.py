@@ -2,7 +2,8 @@
 
 MXNet's parameter server sums gradients, and may change what is pushed to it: it compresses values,
 or adds them to a weight. What has to arrive as it was sent (metrics, BatchNorm statistics, the
-arrays of a checkpoint) goes over a separate connection from each worker to worker 0.
+arrays of a checkpoint) goes over a separate connection from each worker to worker 0. Gradients are
+summed by MXNet's kvstore, which common/trainer.py chooses.
 """
 
 import io
@@ -40,17 +41,19 @@ class Cluster:
     def __init__(self, rank=0, size=1, links=()):
         self.rank, self.size, self.links = rank, size, links
 
-    def first(self, content):
-        """Return the bytes that worker 0 passes to this method, in every worker."""
+    def broadcast(self, content):
+        """Return, in every worker, the bytes that worker 0 passes to this method."""
         if self.rank:
             return self._receive(0)
         for rank, link in enumerate(self.links, 1):
             self._send(rank, link, content)
         return content
 
-    def first_json(self, value):
-        """Return the value that worker 0 passes, one that JSON can hold, in every worker."""
-        return value if self.size == 1 else json.loads(self.first(json.dumps(value).encode()))
+    def broadcast_json(self, value):
+        """Return, in every worker, the value that worker 0 passes; JSON must be able to hold it."""
+        if self.size == 1:
+            return value
+        return json.loads(self.broadcast(json.dumps(value).encode()))
 
     def sum(self, numbers):
         """Return the sum of all workers' arrays, in float64, equal to the last bit in each.
@@ -68,20 +71,21 @@ class Cluster:
         else:
             for rank in range(1, self.size):
                 numbers = numbers + numpy.frombuffer(self._receive(rank)).reshape(numbers.shape)
-        return numpy.frombuffer(self.first(numbers.tobytes())).reshape(numbers.shape)
+        return numpy.frombuffer(self.broadcast(numbers.tobytes())).reshape(numbers.shape)
 
     def barrier(self):
         """Wait until every worker has called this."""
         self.sum([0])
 
-    def first_arrays(self, arrays):
-        """Return the dict of NumPy arrays that worker 0 passes, in every worker."""
+    def broadcast_arrays(self, arrays):
+        """Return, in every worker, the dict of NumPy arrays that worker 0 passes."""
         if self.size == 1:
             return arrays
         content = io.BytesIO()
         if not self.rank:
             numpy.savez(content, **arrays)
-        with numpy.load(io.BytesIO(self.first(content.getvalue())), allow_pickle=False) as loaded:
+        received = io.BytesIO(self.broadcast(content.getvalue()))
+        with numpy.load(received, allow_pickle=False) as loaded:
             return dict(loaded)
 
     def _send(self, rank, link, content):
@@ -154,7 +158,7 @@ def listen(size, address, key):
 
 
 def connect(rank, address, key):
-    """Return a list of the connection to worker 0."""
+    """Return the connection to worker 0, as a list of one."""
     end = time.time() + TIMEOUT
     while True:
         try:

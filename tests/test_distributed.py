@@ -118,19 +118,19 @@ def test_a_worker_without_enough_images(place):
 # ---- the workers' own connections ----
 
 
-def test_sum_and_first():
+def test_sum_and_broadcast():
     """Real connections; the sum is the same to the last bit for each."""
     address, key, results = ('127.0.0.1', *free_ports(1)), b'key', {}
 
     def work(rank):
         links = cluster.connect(rank, address, key) if rank else cluster.listen(3, address, key)
         worker = cluster.Cluster(rank, 3, links)
-        arrays = worker.first_arrays(
+        arrays = worker.broadcast_arrays(
             {'arg:a': numpy.arange(6.0).reshape(2, 3), 'x': numpy.zeros(0)} if not rank else {}
         )
         results[rank] = (
             worker.sum([[0.1 * 3**rank, 1e9 + rank]]).tolist(),
-            worker.first(b'of %d' % rank),
+            worker.broadcast(b'of %d' % rank),
             arrays['arg:a'].tolist(),
         )
         worker.barrier()
@@ -142,7 +142,7 @@ def test_sum_and_first():
         thread.join(30)
     assert len(results) == 3 and results[0] == results[1] == results[2]
     assert results[0] == ([[0.1 + 0.1 * 3 + 0.1 * 9, 3e9 + 3]], b'of 0', [[0, 1, 2], [3, 4, 5]])
-    assert cluster.ALONE.sum([1.5]).tolist() == [1.5] and cluster.ALONE.first(b'x') == b'x'
+    assert cluster.ALONE.sum([1.5]).tolist() == [1.5] and cluster.ALONE.broadcast(b'x') == b'x'
 
 
 # ---- training ----

@@ -88,7 +88,7 @@ def test_two_devices_step_as_one(place, network):
 def test_no_training_step_runs_as_evaluation(place, operators, monkeypatch):
     """Evaluating right behind queued training steps must not change what they compute.
 
-    Without the barrier in ``evaluate`` MXNet's operators use BatchNorm's moving statistics
+    Without the wait in ``evaluate`` MXNet's operators use BatchNorm's moving statistics
     (common/evaluate.py); the project's own have a graph for each.
     """
     if operators == 'mxnet':
@@ -472,7 +472,7 @@ def test_every_evaluation_is_of_the_parameters_of_its_time():
                 found = trainer.test()  # it waits for the training steps that are queued
                 model = Model(symbol, trainer.state(), 'mr-8', 'cifar10', datasets.get('cifar10'))
                 assert found == Scorer(model, mx.cpu(), 32).score(source.test())
-        evaluate.barrier()
+        evaluate.wait_for_mxnet()
         states.append(
             {
                 name: array.asnumpy()

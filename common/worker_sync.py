@@ -1,13 +1,16 @@
-"""What devices and workers share: gradients in training, and at the end of an epoch parameters."""
+"""Devices and workers in step: the kvstore of their gradients, and the statistics of an epoch."""
 
 import numpy
 
-from common.evaluate import barrier
+from common.evaluate import wait_for_mxnet
 from engine import mx, private
 
 
-def kvstore(name):
-    """Return MXNet's kvstore of several workers, with a ``pushpull`` for compressed gradients."""
+def create_kvstore(name):
+    """Return MXNet's kvstore for several workers, which sums their gradients on its servers.
+
+    Its ``pushpull`` pushes and then pulls, as gradients that are compressed need it.
+    """
     store = mx.kv.create(name)
 
     def pushpull(key, value, out=None, priority=0):
@@ -18,13 +21,13 @@ def kvstore(name):
     return store
 
 
-def parameters(module, compute):
-    """Give every device and worker the mean of BatchNorm's statistics, which a checkpoint has.
+def synchronise(module, compute):
+    """Give every device and worker the mean of all devices' BatchNorm statistics.
 
-    Each device moves its own. Without this the error in the log would be that of a network that no
-    checkpoint holds, and a resumed run would not be the one that was stopped. Workers also take
-    over the first one's parameters, which differ where updates are not in step, or processors round
-    otherwise.
+    Each device updates moving statistics of its own, and a checkpoint holds their mean. Without
+    this call the error in the log would be that of a network that no checkpoint holds, and a
+    resumed run would not be the one that was stopped. All workers also get the parameters of the
+    first: theirs differ if updates are not in step or processors round differently.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def parameters(module, compute):
         # The servers' parameters, when every worker's last update is in them.
         workers.barrier()
         private.pull_parameters(module)
-        barrier()
+        wait_for_mxnet()
     if len(compute.devices) > 1 or workers.size > 1:
         arguments, auxiliary = module.get_params()
         if workers.size > 1:
@@ -46,7 +49,7 @@ def parameters(module, compute):
 
 
 def _of_first_worker(arrays, workers):
-    first = workers.first_arrays({name: array.asnumpy() for name, array in arrays.items()})
+    first = workers.broadcast_arrays({name: array.asnumpy() for name, array in arrays.items()})
     return {name: mx.nd.array(array) for name, array in first.items()}
 
 
