@@ -25,7 +25,7 @@ KINDS = ('arg', 'aux', 'momentum')
 
 
 def find(run, folder):
-    """Return the checkpoint folder of a run that is named, or given as the path of that folder."""
+    """Return the checkpoint folder of a run, given as its name or as the path of that folder."""
     named = os.path.join(folder, run)
     return run if os.path.isdir(run) and not os.path.isdir(named) else named
 
@@ -39,8 +39,9 @@ def save(folder, symbol, arrays, state):
     arrays : dict
         {'arg': {name: NDArray}, 'aux': ..., 'momentum': ...}.
     state : dict
-        JSON; ``epoch`` is that of the arrays, ``kept`` the epochs whose .params stay, ``records``
-        those of the log.
+        What run_state.py calls a state, but for its ``files``: ``header`` and ``records`` of the
+        log, ``epoch`` of the arrays, the ``best`` epoch, and ``kept``, the epochs whose .params
+        files stay.
 
     Raises
     ------
@@ -48,12 +49,12 @@ def save(folder, symbol, arrays, state):
         The disk does not take it; the checkpoint before is still there.
     """
     os.makedirs(folder, exist_ok=True)
-    own = [
+    states = [
         run_state.read(os.path.join(folder, name)) for name in (run_state.STATE, run_state.BEFORE)
     ]
-    before = next(filter(None, own), None)
+    before = next(filter(None, states), None)
     known = {
-        name: digest for each in reversed(own) if each for name, digest in each['files'].items()
+        name: digest for each in reversed(states) if each for name, digest in each['files'].items()
     }
     new = run_state.params_name(state['epoch'])
     digests = dict(before['files'] if before else {})
@@ -67,15 +68,18 @@ def save(folder, symbol, arrays, state):
         state, format=run_state.FORMAT, kept=kept, files={name: digests[name] for name in names}
     )
     run_state.write(folder, run_state.STATE, state)
-    if own[0] is None:
-        return  # nothing is known of the checkpoint before this one: those before it stay
+    if states[0] is None:
+        return  # state.json is missing or damaged: older .params files stay, to be safe
     for name in set(known) - set(names):
         if run_state.digest(os.path.join(folder, name)) == known[name]:
             files.remove(os.path.join(folder, name))
 
 
 def _write_params(folder, name, arrays, known):
-    """Write a .params file; return its SHA-256."""
+    """Write a .params file; return its SHA-256.
+
+    ``known`` has the SHA-256 of the run's own files by name: no other file is overwritten.
+    """
     path, written = os.path.join(folder, name), []
 
     def write(temporary):
@@ -111,14 +115,14 @@ def load_arrays(path):
 
 
 def flat(arrays):
-    """Return the arrays of {'arg': {name: NDArray}, ...} by one name each, such as 'arg:NAME'."""
+    """Return {'arg:NAME': numpy.ndarray, ...} for {'arg': {NAME: NDArray}, ...}."""
     return {
         f'{kind}:{name}': array.asnumpy() for kind in KINDS for name, array in arrays[kind].items()
     }
 
 
 def by_kind(named):
-    """Return the opposite of ``flat``."""
+    """Return {'arg': {NAME: NDArray}, ...} for {'arg:NAME': numpy.ndarray, ...}."""
     arrays = {kind: {} for kind in KINDS}
     for key, array in named.items():
         kind, name = key.split(':', 1)

@@ -34,8 +34,8 @@ def same_classes(one, other):
 def check_record_file(path, model):
     """Raise ``UserError`` for a .rec file whose images have other classes than the network's.
 
-    The manifest beside the file says which they are. Without one the labels alone are known: then a
-    line on stderr says so if some classes are missing.
+    The manifest beside the file says which classes they are. Without a manifest only the labels are
+    known: then a line on stderr warns if the highest ones are missing.
     """
     folder, name = os.path.split(os.path.abspath(path))
     known = manifest.read(folder)
@@ -43,7 +43,8 @@ def check_record_file(path, model):
         _tell_missing_classes(path, model)
         return
     own, number = model.dataset, max(map(len, known['splits'].values()))
-    # Older manifests have no names: then the folder's says which data set it is.
+    # Older manifests do not name the classes: then the name of the folder says which data set it
+    # is.
     fallback = datasets.DATASETS.get(os.path.basename(folder), own)
     names = [printable(each) for each in known.get('classes', fallback.names)]
     if number != own.classes or names and own.names and names != list(own.names):

@@ -15,7 +15,7 @@ class Compute(NamedTuple):
     """Where a run computes."""
 
     devices: list  # of mx.Context; a batch is split over them evenly
-    kvstore: str = 'device'  # MXNet's name of what sums the gradients of several devices
+    kvstore: str = 'device'  # name of MXNet's kvstore, which sums gradients over the devices
     compression: dict | None = None  # MXNet's parameters of gradient compression
     workers: Cluster = ALONE  # the processes that train together
 
@@ -78,7 +78,7 @@ def _check_devices(args, devices, batch):
 
 
 def about_batchnorm(compute, batches, section):
-    """Return a line on what BatchNorm's statistics are over, or None if it is as in the paper.
+    """Return a line on the images that BatchNorm's statistics are over, None if as in the paper.
 
     Parameters
     ----------

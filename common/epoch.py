@@ -1,4 +1,4 @@
-"""What an epoch comes to: its record in the log, and its line for people."""
+"""The results of an epoch: its record in the log, and the line that is printed."""
 
 import time
 
@@ -12,7 +12,7 @@ def record_of(trainer, trained, tested, validated=None):
     trained : common.trainer.Trained
     tested : common.evaluate.Result
     validated : common.evaluate.Result, optional
-        On the training images that are held out.
+        On the training images that are held out; None without any.
     """
     train = trained.result
     record = {
@@ -42,7 +42,7 @@ def record_of(trainer, trained, tested, validated=None):
 
 
 def line_of(record, epochs):
-    """Return an epoch's record as a line for people."""
+    """Return the line that is printed for an epoch's record."""
     return (
         f'epoch {record["epoch"]}/{epochs}  lr {record["lr"]:g}  '
         f'train loss {record["train_loss"]:.4f} error {record["train_error"]:.2f}%  '

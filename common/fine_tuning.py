@@ -1,7 +1,7 @@
 """Fine-tuning: a run that begins from the parameters of another run, or of a .params file.
 
-A parameter is taken where its name and shape are those of the new network. A head that tells
-another number of classes apart is made anew; nothing else may differ.
+A parameter is taken if the new network has one of its name and shape. A head for another number of
+classes is made anew, with initial weights; nothing else may differ.
 """
 
 import hashlib
@@ -26,7 +26,8 @@ class Initial(NamedTuple):
 def read(args, symbol, shape, workers):
     """Return the ``Initial`` that ``--init-from`` names, or None without it.
 
-    Only the first worker reads it; the others get its arrays with the run, see start_run.py.
+    Only worker 0 reads it. The other workers get None here, and its arrays with the run, see
+    start_run.py.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ def read(args, symbol, shape, workers):
     Raises
     ------
     UserError
-        There is no such run or file, or it is of another network; the message says what differs.
+        There is no such run or file, or it holds another network; the message says what differs.
     """
     if not args.init_from or workers.rank:
         return None

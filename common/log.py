@@ -1,4 +1,4 @@
-"""Training logs: one JSON-lines file a run, its header first and then a record an epoch.
+"""Training logs: a JSON-lines file for each run, with a header and a record for each epoch.
 
 docs/logs.md says what each field means, and common/log_format.py what it may hold.
 """
@@ -7,8 +7,12 @@ import json
 import os
 
 from common.log_format import FORMAT, parse_first, parse_header, parse_record, upgraded
-from system import files
+from system import files, schema
 from system.errors import UserError
+
+_parse_name = schema.checker(
+    {'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}}
+)
 
 
 def script_of(header):
@@ -44,10 +48,22 @@ def append(path, record):
 
 
 def restore(path, header, records):
-    """Write a log anew from what its checkpoint knows; drops what came after, or was torn."""
+    """Write a log anew from its checkpoint; later records and torn lines are dropped."""
     lines = [_line(header)] + [_line(dict({'type': 'epoch'}, **record)) for record in records]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     files.write_text(path, ''.join(lines))
+
+
+def is_of(path, header):
+    """Return whether a log, whole or torn, is that of the run with this header, or is not there."""
+    if not os.path.isfile(path):
+        return not os.path.lexists(path)
+    with open(path, encoding='utf-8', errors='replace') as file:
+        first = file.readline()
+    try:
+        return _parse_name(first)['run'] == header['run']
+    except ValueError:  # the first line is torn, or of another file
+        return json.dumps(header).startswith(first)
 
 
 def _line(record):

@@ -1,4 +1,4 @@
-"""What a line of a training log may hold: the header, which checkpoints have too, and a record.
+"""The schema of training logs: of the header, which checkpoints have too, and of a record.
 
 docs/logs.md says what each field means.
 """
@@ -125,9 +125,9 @@ parse_header, parse_record = schema.checker(HEADER), schema.checker(RECORD)
 def upgraded(header):
     """Return a header of format 1 as one of format 2 that means the same run; others as they are.
 
-    What format 1 calls ``mr`` ends otherwise than today's (symbols/mr.py, symbols/imagenet.py), and
-    it has no words for what could not be chosen then: BatchNorm's momentum was 0.9, and photographs
-    were augmented as in the authors' script of 2018.
+    What format 1 calls ``mr`` ends otherwise than today's (symbols/mr.py, symbols/imagenet.py).
+    What could not be chosen then is not in it: BatchNorm's momentum was 0.9, and photographs were
+    augmented as in the authors' script of 2018.
     """
     if header.get('format') != 1 or not isinstance(header.get('options'), dict):
         return header

@@ -1,4 +1,4 @@
-"""A trained network, from a run's checkpoint or from files, and the data set that it is for."""
+"""A trained network with its data set: from a run, from files, or from pretrained/."""
 
 import json
 import os
@@ -29,10 +29,10 @@ class Model(NamedTuple):
 
     symbol: Any  # mx.sym.Symbol
     arrays: dict  # a checkpoint's, see checkpoint.load_arrays
-    title: str  # what it is called in what is printed
+    title: str  # what messages call the network
     name: str  # of the data set
     dataset: datasets.Dataset
-    origin: Origin | None = None  # None of files
+    origin: Origin | None = None  # None if the network comes from files
 
 
 def load(args):
@@ -61,7 +61,8 @@ def of_run(args):
     Parameters
     ----------
     args : argparse.Namespace
-        run, checkpoint, checkpoint_dir, data_dir; and dataset and image_size, None for the run's.
+        The options run, checkpoint, checkpoint_dir, data_dir, dataset and image_size; the last two
+        are None for those of the run.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def of_files(args):
 
 
 def of_pretrained(args):
-    """Return the ``Model`` of the weights args.pretrained, which need no data set to be there."""
+    """Return the ``Model`` of the pretrained weights args.pretrained; it needs no data set."""
     if args.dataset:
         raise UserError('--pretrained says itself which data set it is for: leave --dataset out')
     entry, symbol, arrays = pretrained.read(args.pretrained)
@@ -127,7 +128,7 @@ def of_pretrained(args):
 
 
 def properties(model):
-    """Return {name: value}, ready for JSON: what a file made of a network has to say of it.
+    """Return {name: value}, ready for JSON: what an exported file says about its network.
 
     ``mean`` and ``std`` are those of red, green and blue in 0..255. ``classes`` is empty where the
     classes have no names. ``short_side`` is the shorter side to which photographs are packed.
@@ -146,7 +147,7 @@ def properties(model):
 
 
 def properties_as_text(model):
-    """Return ``properties`` as {name: text}, where what is no text is JSON."""
+    """Return ``properties`` as {name: text}; values that are no text are written as JSON."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in properties(model).items()
@@ -187,7 +188,7 @@ def epoch_of(state, which):
 
 
 def load_run(folder, which):
-    """Return symbol, arrays, state and epoch of a run's checkpoint."""
+    """Return symbol, arrays, state and epoch of a run's checkpoint; ``which``: see ``epoch_of``."""
     state = run_state.load(folder)
     epoch = epoch_of(state, which)
     if which == 'best' and not run_state.is_chosen_by_validation(state['records']):

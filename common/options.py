@@ -67,7 +67,7 @@ def add_folders(parser):
 
 
 def add_overwrite(parser):
-    """Add the consent that ``files.write_outputs`` needs to replace a file of somebody else's."""
+    """Add ``--overwrite``, without which ``files.write_outputs`` replaces no foreign file."""
     parser.add_argument(
         '--overwrite',
         action='store_true',
@@ -76,7 +76,7 @@ def add_overwrite(parser):
 
 
 def add_quiet(parser):
-    """Add the option after which ``system.progress.be_quiet`` is to be called."""
+    """Add ``--quiet``; a script that is given it calls ``system.progress.be_quiet``."""
     parser.add_argument(
         '--quiet',
         action='store_true',

@@ -1,4 +1,4 @@
-"""The images that a user names for scoring, and what a network says of them: lines, table, JSON."""
+"""Images that a user names for scoring, and the classes predicted for them: lines, table, JSON."""
 
 import json
 import os
@@ -8,14 +8,14 @@ from tabulate import tabulate
 
 from system.errors import UserError, printable
 
-# In a folder, files with other endings are left out: captions, say, or a README.
+# Of a folder only files with these endings are taken, not a README, for example.
 ENDINGS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.gif', '.ppm')
 MOST_PRINTED = 10  # classes of a single image
 IN_TABLE = 3  # classes of each of several images
 
 
 class Prediction(NamedTuple):
-    """What a network says of an image file."""
+    """The class probabilities of an image file."""
 
     path: str
     size: tuple  # width and height of the image as it is in its file

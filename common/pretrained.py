@@ -91,12 +91,12 @@ def names(folder=FOLDER):
 
 
 def read(name):
-    """Return what an entry's NAME.json says, its symbol and its arrays; all three were checked.
+    """Return the content of an entry's NAME.json, its symbol and its arrays, all checked.
 
     Parameters
     ----------
     name : str
-        Of an entry of pretrained/, or the path of one elsewhere, without an ending.
+        Name of an entry of pretrained/, or the path of an entry elsewhere, without an ending.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""The paper's training recipe (sections 6.2 and 6.5): initial weights and learning rate."""
+"""The paper's training recipe (sections 6.2 and 6.5): initial weights and learning rate.
+
+``Decay`` says how the learning rate changes, and ``engine.optimizer.Schedule`` computes it.
+"""
 
 from typing import NamedTuple
 
@@ -11,12 +14,13 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 class Decay(NamedTuple):
     """How the learning rate changes: the paper's steps, or half a cosine, after a warm-up."""
 
-    drops: tuple = ()  # epochs, fractions allowed, after which the learning rate is divided by
-    factor: float = 1  # this
-    # Epochs at whose end half a cosine, from the beginning, has brought the rate to 0: one for each
-    # number of epochs that the run was to have, see resumed_options.py.
+    drops: tuple = ()  # epochs, fractions allowed, after which the rate is divided by ``factor``
+    factor: float = 1
+    # With a cosine instead of drops: the epochs at whose end the rate is 0. A run that was finished
+    # and goes on has several, each for a half cosine that begins where the training began: the
+    # numbers of epochs that it had before, and the present one (see resumed_options.py).
     cosine: tuple = ()
-    warmup: float = 0  # epochs over which the rate rises linearly to the first
+    warmup: float = 0  # epochs, fractions allowed, over which the rate first rises from 0
 
 
 class Recipe(NamedTuple):
@@ -25,8 +29,8 @@ class Recipe(NamedTuple):
     epochs: int
     lr: float  # the first learning rate
     decay: Decay
-    seed: int = 1  # of the initial weights
-    dtype: str = 'float32'  # or float16, in which GPUs compute feature maps
+    seed: int = 1  # for the initial weights
+    dtype: str = 'float32'  # or float16, for feature maps on GPUs
     momentum: float = MOMENTUM
     weight_decay: float = WEIGHT_DECAY  # of every parameter
 
@@ -49,7 +53,7 @@ def from_options(args, steps):
     args : argparse.Namespace
         See ``training_options.add_recipe``.
     steps : Decay
-        The paper's, which ``--decay cosine`` replaces.
+        The paper's decay, which ``--decay cosine`` replaces.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def from_options(args, steps):
 
 
 def first_epochs(args):
-    """Return the number of epochs that a run was started with, even if it goes on after them."""
+    """Return the number of epochs that a run was started with, which a resumed one may exceed."""
     return (args.epochs_before or [args.epochs])[0]
 
 
@@ -86,10 +90,13 @@ def cifar_decay(epochs):
 
 
 def stepwise_decay(epochs, step, factor):
-    """Return the ``Decay`` of section 6.5 (a tenth every 30 epochs) or A.1 (half every 10)."""
+    """Return the ``Decay`` of a rate that is divided by ``factor`` every ``step`` epochs.
+
+    Section 6.5 divides by 10 every 30 epochs, and appendix A.1 by 2 every 10.
+    """
     return Decay(tuple(range(step, epochs, step)), factor)
 
 
 def drop_epochs(decay):
-    """Return the epochs at whose end, or in the course of the next, the learning rate drops."""
+    """Return the last whole epoch before each drop; its checkpoint is kept."""
     return sorted({int(drop) for drop in decay.drops} - {0})

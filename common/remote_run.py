@@ -1,11 +1,11 @@
-"""A run without files of its own: what the other workers of a job know of it."""
+"""A run as the workers of a job other than worker 0 see it: they write no files."""
 
 from common.rollback import lowered, rollbacks_of, start_of
 from system.errors import UserError
 
 
 class RemoteRun:
-    """The run as those workers of a job know it that do not have its files.
+    """Has the methods of ``common.run.Run`` for a worker that does not have the run's files.
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ from common.options import FOLDERS
 from common.recipe import MOMENTUM, WEIGHT_DECAY
 from system.errors import UserError
 
-# What a run may change when it goes on: where and how it computes, where its files are, what it
-# does about NaN.
+# The options that may change when a run goes on: where and how it computes, where its files are,
+# what it prints, and what it does about NaN.
 FREE = (
     'gpus',
     'cpus',
@@ -22,8 +22,8 @@ FREE = (
     'compression_threshold',
     *FOLDERS,
 )
-# What the options that a run of before does not have would have been: those of its setting, and the
-# others.
+# Older runs were started before these options existed. This is what each of them would have been:
+# first the options that belong to the setting of a run (report/run_setting.py), then the others.
 IMPLIED = {
     'momentum': MOMENTUM,
     'weight_decay': WEIGHT_DECAY,
@@ -35,10 +35,11 @@ NOT_GIVEN = {'name': None, 'init_from': None, 'epochs_before': None}
 
 
 def resumed(parse_args, argv, stored, done):
-    """Return the options of a run that goes on: those it was started with, but for the free ones.
+    """Return the options of a run that goes on: those it was started with, except for ``FREE``.
 
-    A finished run may go on to a larger number of epochs. Then ``epochs_before`` has the numbers
-    of before, in their order, to which recipe.py fits the learning rate.
+    A finished run may go on to a larger number of epochs. Then ``epochs_before`` has the numbers of
+    epochs after which it was finished before, in their order; the learning rate depends on them
+    (recipe.py).
 
     Parameters
     ----------
@@ -79,9 +80,10 @@ def resumed(parse_args, argv, stored, done):
 
 
 def with_more_epochs(folder, state, options):
-    """Return the state of a run with the epochs to which ``options`` lets it go on.
+    """Return the state of a run with the larger number of epochs that ``options`` asks for.
 
-    It is written at once, so that a run that is killed before its next checkpoint knows them.
+    The state is also written to its file, so that a run that is killed before its next checkpoint
+    knows that number.
     """
     wanted = {key: getattr(options, key) for key in ('epochs', 'epochs_before')}
     before = state['header']['options']

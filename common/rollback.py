@@ -11,10 +11,10 @@ def rollbacks_of(records):
 
 
 def lowered(recipe, rollbacks):
-    """Return a recipe with the learning rate that it has after some rollbacks."""
+    """Return a recipe with the learning rate that is left after so many rollbacks."""
     return recipe._replace(lr=recipe.lr * ROLLBACK_FACTOR**rollbacks)
 
 
 def start_of(recipe, records, arrays):
-    """Return the ``Start`` of a run that has some epochs behind it."""
+    """Return the ``Start`` of training after the epochs of ``records``."""
     return Start(arrays, len(records), lowered(recipe, rollbacks_of(records)).lr)

@@ -1,32 +1,24 @@
 """A training run: its log, its checkpoints, and how it goes on after an interruption."""
 
 import contextlib
-import json
 import os
-import shlex
 import sys
 
-from common import checkpoint, log, run_lock, run_state, symbol_file
-from common.options import FOLDERS
+from common import checkpoint, log, run_commands, run_lock, run_state, symbol_file
 from common.recipe import drop_epochs
 from common.resumed_options import with_more_epochs
 from common.rollback import MOST_ROLLBACKS, ROLLBACK_FACTOR, lowered, rollbacks_of, start_of
 from common.tensorboard import Events
-from symbols import ensemble
-from system import files, schema
-from system.errors import UserError, command, describe
+from system import files
+from system.errors import UserError, describe
 from system.signals import Stop, Stopped
-
-_parse_header = schema.checker(
-    {'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}}
-)
 
 
 class Run:
-    """A run and its files.
+    """A run and its files, in worker 0; other workers have a ``common.remote_run.RemoteRun``.
 
-    ``records`` are those of the log, and every checkpoint has them too, so that a log that was lost
-    or torn is restored when the run goes on.
+    ``records`` are those of the log. Every checkpoint has them too, so that a log that was lost or
+    torn is restored when the run goes on.
 
     Parameters
     ----------
@@ -35,12 +27,14 @@ class Run:
         The first line of the log.
     recipe : common.recipe.Recipe
     folder : str, optional
-        Of the checkpoints, where it does not have the run's name.
+        The folder of the checkpoints, if it does not have the run's name.
     """
 
     def __init__(self, options, header, recipe, folder=None):
         self.options, self.header, self._recipe = options, header, recipe
-        self.records, self.arrays, self.rollbacks, self.events = [], None, 0, None
+        self.records, self.rollbacks = [], 0
+        self.arrays = None  # a checkpoint's, from which training starts; None: initial weights
+        self.events = None  # the ``Events`` for TensorBoard, if ``--tensorboard`` asks for them
         self.usual_folder = os.path.join(options.checkpoint_dir, header['run'])
         self.folder = folder or self.usual_folder
         self.log = os.path.join(options.log_dir, header['run'] + '.jsonl')
@@ -52,32 +46,21 @@ class Run:
         self.header, self.records = state['header'], state['records']
         self.rollbacks = rollbacks_of(self.records)
         self.arrays = checkpoint.load_arrays(run_state.params_path(self.folder, self.epoch))
-        if not self._log_is_own():
+        if not log.is_of(self.log, self.header):
             kept = files.set_aside(self.log)
             sys.stderr.write(f'{self.log} is not the log of this run: it is kept as {kept}\n')
         log.restore(self.log, self.header, self.records)
 
-    def follow(self):
-        """Write events for TensorBoard from now on, where ``--tensorboard`` asks for them."""
+    def open_events(self):
+        """Begin to write events for TensorBoard, if ``--tensorboard`` asks for them."""
         folder = self.options.tensorboard
         if folder:
             self.events = Events(os.path.join(folder, self.header['run']), self.records)
 
-    def _log_is_own(self):
-        """Return whether the log, whole or torn, is this run's, or there is none."""
-        if not os.path.isfile(self.log):
-            return not os.path.lexists(self.log)
-        with open(self.log, encoding='utf-8', errors='replace') as file:
-            first = file.readline()
-        try:
-            return _parse_header(first)['run'] == self.header['run']
-        except ValueError:
-            return json.dumps(self.header).startswith(first)
-
     def check_copy(self):
-        """Raise ``UserError`` where the run is a copy that would write the log of the original."""
+        """Raise ``UserError`` if the run is a copy that would write the log of the original."""
         if (
-            not self._has_usual_folder()
+            not self.has_usual_folder()
             and os.path.isdir(self.usual_folder)
             and os.path.exists(self.log)
         ):
@@ -86,7 +69,8 @@ class Run:
                 'name another --log-dir for the copy'
             )
 
-    def _has_usual_folder(self):
+    def has_usual_folder(self):
+        """Return whether the folder of the checkpoints has the run's name."""
         return os.path.realpath(self.folder) == os.path.realpath(self.usual_folder)
 
     @property
@@ -96,34 +80,21 @@ class Run:
 
     @property
     def recipe(self):
-        """The ``Recipe`` to go on with, in which every rollback has lowered the learning rate."""
+        """The ``Recipe`` to train with, whose learning rate every rollback has lowered."""
         return lowered(self._recipe, self.rollbacks)
 
     @property
     def start(self):
-        """The ``Start`` of training: the last checkpoint, what the run begins from, or nothing."""
+        """The ``Start`` of training: a checkpoint, another run's parameters, or initial weights."""
         return start_of(self._recipe, self.records, self.arrays)
 
-    @property
-    def name(self):
-        """What ``--resume`` and ``score.py`` call the run, as it can be pasted into a shell.
-
-        That is its name, or the path of its folder where that has another name, and the options
-        that lead to its files where those are not the usual.
-        """
-        words = [self.header['run'] if self._has_usual_folder() else self.folder]
-        for key, default in FOLDERS.items():
-            if getattr(self.options, key) != default:
-                words += ['--' + key.replace('_', '-'), getattr(self.options, key)]
-        return ' '.join(map(shlex.quote, words))
-
     def save(self, symbol, trainer, record):
-        """Write the checkpoint of an epoch, then its log record.
+        """Write the checkpoint of an epoch, then its record in the log.
 
         Raises
         ------
         UserError
-            The disk is at fault.
+            The files cannot be written, for example because the disk is full.
         """
         if self.rollbacks:
             record = dict(record, rollbacks=self.rollbacks)
@@ -178,18 +149,16 @@ class Run:
         self.rollbacks = rollbacks
 
     def say(self, line):
-        """Print a line for people; None is none."""
+        """Print a line, unless it is None."""
         if line is not None:
             print(line, flush=True)
 
     def score_command(self, symbol):
         """Return the command that scores the run."""
-        ensembles = ensemble.names_of(symbol.list_outputs())
-        script = 'study/score_ensemble.py' if ensembles else 'score.py'
-        return f'{command(script)} --run {self.name}'
+        return run_commands.score(self, symbol)
 
     def _write_log(self, record):
-        """Add a record to the log, which is made again where it is gone."""
+        """Add a record to the log, or write the whole log again if it is gone."""
         try:
             if os.path.exists(self.log):
                 log.append(self.log, record)
@@ -200,15 +169,15 @@ class Run:
             then = f' and goes on from epoch {self.epoch + 1}' if more else ''
             raise UserError(
                 f'the checkpoint of epoch {self.epoch} is saved, but not its line in the '
-                f'log: {describe(error)}; "{self.resume_command}" writes the log again{then}'
+                f'log: {describe(error)}; "{run_commands.resume(self)}" writes the log again{then}'
             )
 
     def mend_symbol(self, symbol):
-        """Write the symbol of a run that goes on again where somebody has removed or changed it."""
+        """Write model-symbol.json again if somebody has removed or changed it."""
         symbol_file.mend(self.folder, symbol)
 
     def _make_again(self):
-        """Make a folder again that somebody has removed; that costs only the older checkpoints."""
+        """Make the folder of the checkpoints again, which somebody has removed."""
         sys.stderr.write(
             f'{self.folder} is gone: it is made again, with the checkpoints from now on\n'
         )
@@ -224,17 +193,7 @@ class Run:
         """How to go on after this process has ended."""
         if not self.epoch:
             return 'there is no checkpoint yet: start again'
-        return f'to go on from epoch {self.epoch + 1}: {self.resume_command}'
-
-    @property
-    def resume_command(self):
-        """The command that goes on with the run; in a job of launch.py the options alone."""
-        options = f'--resume {self.name}'
-        if self.options.tensorboard:
-            options += f' --tensorboard {shlex.quote(self.options.tensorboard)}'
-        if 'DMLC_ROLE' in os.environ:
-            return options
-        return f'{command(log.script_of(self.header))} {options}'
+        return f'to go on from epoch {self.epoch + 1}: {run_commands.resume(self)}'
 
 
 @contextlib.contextmanager

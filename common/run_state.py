@@ -1,8 +1,8 @@
 """The state.json of a checkpoint: what the run's files are, and whether they are still whole.
 
-A state has the header of the log, the records of the epochs that are done, the epochs whose
-parameters are kept, and the SHA-256 of itself and of every file that it names. state-before.json is
-the state of the checkpoint before.
+A state has the header of the log, the records of the epochs that are done, the best epoch, the
+epochs whose parameters are kept, and the SHA-256 of itself and of every file that it names.
+state-before.json is the state of the checkpoint before.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ def params_path(folder, epoch):
 
 
 def read(path):
-    """Return a state, or None if there is none or it is not what was written.
+    """Return a state, or None if there is none, or one that is damaged.
 
     Raises
     ------
@@ -108,12 +108,12 @@ def write(folder, name, state):
 
 
 def is_whole(folder, name, state):
-    """Return whether a file of a checkpoint is what was written."""
+    """Return whether a file of a checkpoint has the SHA-256 that the state names."""
     return digest(os.path.join(folder, name)) == state['files'].get(name, '')
 
 
 def digest(path):
-    """Return the SHA-256 of a file, or None if there is none; a pipe would never end."""
+    """Return the SHA-256 of a file, None for anything else: a pipe, for one, would never end."""
     return files.digest_of(path, hashlib.sha256()) if os.path.isfile(path) else None
 
 
@@ -131,8 +131,8 @@ def _tell_kept(path, kept):
 def load(folder, warn=True):
     """Return the state of the newest whole checkpoint in ``folder``.
 
-    Where damage makes that an older one, it is the state of that time, and unless ``warn`` is false
-    a line on stderr says so.
+    If the newest checkpoint is damaged, it is the state as it was at an older one, and a line on
+    stderr says so unless ``warn`` is false.
 
     Raises
     ------
@@ -182,14 +182,15 @@ def _as_of(state, epoch):
 
 
 def best(records):
-    """Return the first epoch with the lowest error on the images that are held out.
+    """Return the epoch whose checkpoint is called ``best``.
 
-    Without any it is the lowest test error.
+    It is the first one with the lowest error on the training images that are held out
+    (``--validation``) or, if none are, with the lowest test error.
     """
     key = 'validation_error' if is_chosen_by_validation(records) else 'test_error'
     return min(records, key=lambda record: record[key])['epoch']
 
 
 def is_chosen_by_validation(records):
-    """Return whether a run has held images out, so that its best epoch has nothing of the test."""
+    """Return whether the best epoch is chosen on images that are held out, not on the test set."""
     return all('validation_error' in record for record in records)

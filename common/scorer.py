@@ -14,7 +14,8 @@ from recordio.network_input import centre
 from system.errors import UserError
 
 INPUTS = ('data', 'softmax_label')
-# What one forward pass may take: bytes, and multiplications and additions for an image.
+# The most that a forward pass may take: bytes of memory, and multiplications and additions for each
+# image.
 MOST_MEMORY, MOST_OPERATIONS = 16 << 30, 10**12
 LONGEST = 65000  # pixels of the longer side of a photograph whose shorter side is scaled
 
@@ -57,7 +58,7 @@ class Scorer:
                 symbol, arg = for_folded_inference(symbol, arg, shape)
             else:
                 symbol = for_inference(symbol)
-        # A network that is one operator has no label among its inputs.
+        # A network that is one operator (graphs/one_operator.py) has no label among its inputs.
         labels = [name for name in symbol.list_arguments() if name == INPUTS[1]]
         self.module = mx.mod.Module(symbol, context=device, label_names=labels)
         self.module.bind(
@@ -91,7 +92,7 @@ def infer_shapes(symbol, shape):
 
 
 def check_needs(symbol, batch, shape):
-    """Raise ``UserError`` where a forward pass takes more memory or time than it may."""
+    """Raise ``UserError`` if a forward pass takes more memory or operations than are allowed."""
     needs = untrusted_symbol.needs(symbol, shape)
     size = f'{shape[2]}x{shape[1]}'
     if needs.operations > MOST_OPERATIONS:
@@ -162,6 +163,7 @@ def read_image(path, dataset):
     numpy.ndarray
         (height, width, 3) of uint8, blue first, see ``network_input.normalised``.
     tuple of int
+        (width, height) of the image in its file.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from common.options import number
 
 
 def add_network(parser):
-    """Add what names a trained network, for ``common.model.load``."""
+    """Add the options that name a trained network, which ``common.model.load`` reads."""
     parser.add_argument('--run', metavar='RUN', help='name or checkpoint folder of a run')
     parser.add_argument(
         '--pretrained',
@@ -45,7 +45,7 @@ def add_checkpoint(parser):
 
 
 def add_scoring(parser):
-    """Add what scoring has; return the group of what is scored, of which one may be named."""
+    """Add the options of scoring; return the group of those of which only one may be given."""
     add_checkpoint(parser)
     parser.add_argument(
         '--batch-size',

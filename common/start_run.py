@@ -1,4 +1,8 @@
-"""Begins a run, or goes on with one from its last checkpoint, on one worker or on several."""
+"""Begins a run, or resumes one from its last checkpoint, on one worker or on several.
+
+The scripts call these functions in this order: ``state_to_resume`` and ``resumed_options`` before
+anything is built, ``check_data``, and then ``resumed_run`` or ``new_run``.
+"""
 
 import os
 import sys
@@ -17,7 +21,7 @@ from system.errors import UserError
 def state_to_resume(args, workers):
     """Return the state of the checkpoint that ``--resume`` names, or None without it.
 
-    Only the first worker needs to have the checkpoint at hand.
+    Only worker 0 reads the checkpoint; the others get the state from it.
 
     Raises
     ------
@@ -29,7 +33,7 @@ def state_to_resume(args, workers):
     state, script = None, os.path.basename(sys.argv[0])
     if not workers.rank:
         folder = checkpoint.find(args.resume, args.checkpoint_dir)
-        state = run_state.load(folder, warn=False)  # it is loaded again behind a lock
+        state = run_state.load(folder, warn=False)  # ``resumed_run`` loads it again, with a lock
     state = workers.broadcast_json(state)
     if state['header'].get('script', script) != script:
         raise UserError(
@@ -39,7 +43,7 @@ def state_to_resume(args, workers):
 
 
 def resumed_options(parse_args, state):
-    """Return a script's options for a run that goes on; ``parse_args`` is the script's."""
+    """Return the options of a run that goes on, see ``common.resumed_options.resumed``."""
     stored = state['header']['options']
     return resumed(parse_args, sys.argv[1:], stored, state['epoch'])
 
@@ -81,22 +85,22 @@ def new_run(args, name, entries, recipe, workers, initial=None):
 def resumed_run(args, symbol, state, recipe, workers):
     """Return the ``Run`` of a state, with its last checkpoint.
 
-    Versions, a processor and numbers of threads or workers that change its last bits are named on
-    stderr.
+    A line on stderr names what has changed since the run was stopped (versions, processor, numbers
+    of threads and workers) and alters the last bits of its results.
     """
     run = None
     if not workers.rank:
         folder = checkpoint.find(args.resume, args.checkpoint_dir)
         run = Run(args, state['header'], recipe, folder)
         run.check_copy()
-        run.load()  # behind the lock: another process may have written until now
+        run.load()  # with the lock of ``Run``: another process may have written until now
         run.mend_symbol(symbol)
         _tell_changes(run.header, workers)
     return _shared(run, recipe, workers)
 
 
 def header_entries(symbol, batches, compute):
-    """Return what the header of a log says beside options and versions.
+    """Return the entries of a log's header that depend on the network, the data and the devices.
 
     Parameters
     ----------
@@ -123,10 +127,10 @@ def check_data(batches, state, workers):
     ----------
     batches : recordio.record_iterator.Batches
     state : dict, optional
-        Of the run that goes on. Runs of before have the numbers of images alone.
+        Of the run that goes on. Older runs have only the numbers of images in their header.
     workers : distributed.cluster.Cluster
     """
-    identity, known, who, then = batches.identity, None, 'the first worker has', ''
+    identity, who, then = batches.identity, 'the first worker has', ''
     known = workers.broadcast_json(identity)
     if state:
         known = state['header'].get('data') or state['header']
@@ -163,7 +167,7 @@ def about_more_epochs(run, batches):
 
 
 def _shared(run, recipe, workers):
-    """Return the first worker's ``Run``, and to the others what they need to know of it."""
+    """Return the ``Run`` itself in worker 0, and a ``RemoteRun`` of it in the other workers."""
     if workers.size > 1:
         known = run and [run.header, run.records, run.arrays is not None]
         header, records, has_arrays = workers.broadcast_json(known)
@@ -174,12 +178,12 @@ def _shared(run, recipe, workers):
         if workers.rank:
             return RemoteRun(header, recipe, records, arrays)
         run.arrays = arrays
-    run.follow()
+    run.open_events()
     return run
 
 
 def _free_name(name, folder):
-    """Return the name of a run, with a number if another has its checkpoints under that name."""
+    """Return the name of a run, with a number if there are checkpoints of that name already."""
     free, number = name, 1
     while os.path.lexists(os.path.join(folder, free)):
         number += 1
@@ -188,6 +192,7 @@ def _free_name(name, folder):
 
 
 def _tell_changes(header, workers):
+    """Name on stderr what differs from the time when the run was started."""
     now = dict(
         operators.versions(),
         processor=engine.processor(),

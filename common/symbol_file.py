@@ -12,7 +12,10 @@ from system.errors import UserError, command
 
 
 def write(folder, symbol, known):
-    """Write the symbol where it is not there as it was written; return its SHA-256."""
+    """Write the symbol unless its file is there and whole; return the SHA-256 of the file.
+
+    ``known`` has the SHA-256 of the run's own files by name.
+    """
     path, text = os.path.join(folder, run_state.SYMBOL), symbol.tojson()
     wanted = hashlib.sha256(text.encode()).hexdigest()
     found = run_state.digest(path)
@@ -52,7 +55,7 @@ def mend(folder, symbol):
 
 
 def check(folder, state):
-    """Raise ``UserError``, which says how to mend it, where the symbol is not as it was written."""
+    """Raise ``UserError`` if the symbol is gone or changed; it names the command that mends it."""
     if run_state.is_whole(folder, run_state.SYMBOL, state):
         return
     path = os.path.join(folder, run_state.SYMBOL)

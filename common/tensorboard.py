@@ -40,8 +40,8 @@ class Events:
     folder : str
         Folder of the run's event files.
     records : list of dict
-        Of the epochs that are done. Those that no event file has yet are added, and later epochs,
-        which a checkpoint of before did not know, are declared void.
+        Of the epochs that are done. Those that no event file has yet are added. Events of later
+        epochs, which the run will train again, are declared void.
     """
 
     def __init__(self, folder, records):
@@ -70,7 +70,7 @@ class Events:
         self.writer.flush()
 
     def add(self, record):
-        """Add the record of an epoch; say so where that cannot be done, which ends no run."""
+        """Add the record of an epoch. If it cannot be written, say so and let the run go on."""
         if self.writer:
             try:
                 self.writer.write_event(event_of(record))

@@ -13,7 +13,7 @@ from engine import mx, private
 from graphs import fast, half
 from system.progress import Pace, Progress
 
-TOGETHER = 100  # batches after which several workers compare whether their loss is finite
+TOGETHER = 100  # after so many batches several workers check together that their loss is finite
 
 
 class Diverged(Exception):
@@ -23,19 +23,19 @@ class Diverged(Exception):
 class Start(NamedTuple):
     """What a run starts from."""
 
-    # A checkpoint's, see ``Trainer.state``; before the first epoch a head may be missing. None: new
-    # weights.
+    # The arrays of a checkpoint, see ``Trainer.state``, or None for initial weights. Before the
+    # first epoch, in fine-tuning, those of the head may be missing.
     arrays: dict | None = None
     epoch: int = 0  # epochs that they were trained for
-    lr: float | None = None  # first learning rate that they were trained with, if another
+    lr: float | None = None  # first learning rate of that training; None: the recipe's
 
 
 class Trained(NamedTuple):
-    """What came of training for one epoch."""
+    """The results of training for one epoch."""
 
     result: Result  # over the training images, as they were when each batch was computed
     images_per_second: float  # without the evaluation
-    began: float  # time.time() at the beginning
+    began: float  # time.time() at the beginning of the epoch
 
 
 class Trainer:
@@ -54,13 +54,13 @@ class Trainer:
     def __init__(self, symbol, batches, recipe, compute, start=Start()):
         self.batches, self.recipe, self.compute = batches, recipe, compute
         self.workers, self.epoch = compute.workers, start.epoch
-        # Of the servers' optimiser each worker's batch is an update.
+        # With dist_async the batch of each worker is an update of its own on the servers.
         self.per_epoch = batches.per_epoch * (self.workers.size if compute.asynchronous else 1)
         self.schedule = self._schedule(recipe.lr)
         self.pace = Pace(recipe.epochs)
         if recipe.dtype == 'float16':
             symbol = half.half(symbol)
-        # The rewritten graphs are for the CPU.
+        # The graphs of graphs/fast.py are for the CPU.
         self.module = self._bind(fast.for_training(symbol) if compute.on_cpu else symbol)
         arrays = start.arrays or {'arg': None, 'aux': None, 'momentum': {}}
         mx.random.seed(recipe.seed)
@@ -72,7 +72,7 @@ class Trainer:
         )
         self._init_optimizer(start)
         self._set_momentum(arrays['momentum'])
-        # A second graph over the same parameters, where training's cannot evaluate.
+        # A second graph over the same parameters, if the graph for training cannot evaluate.
         self.tester = self.module
         inference = fast.for_inference(symbol) if compute.on_cpu else symbol
         if inference is not symbol:
@@ -96,6 +96,11 @@ class Trainer:
         return Schedule(lr, self.recipe.decay, self.per_epoch)
 
     def _init_optimizer(self, start):
+        """Choose the update, and the kvstore that sums the gradients over devices and workers.
+
+        MXNet sums gradients over images too; ``rescale_grad`` divides them by the images of the
+        batch, over all workers.
+        """
         from engine.optimizer import Nesterov  # see _schedule
 
         updates = start.epoch * self.per_epoch
@@ -112,13 +117,13 @@ class Trainer:
         )
         kvstore = self.compute.kvstore
         if kvstore.startswith('dist'):
-            # The servers only sum, and every worker makes the same update: so momentum is here,
-            # where checkpoints are made. Without a common step (dist_async) the update is the
-            # servers'.
+            # The servers only sum, and every worker makes the same update: so the momentum is in
+            # the workers, which write checkpoints. With dist_async, where the workers have no
+            # common step, the servers make the update.
             os.environ['MXNET_UPDATE_ON_KVSTORE'] = str(int(self.compute.asynchronous))
             kvstore = worker_sync.create_kvstore(kvstore)
         with warnings.catch_warnings():
-            # With dist_async MXNet would divide by the images of one worker, and says so.
+            # With dist_async MXNet warns that it would divide by the images of one worker.
             warnings.simplefilter('ignore')
             self.module.init_optimizer(kvstore=kvstore, optimizer=optimizer)
 
@@ -132,7 +137,7 @@ class Trainer:
         Raises
         ------
         Stopped
-            The user asked for it; ``stop`` is the ``system.signals.Stop`` that knows.
+            A signal asked for it, which ``stop``, a ``system.signals.Stop``, has noticed.
         Diverged
             The loss is not finite.
         """
@@ -157,8 +162,8 @@ class Trainer:
         return Trained(result, self.batches.train_images / (time.time() - began), began)
 
     def _check_finite(self, meter, epoch, loss=None):
-        # The sum of the losses stays what it is once it is not finite, and it is looked at after
-        # every batch; several workers look at it together, now and then, since they must agree.
+        # Once the sum of the losses is not finite, it stays so. One worker looks at it after every
+        # batch. Several must all stop at the same batch, so they exchange it every ``TOGETHER``.
         if loss is None:
             if self.workers.size > 1 and (not meter.batches or meter.batches % TOGETHER):
                 return

@@ -25,7 +25,7 @@ def learning_rate(text):
 
 
 def tag(text):
-    """Return what becomes part of the names of files: letters, digits, ``-``, ``_`` and ``.``."""
+    """Return the value of ``--name``, which becomes part of file names, or refuse it."""
     if not re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9._-]{0,39}', text):
         raise argparse.ArgumentTypeError(
             f'{text!r} cannot be part of a file name: take letters, digits, "-", "_" and ".", at '
@@ -35,15 +35,15 @@ def tag(text):
 
 
 def add_recipe(parser, epochs, lr, batch):
-    """Add what every training has: recipe, several devices, files of the run, and folders.
+    """Add the options that all training scripts have: recipe, run, kvstore, devices and folders.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
     epochs : str
-        How many epochs there are by default.
+        The default number of epochs, as the help says it.
     lr : str
-        How the learning rate goes down.
+        How the learning rate falls, as the help says it.
     batch : int
         Default of ``--batch-size``.
     """
@@ -144,7 +144,7 @@ def _add_optimizer(group):
 
 
 def add_run(parser):
-    """Add how a run goes on and what it tells."""
+    """Add what a run is called, what it begins from or goes on with, and what it reports."""
     group = parser.add_argument_group('run')
     group.add_argument(
         '--name',
@@ -203,7 +203,7 @@ def add_kvstore(parser):
 
 
 def add_small_images(parser):
-    """Add what every training on images of 32x32 has."""
+    """Add the options that all training scripts for images of 32x32 pixels have."""
     parser.add_argument(
         '--widen',
         type=number(int, 1),
@@ -225,5 +225,5 @@ def add_small_images(parser):
 
 
 def widening(args):
-    """Return what the name of a run says of ``--widen``."""
+    """Return the part of a run's name that stands for ``--widen``, such as ``-w4``."""
     return f'-w{args.widen}' if args.widen > 1 else ''

@@ -16,7 +16,7 @@ from scripts import ROOT, run_script, user_error
 from test_faults import poison, trained_here
 from training_runs import arguments, name_of, records_of, small_cifar
 
-from common import checkpoint, log, run_lock, run_state
+from common import checkpoint, log, run_commands, run_lock, run_state
 from common.recipe import Recipe, cifar_decay
 from common.run import Run
 from common.trainer import Trainer
@@ -700,7 +700,7 @@ def test_hints_can_be_pasted(tmp_path, monkeypatch):
     run = Run(args, {'run': 'r'}, Recipe(4, 0.1, cifar_decay(4)))
     run.release()
     run.records = state_of(1)['records']
-    words = shlex.split(run.resume_command)
+    words = shlex.split(run_commands.resume(run))
     assert words[1:] == [
         os.path.join(ROOT, 'train_cifar.py'),
         '--resume',
