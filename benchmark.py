@@ -21,6 +21,8 @@ from system.errors import UserError
 from system.script import run_main
 
 RIVAL = 'benchmarks.rivals'
+# For each choice of --compare, the sides that it adds: the entries in which each one's specification
+# differs from that of the project's own side.
 COMPARE = {
     'textbook': [{'side': 'textbook', 'name': 'textbook'}],
     'torch': [
@@ -42,8 +44,9 @@ COMPARE = {
     'synthetic': [{'data': None, 'name': 'synthetic'}],
     'denormals': [{'denormals': True, 'name': 'denormals'}],
 }
-BY_ONNX = ('onnxruntime', 'openvino')  # they compute inference alone
-# Passes over the network: forward, and backward to the data and to the weights.
+BY_ONNX = ('onnxruntime', 'openvino')  # these read an ONNX file, and compute inference only
+# Passes over the network, each with as many multiply-adds: training has one forward, and two
+# backward, to the feature maps and to the weights.
 PASSES = {'train': 3, 'inference': 1}
 # The classes of operators, by prefixes of their names; all others are "other".
 OPERATOR_CLASSES = {
@@ -159,7 +162,7 @@ def parse_args():
 
 
 def specification(args):
-    """Return the specification of the project's own side, for benchmarks/worker.py."""
+    """Return the specification of the project's own side, which benchmarks/worker.py reads."""
     size = args.image_size or 32
     return {
         'module': 'benchmarks.worker',
@@ -178,7 +181,10 @@ def specification(args):
 
 
 def specifications(args, folder):
-    """Return those of all sides, the project's own first; files for them are in ``folder``."""
+    """Return the specifications of all sides, the project's own first.
+
+    The ONNX file that a side reads is written to ``folder``.
+    """
     own = specification(args)
     others = [dict(own, **entry) for entry in COMPARE.get(args.compare, [])]
     for spec in others:
@@ -191,7 +197,7 @@ def specifications(args, folder):
 
 
 def measure(args):
-    """Run all turns; return the list of ``Side``, the project's own first."""
+    """Let the sides take turns; return the list of ``Side``, the project's own first."""
     sides = []
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -210,6 +216,7 @@ def measure(args):
 
 
 def print_results(sides, args):
+    """Print the speed of each side as a table, and the ratio of the first to the best other one."""
     spec = specification(args)
     found = summary.layers(networks.symbol_of(spec), tuple(spec['shape']))
     image = 2 * sum(layer.multiply_adds for layer in found)
@@ -242,8 +249,8 @@ def print_results(sides, args):
                 f'{speed / 1e9:9.0f} {share:>8} {side.peak:8.0f}'
             )
         if len(sides) > 1:
-            # The faster setting of the rival. Ratios are taken turn by turn, because the speed of
-            # the machine drifts.
+            # The rival has a side for each of its settings; the fastest counts. Ratios are taken
+            # turn by turn, because the speed of the machine drifts.
             best = max(sides[1:], key=lambda side: statistics.median(side.rates[task]))
             ratios = [a / b for a, b in zip(sides[0].rates[task], best.rates[task])]
             print(
@@ -273,8 +280,8 @@ def print_operators(args):
 
 
 def check(args):
-    """Raise ``UserError`` for options that do not fit together; choose the tasks."""
-    networks.symbol_of(specification(args))  # says which depths there are
+    """Raise ``UserError`` for options that do not fit together; set those that others imply."""
+    networks.symbol_of(specification(args))  # raises for a depth that the network cannot have
     if args.compare == 'synthetic' and not args.data:
         raise UserError('--compare synthetic needs files to compare with: add --data DIR')
     if args.compare in BY_ONNX:

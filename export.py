@@ -52,7 +52,7 @@ def parse_args():
 
 
 def check_options(args):
-    """Raise ``UserError`` for options that do not fit together, before anything is read."""
+    """Raise ``UserError`` for options that do not fit together."""
     if not (args.onnx or args.torch):
         raise UserError('say what to write: --onnx FILE.onnx, --torch FILE.safetensors, or both')
     for key, ending in ENDINGS.items():

@@ -27,7 +27,7 @@ from system.errors import UserError
 from system.script import run_main
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PORT = 9091  # of the scheduler on the first host; the workers connect to each other on the next one
+PORT = 9091  # of the scheduler, on the first host; the workers' own connections use the next one
 
 
 def parse_args(arguments=None):
@@ -96,7 +96,7 @@ def parse_args(arguments=None):
 
 
 def read_hosts(path):
-    """Return the machines that a file names, or [None] for this machine if there is no file."""
+    """Return the machines that a file names, or [None], this machine, without a file."""
     if path is None:
         return [None]
     if not os.path.isfile(path):
@@ -120,7 +120,7 @@ def addresses(machines, own=None):
     machines : list of str or None
         Names, such as user@host; None is this machine.
     own : str, optional
-        Address of this machine (the option --address); None: find it out.
+        Address of this machine (the option --address). None: it is found out.
 
     Raises
     ------
@@ -192,6 +192,7 @@ def members(args):
     machines, servers = read_hosts(args.hosts), args.servers or args.workers
     local = args.hosts is None
     first = args.port or PORT
+    # ``port`` is the scheduler's, ``link`` that of the workers' own connections (cluster.py).
     port, link = free_ports(2) if local and args.port is None else (first, first + 1)
     address = addresses(machines, args.address)
     root = address[machines[0]]

@@ -40,7 +40,7 @@ def parse_args():
 
 
 def describe(curves):
-    """Return what a curve shows, such as "ResNet-110 on CIFAR-10 (5 runs, 400 epochs)"."""
+    """Return what a ``curves.Curves`` shows: "ResNet-110 on CIFAR-10 (5 runs, 400 epochs)"."""
     runs, epochs = curves.runs, len(curves.epochs)
     return f'{curves.title} ({runs} run{"s" * (runs > 1)}, {epochs} epoch{"s" * (epochs > 1)})'
 

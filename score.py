@@ -63,7 +63,10 @@ def parse_args():
 
 
 def bind(model, batch, args, native=True):
-    """Return the ``common.scorer.Scorer`` of a network."""
+    """Return the ``common.scorer.Scorer`` of a network.
+
+    Without ``native`` it computes with MXNet's own operators and not with those of engine/native/.
+    """
     device, calibration = engine.devices(args.gpus, args.cpus)[0], None
     if args.fast == 'int8':
         if device.device_type != 'cpu':
@@ -75,6 +78,7 @@ def bind(model, batch, args, native=True):
 
 
 def print_error(model, args):
+    """Score the network on a .rec file, and print its error."""
     path = args.rec or os.path.join(args.data_dir, model.name, 'test.rec')
     images = open_records(path, model, args.batch_size)
     result = bind(model, images.batch, args).score(images.batches(), bool(args.confusion))
@@ -92,6 +96,7 @@ def print_error(model, args):
 
 
 def write_confusion(matrix, names, title, args):
+    """Write the confusion matrix to the files that ``--confusion`` names."""
     contents = {}
     for path in args.confusion:
         if path.endswith('.csv'):
@@ -106,7 +111,7 @@ def write_confusion(matrix, names, title, args):
 
 
 def command_for_components(args):
-    """Return the command that scores each network of an ensemble, with the folders it needs."""
+    """Return the command that scores each network of an ensemble, with the options for folders."""
     words = ['--run', args.run]
     for key, default in options.FOLDERS.items():
         if getattr(args, key) != default:
@@ -115,8 +120,10 @@ def command_for_components(args):
 
 
 def print_probabilities(model, args):
+    """Print the class probabilities of the images that ``--image`` names."""
     paths = image_paths(args.image)
-    # All of them first, so that a file that is no image costs no waiting.
+    # All images are read before the network is bound, so that a file that is no image is refused at
+    # once.
     found = [read_image(path, model.dataset) for path in paths]
     # The project's operators gain little with one image at a time, and compiling them takes long.
     scorer = bind(model, 1, args, native=False)

@@ -23,6 +23,7 @@ from system.script import outlive_readers, run_main
 
 
 def parse_args(words=None, defaults=None):
+    """Return the options; ``defaults`` are those of the run that is resumed, see start_run.py."""
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults."
     )

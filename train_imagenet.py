@@ -27,17 +27,18 @@ from system.script import outlive_readers, run_main
 
 
 class Schedule(NamedTuple):
-    """How the learning rate drops."""
+    """How the learning rate drops; engine/optimizer.py computes it."""
 
     every: int  # epochs between two drops
-    factor: int  # that it is divided by
+    factor: int  # the rate is divided by this at each drop
 
 
-SCHEDULES = {'6.5': Schedule(30, 10), 'a1': Schedule(10, 2)}
+SCHEDULES = {'6.5': Schedule(30, 10), 'a1': Schedule(10, 2)}  # by section of the paper
 DEPTHS = {'resnet': 101, 'mr': 44, 'dfn1': 50, 'dfn2': 50}  # those of Figures 8 and 9
 
 
 def parse_args(words=None, defaults=None):
+    """Return the options; ``defaults`` are those of the run that is resumed, see start_run.py."""
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0], epilog="The paper's settings are the defaults."
     )
@@ -105,7 +106,7 @@ def parse_args(words=None, defaults=None):
 
 
 def steps_of(args):
-    """Return the ``Decay`` of ``--schedule``, None with a cosine."""
+    """Return the ``common.recipe.Decay`` of ``--schedule``, None with a cosine."""
     if args.decay == 'cosine':
         return None
     factor = SCHEDULES[args.schedule].factor
