@@ -1,6 +1,6 @@
 """Stand-ins for the ARM Performance Libraries, which MXNet's wheel for ARM Linux is linked with.
 
-Those are ARM's own and in no package index. Of them MXNet calls BLAS and LAPACK alone, which
+ARM's libraries are in no package index. MXNet calls only their BLAS and LAPACK functions, which
 OpenBLAS and LAPACKE have under the same names. So a small library with the name that the wheel asks
 for is linked with these two, and loaded before MXNet.
 """

@@ -1,10 +1,13 @@
 """Compiles the project's CPU operators, once on each machine that runs them.
 
 ``prepare()`` compiles them, and ``operators.load()`` registers them with MXNet. The sources are in
-engine/native: ``ops.cc`` has the operators; ``winograd.h`` and ``direct.h`` the convolutions,
-``combine.h`` the element-wise operations between convolutions (BatchNorm, ReLU, sums), ``pool.h``
-the global average pooling, ``update.h`` the optimiser's step, ``peak.h`` a measurement of the
-machine's peak speed. Kernels are built from ``vec.h``, ``product.h`` and ``threads.h``.
+engine/native, and ``ops.cc`` has the operators. Their kernels are convolutions (``winograd.h``,
+``direct.h``, and ``epilogue.h`` for what follows one), the element-wise operations between two
+convolutions (``combine.h``), global average pooling (``pool.h``), the optimiser's step
+(``update.h``), and a whole network for inference (``network.h``). They are built from vectors
+(``vec.h``), matrix products (``product.h``), threads (``threads.h``), scratch memory
+(``scratch.h``) and what differs between processors (``processor.h``). ``peak.h`` measures the peak
+speed of the machine.
 
 The compiler is that of the system, or Zig's from PyPI (requirements-compiler.txt), which ``make``
 installs if the system has none. Without a compiler MXNet's own operators are used.
@@ -70,7 +73,7 @@ def compiler():
 
 
 def library(mxnet_folder, folder=BUILD):
-    """Return the path of the compiled library. It is compiled if it does not exist or is damaged.
+    """Return the path of the compiled library, and compile it if it is missing or damaged.
 
     Each processor, compiler and version of the sources has a library with a name of its own, so
     that different machines can share the folder. The SHA-256 of the library is in a file beside it
@@ -163,7 +166,7 @@ def _compile(command, mxnet_folder, out):
             [*command, *native], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         if not done.returncode or NATIVE not in done.stdout:
-            break  # else the compiler does not know this processor: it compiles for any of its kind
+            break  # else the compiler does not know NATIVE: compile for any processor of this kind
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if 'error' in line]
         lines = lines or [f'exit status {done.returncode}']
@@ -171,7 +174,7 @@ def _compile(command, mxnet_folder, out):
 
 
 def possible():
-    """Return whether the operators are not switched off and there is a compiler for them."""
+    """Return whether the operators are switched on and there is a compiler for them."""
     try:
         return os.environ.get(SWITCH) != '0' and SUPPORTED and bool(compiler())
     except BuildError:

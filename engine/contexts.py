@@ -4,8 +4,8 @@ from engine import cuda
 from engine.loader import mx
 from system.errors import UserError
 
-# The wheel holds code for 5.0, 6.0, 7.0, 8.0 and 8.6 and nothing a driver could compile for others;
-# such code runs on every later minor version of its major version.
+# Compute capabilities. The wheel holds code for 5.0, 6.0, 7.0, 8.0 and 8.6, and none (PTX) that a
+# driver could compile for others. Code runs on every later minor version of its major version.
 OLDEST_GPU, NEWEST_GPU = (5, 0), (8, 9)
 
 
@@ -18,7 +18,8 @@ def devices(gpus=None, cpus=None):
         GPU numbers.
     cpus : int, optional
         Number of CPU contexts; they share the cores, and a batch is split over them as over GPUs.
-        With neither, every GPU that is found, or else one CPU context.
+
+    Without both, every GPU that is found is taken, or else one CPU context.
 
     Raises
     ------

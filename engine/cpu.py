@@ -44,7 +44,7 @@ def set_threads(threads):
     Raises
     ------
     RuntimeError
-        MXNet is loaded already and reads the number no more.
+        MXNet is loaded already, and has read the number.
     UserError
         OMP_NUM_THREADS is no number of threads.
     """
@@ -62,8 +62,7 @@ def _warn_of_too_many(threads):
     if threads > cores():
         tell(
             f'{threads} threads share {cores()} cores, which is slower than one thread '
-            'for each core: leave out '
-            '--threads and OMP_NUM_THREADS'
+            'for each core: leave out --threads and OMP_NUM_THREADS'
         )
 
 
@@ -79,12 +78,11 @@ def threads_of_the_environment():
     if not (first.isascii() and first.isdigit() and 1 <= int(first) <= MOST_THREADS):
         raise UserError(
             f'OMP_NUM_THREADS is {text!r}, which is no number of threads: set it to 1 or '
-            'more, at most '
-            f'{MOST_THREADS}, or unset it'
+            f'more, at most {MOST_THREADS}, or unset it'
         )
     return int(first)
 
 
 def threads():
-    """Return the number of OpenMP threads MXNet computes with."""
+    """Return the number of OpenMP threads that MXNet computes with."""
     return int(os.environ['OMP_NUM_THREADS'])

@@ -1,8 +1,8 @@
 """Imports MXNet when something of it is first used.
 
-Before the import it sets the number of OpenMP threads and gives NumPy the names that it dropped and
-MXNet asks for. It loads the CUDA libraries of PyPI's packages for the GPU build, and on ARM what
-stands in for ARM's own libraries.
+Before the import it sets the number of OpenMP threads, loads the libraries that MXNet needs (CUDA's
+for the GPU build, the stand-ins of arm.py on ARM), and gives NumPy back the names that it dropped
+and MXNet asks for.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def _mxnet():
         try:
             _import()
         except UserError as error:
-            fail(error)  # an attribute was asked for, where nobody would catch it
+            fail(error)  # any line that reads an attribute of ``mx`` may be here: none catches it
     return sys.modules['mxnet']
 
 
@@ -49,7 +49,7 @@ class _Deferred(types.ModuleType):
 
 @contextlib.contextmanager
 def _deferred(name):
-    """Have what is imported meanwhile get a ``_Deferred`` in the place of a module."""
+    """Give whoever imports a module, while this context lasts, a ``_Deferred`` in its place."""
     if name in sys.modules:
         yield
         return

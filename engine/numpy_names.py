@@ -14,7 +14,7 @@ def _never_called(*args, **kwargs):
     raise NotImplementedError('NumPy has no financial functions since version 1.20')
 
 
-# What each name meant, by the name that NumPy has today.
+# Each dropped name, and what it meant.
 RESTORED = {
     'bool': bool,
     'trapz': getattr(numpy, 'trapezoid', None),
@@ -47,7 +47,7 @@ RESTORED = {
 
 @contextlib.contextmanager
 def restored():
-    """Give NumPy the names that it lacks, for the time of MXNet's import."""
+    """Give NumPy the names that it lacks while this context lasts, for MXNet's import."""
     missing = [name for name in RESTORED if name not in dir(numpy)]
     for name in missing:
         setattr(numpy, name, RESTORED[name])

@@ -22,7 +22,7 @@ def load():
 
 @functools.cache
 def function(name):
-    """Return the function on NDArrays of an operator of the library."""
+    """Return an operator of the project as a function on NDArrays, as those of ``mx.nd`` are."""
     return private.operator_function(name)
 
 

@@ -9,22 +9,22 @@ import numpy
 
 from engine import mx, operators
 
-LEAST = 1e-37  # learning rate that MXNet's operators read; what is smaller changes no weight
-MOST = 60  # tensors in one call of MXNet's multi-tensor operators
+LEAST = 1e-37  # a smaller learning rate counts as 0: it changes no weight, and MXNet cannot read it
+MOST = 60  # the most tensors in one call of MXNet's multi-tensor operators
 
 
 class Schedule(mx.lr_scheduler.LRScheduler):
-    """The learning rate of the n-th update, n from 1.
+    """The learning rate of the n-th update, n from 1: warm-up, then drops or half a cosine.
 
     It depends on n alone, so that a resumed run, or a server of a distributed one, needs no
-    history. In a warm-up of w updates the rate is n / w of what it would be, so that update w has
-    the whole rate. A cosine begins after the warm-up with the whole rate, and would be 0 at the
-    update after the last.
+    history. In a warm-up of w updates, update n has n / w of the rate that it would have without
+    one. A cosine begins after the warm-up with the first rate, and would be 0 at the update after
+    the last.
 
     Parameters
     ----------
     lr : float
-        The first.
+        The first learning rate.
     decay : common.recipe.Decay
     per_epoch : int
         Updates in an epoch.
@@ -58,14 +58,15 @@ class Nesterov(mx.optimizer.Optimizer):
     * MXNet leaves beta and biases without decay; the recipe decays them.
     * MXNet's operator overwrites w and then decays the new one into the momentum. Here the decay is
       added to the gradient first.
-    * v carries the learning rate it was made with. Where the rate changes, v is scaled by the same
-      factor, so that the update is that of a momentum without learning rate, as in MXNet 0.9. With
-      a cosine or in a warm-up that is at every update. A rate of 0 makes v 0.
+    * v contains the learning rate of the updates that it was made with. When the rate changes, v
+      is multiplied by the same factor, so that the update is that of a momentum without learning
+      rate, as in MXNet 0.9. In a warm-up and with a cosine this happens at every update. A rate of
+      0 makes v 0.
 
     Parameters
     ----------
     velocity_lr : float
-        The learning rate that the velocities of a resumed run carry.
+        The learning rate that the velocities of a resumed run contain.
     """
 
     def __init__(self, momentum, velocity_lr=None, **kwargs):
@@ -112,9 +113,10 @@ class Nesterov(mx.optimizer.Optimizer):
                 )
 
     def _decay(self, weight, grad):
-        """grad + decay / rescale * w, for many tensors in one call.
+        """Add decay / rescale * w to each gradient, for many tensors in one call.
 
-        It is a plain SGD step of "weight" grad against "gradient" w with a negative learning rate.
+        MXNet's operator for a plain SGD step does it: the gradient is its "weight", w is its
+        "gradient", and the learning rate is negative.
         """
         for start in range(0, len(grad), MOST):
             some = grad[start : start + MOST]
@@ -128,7 +130,7 @@ class Nesterov(mx.optimizer.Optimizer):
             )
 
     def _follow(self, index, velocity, lr):
-        """Scale a velocity that was made with another learning rate."""
+        """Scale a velocity that was made with another learning rate to the present one."""
         before = self.velocity_lr.get(index, self.first_velocity_lr)
         if before and before != lr:
             velocity *= lr / before

@@ -1,8 +1,8 @@
 """MXNet's .params files of named arrays, read and written without MXNet.
 
-Its own reader believes what a file says of itself: one with a wrong length makes it ask for any
-amount of memory or end the process. This one looks first, and writes through Python's files, whose
-errors say what is wrong (a full disk, say). The bytes are those that ``mx.nd.save`` writes.
+MXNet's own reader trusts a file: a wrong length in it makes MXNet ask for any amount of memory, or
+end the process. The reader here checks every length first. The writer uses Python's files, whose
+errors say what is wrong, such as a full disk. The bytes are those that ``mx.nd.save`` writes.
 
 The layout, little-endian: uint64 0x112, uint64 0, uint64 number of arrays; for each array uint32
 0xF993FAC9, int32 storage (0: dense), int32 axes, int64 for the length of each, int32 device type
@@ -48,7 +48,7 @@ def read(path):
     Raises
     ------
     ValueError
-        The file is something else, or damaged where that can be seen.
+        The file has another format, or is damaged in a way that can be seen.
     """
     with open(path, 'rb') as file:
         cursor = _Cursor(file.read())
@@ -64,7 +64,7 @@ def read(path):
 
 
 class _Cursor:
-    """Goes through some bytes and never beyond them."""
+    """Reads through some bytes, and raises ``ValueError`` where it would read beyond them."""
 
     def __init__(self, content):
         self.content, self.at = content, 0

@@ -1,4 +1,4 @@
-"""MXNet 1.9.1's private attributes, all that the project uses, each with the reason.
+"""The private attributes of MXNet that the project uses, each with the reason.
 
 They were read from the source of the 1.9.1 wheel. Other files call the functions here.
 """

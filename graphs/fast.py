@@ -46,9 +46,16 @@ def for_inference(symbol):
 
 
 def for_folded_inference(symbol, arg, image):
-    """Return the graph to bind for inference of what ``graphs.fold.fold`` returned, and parameters.
+    """Return the graph to bind for inference with a folded network, and its parameters.
 
-    ``image`` is the shape (channels, height, width) for which it is bound.
+    Where the project's operators cannot be used, both are returned unchanged.
+
+    Parameters
+    ----------
+    symbol, arg
+        What ``graphs.fold.fold`` returned.
+    image : tuple of int
+        The shape (channels, height, width) of the images.
     """
     if operators.load():
         try:

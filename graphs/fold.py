@@ -4,11 +4,11 @@ from graphs import rewrite
 
 
 def fold(symbol, arg, aux):
-    """Return a symbol without BatchNorm, its parameters and its remaining moving statistics.
+    """Return a symbol whose BatchNorms are folded, its parameters and remaining moving statistics.
 
     The weights of a convolution are multiplied by gamma / sqrt(var + eps) of the BatchNorm after
-    it, and the rest becomes a bias. A BatchNorm after any other operator is kept. Outputs are equal
-    up to rounding.
+    it, and what the BatchNorm adds becomes the convolution's bias. A BatchNorm after any other
+    operator is kept. Outputs are equal up to rounding.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ class BatchNormFolder(rewrite.Rewriter):
 
     def __init__(self, symbol, arg, aux):
         super().__init__(symbol)
-        self.arg, self.aux, self.unfolded = dict(arg), dict(aux), {}
+        self.arg, self.aux = dict(arg), dict(aux)
+        self.unfolded = {}  # the original weights by name, which several convolutions may share
 
     def make_batchnorm(self, node):
         conv = self.source(node)

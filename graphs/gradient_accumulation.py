@@ -1,10 +1,10 @@
 """Gradient accumulation for feature maps with more than one reader.
 
 MXNet adds up the readers' gradients in an operator of its own, which writes and reads each of them
-once more. On the project's operators the convolutions among the readers form a chain instead: each
-convolution adds the gradient of the next reader to its own while it computes that. The readers that
-are no convolutions come after the last convolution. ``engine/native/ops.cc`` describes the links,
-the extra inputs and outputs through which the gradients travel.
+once more. On the project's operators the convolutions among the readers form a chain instead: while
+a convolution computes its own gradient, it adds that of the next reader. The readers that are no
+convolutions come after the last convolution. ``engine/native/ops.cc`` describes the links, the
+extra inputs and outputs through which the gradients travel.
 """
 
 

@@ -15,7 +15,7 @@ LOSS_SCALE = 128
 
 
 def half(symbol):
-    """Return the graph to bind on GPUs; use it with gradients divided by ``LOSS_SCALE``."""
+    """Return the graph to bind on GPUs; its gradients must be divided by ``LOSS_SCALE``."""
     return HalfRewriter(symbol).symbol()
 
 

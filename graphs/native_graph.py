@@ -88,7 +88,7 @@ class NativeRewriter(rewrite.Rewriter):
         return [self.emit('BlockGrad', name, [data]), [conv, 2, 0]]
 
     def _inputs(self, conv):
-        """Return a convolution's inputs: the data with its channels last, and the parameters."""
+        """Return a convolution's inputs: the data, channels last, and the parameters."""
         data, *parameters = map(self.value, conv['inputs'])
         if self._is_variable(conv['inputs'][0]):
             data = self.emit('transpose', conv['name'] + '_layout', [data], axes=(0, 2, 3, 1))
@@ -155,7 +155,7 @@ class NativeRewriter(rewrite.Rewriter):
                 return relus, terms + own
 
     def make_add_n(self, node):
-        """Make a sum, a multiple or a BatchNorm whose result no ReLU follows."""
+        """Make a sum, a multiple or a BatchNorm that no ReLU follows."""
         return self._sum(node, self._parts(node, 1.0), relu=0)
 
     make_mul_scalar = make_batchnorm = make_add_n
@@ -163,8 +163,8 @@ class NativeRewriter(rewrite.Rewriter):
     def _terms(self, entry, scale):
         """Return terms whose sum is an old entry times ``scale``.
 
-        An operator with one reader is taken apart; the output of one with several readers is a
-        feature map of its own.
+        An operator with one reader is replaced by its own terms. The output of an operator with
+        several readers is a term, a feature map that is computed once.
         """
         parts = self._parts(self.old[entry[0]], scale) if len(self.readers[entry[0]]) == 1 else []
         return parts or [('map', scale, entry)]
@@ -276,7 +276,10 @@ def _without_repeats(terms):
 
 
 def _geometry(conv):
-    """Return the attributes kernel, stride and outputs of _dfn_convolution for a convolution."""
+    """Return the attributes kernel, stride and outputs of _dfn_convolution for a convolution.
+
+    Raises ``Unsupported`` for one that the project's operators cannot compute.
+    """
     attrs = conv['attrs']
     kernel, stride = (literal_eval(attrs[name]) for name in ('kernel', 'stride'))
     known = set(attrs) <= CONVOLUTION and kernel in ((1, 1), (3, 3)) and len(set(stride)) == 1
@@ -290,7 +293,7 @@ def _geometry(conv):
 
 
 def _batchnorm(bn):
-    """Return eps and momentum of a BatchNorm node."""
+    """Return eps and momentum of a BatchNorm node; raise ``Unsupported`` for other options."""
     attrs = bn['attrs']
     if not set(attrs) <= BATCHNORM or attrs.get('fix_gamma') != 'False':
         raise Unsupported(f'BatchNorm {bn["name"]}')

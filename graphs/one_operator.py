@@ -1,4 +1,7 @@
-"""A folded network as one operator: MXNet calls it once and not once for each layer."""
+"""A folded network as one operator, ``_dfn_network``, instead of one operator for each layer.
+
+For a single image MXNet's calls of the layers took longer than the layers themselves.
+"""
 
 import json
 
@@ -19,7 +22,7 @@ def merged(symbol):
     Raises
     ------
     Unsupported
-        The graph has something that the plan of the operator cannot say.
+        The graph has something that a plan (engine/native/network.h) cannot describe.
     """
     graph = json.loads(symbol.tojson())
     return Planner(graph['nodes']).symbol(graph)
@@ -42,8 +45,11 @@ class Planner:
 
     def __init__(self, nodes):
         self.nodes, self.steps, self.inputs = nodes, [], []
-        self.buffers, self.free, self.most = {}, [], 0
-        self.products, self.results, self.classes = {}, {}, []  # of fully connected layers
+        self.buffers = {}
+        self.free, self.most = [], 0  # buffers that can be used again, and how many there are
+        # Of the fully connected layers: the inputs of each product, by node; which output of the
+        # operator a layer is, by node; and the number of classes of each output.
+        self.products, self.results, self.classes = {}, {}, []
         self.left = [0] * len(nodes)  # for each node, how often it is still to be read
         for node in nodes:
             for number in _sources(node):
@@ -100,13 +106,25 @@ class Planner:
         ]
 
     def _input(self, number):
-        """Return which of the operator's inputs a parameter is."""
+        """Return the number of the operator's input that a parameter is; add it if it is new."""
         if number not in self.inputs:
             self.inputs.append(number)
         return self.inputs.index(number)
 
     def _step(self, number, kind, words, maps=()):
-        """Add a step that makes a node of ``maps``, the numbers of nodes that it reads."""
+        """Add the step that computes a node, and free the buffers that nothing reads any more.
+
+        Parameters
+        ----------
+        number : int
+            The node.
+        kind : str
+            Of the step, such as ``conv``.
+        words : list
+            What follows the number of the step's buffer.
+        maps : list of int
+            The nodes whose feature maps the step reads.
+        """
         if self.free:
             out = self.free.pop()
         else:
@@ -140,6 +158,7 @@ class Planner:
         self._step(number, 'sum', [node['attrs']['relu'], *self._with_factors(maps, factors)], maps)
 
     def _with_factors(self, maps, factors):
+        """Return the words COUNT (BUFFER FACTOR)... of a plan."""
         pairs = [
             word for pair in zip((self.buffers[map_] for map_ in maps), factors) for word in pair
         ]
@@ -164,4 +183,5 @@ class Planner:
 
 
 def _sources(node):
+    """Return the numbers of the nodes that a node reads."""
     return [number for number, _, _ in node['inputs']]

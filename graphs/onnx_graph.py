@@ -15,7 +15,7 @@ from system.errors import UserError, missing_package
 OPSET = 18
 OUTPUT = 'probabilities'
 MOST_BYTES = 2**31 - 2**20  # an ONNX file is one protocol buffer, which has at most 2 GiB
-# For each operator the attributes that the functions below understand, or that mean nothing here.
+# For each operator the attributes that the methods below translate, or that have no effect here.
 ATTRIBUTES = {
     'Convolution': {'kernel', 'stride', 'pad', 'num_filter', 'no_bias'},
     'BatchNorm': {'eps', 'momentum', 'fix_gamma'},
@@ -27,7 +27,7 @@ ATTRIBUTES = {
     'FullyConnected': {'num_hidden'},
     'SoftmaxOutput': set(),
 }
-# The only value of an attribute that the functions below understand.
+# Attributes of which the methods below translate a single value.
 ONLY = {'act_type': 'relu', 'pool_type': 'max', 'axis': '(2, 3)', 'fix_gamma': 'False'}
 
 
@@ -87,7 +87,7 @@ def describe(model, properties):
 
 
 class _Graph:
-    """Translates the nodes of a symbol; every value is called after the node that makes it.
+    """Translates the nodes of a symbol; each value has the name of the node that computes it.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class _Graph:
         self.nodes.append(node)
 
     def constant(self, name, array):
-        """Return the name of an array that is part of the model, and is so once."""
+        """Make an array a constant of the model, unless it is one already; return its name."""
         if name not in self.constants:
             self.constants[name] = array, name
         return name

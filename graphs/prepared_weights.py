@@ -1,4 +1,4 @@
-"""The weights of a folded network as the CPU kernels read them, made once and not at each call."""
+"""The weights of a folded network, transformed once for the CPU kernels instead of at each call."""
 
 from ast import literal_eval
 
@@ -7,7 +7,9 @@ from graphs import native_graph, summary
 
 
 def on_native_operators(symbol, arg, image):
-    """Return the graph for inference, and its parameters, of which weights are prepared.
+    """Return the graph for inference on the project's operators, and its parameters.
+
+    The convolutions' weights among these are prepared: as the kernels read them.
 
     Parameters
     ----------

@@ -45,8 +45,8 @@ class Rewriter:
 
     def symbol(self):
         """Return the new symbol."""
-        # ``value`` calls itself for the inputs of a node. From one ReLU to the next the calls stay
-        # few; from the head alone they would be as deep as the network.
+        # ``value`` calls itself for the inputs of a node. Called for each ReLU in turn, it goes back
+        # only to the ReLU before; called for the head, it would go through the whole network.
         for number, node in enumerate(self.old):
             if node['op'] == 'Activation':
                 self.value([number, 0, 0])
@@ -107,5 +107,5 @@ class Rewriter:
         return [len(self.new) - 1, 0, 0]
 
     def source(self, node):
-        """Return the old node that an old node's first input comes from."""
+        """Return the old node that is the first input of an old node."""
         return self.old[node['inputs'][0][0]]

@@ -9,6 +9,9 @@ from engine import mx
 from graphs import summary
 
 
+# Each of these functions returns a check of an attribute's text.
+
+
 def _text(expected):
     return lambda text: text == expected
 
@@ -73,8 +76,8 @@ def load(text):
 
     MXNet does not check what it reads: a wrong node number or attribute can crash it, and some of
     its operators, such as Custom, run code that is not MXNet's. So every node is checked first, and
-    MXNet gets a new graph of the checked parts alone. What a forward pass takes depends on the
-    images, see ``needs``.
+    MXNet gets a new graph of nothing but the checked parts. What a forward pass costs depends on
+    the size of the images, see ``needs``.
 
     Raises
     ------
@@ -170,12 +173,12 @@ def _check_graph(nodes):
 class Needs(NamedTuple):
     """What a forward pass takes."""
 
-    parameters: int  # how many numbers they are
-    maps: int  # numbers in the feature maps of one image that are needed at the same time, at most
+    parameters: int  # number of weights, biases, gammas, betas and moving statistics
+    maps: int  # the most numbers in feature maps of one image that are needed at the same time
     operations: int  # approximate multiplications and additions for one image
 
     def memory(self, batch):
-        """Return approximately how many bytes a batch of that many images takes."""
+        """Return approximately how many bytes of memory a batch of so many images takes."""
         return FLOAT_BYTES * COPIES * (self.parameters + self.maps * batch)
 
 
@@ -207,7 +210,7 @@ def needs(symbol, image):
 
 
 def _operations(node, nodes, shapes):
-    """Return how many operations an operator takes for one number of its output."""
+    """Return how many operations an operator needs for each number of its output."""
     if node['op'] in summary.WEIGHTED:
         return summary.size(shapes[nodes[node['inputs'][1][0]]['name']][1:])
     if node['op'] == 'Pooling':

@@ -14,7 +14,7 @@ from system.errors import UserError
 class Network(NamedTuple):
     """A row of the table of networks. Valid depths are 2 + unit_depth * k for k = 1, 2, ..."""
 
-    build: Callable  # (units, num_classes, widen) -> symbol, where units counts those of a group
+    build: Callable  # (units in each group, num_classes, widen) -> symbol
     unit_depth: int  # step from one valid depth to the next
     layers_of_unit: int  # weighted layers on the longest path through one unit
     title: str

@@ -95,7 +95,7 @@ class Builder:
         return data
 
     def _basic(self, data, name, channels, stride, parameters):
-        """A basic layer whose parameters' names begin with another name than its own."""
+        """A basic layer, whose parameters have names that begin with ``parameters``."""
         variables = self._variables(parameters)
         norm = layers.conv_bn(data, name, channels, stride=stride, variables=variables)
         return layers.relu(norm, name)

@@ -27,10 +27,9 @@ NARROWING = 4  # a bottleneck's inner layers have this many times fewer channels
 # Units in each of the four groups, by depth.
 RESNET = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 MR = {44: (2, 2, 8, 2)}
-# What logs of format 1 call mr is called this: an earlier DFN-MR, with a ReLU on each of its last
-# states.
+# An earlier DFN-MR, with a ReLU on each of its last two states. Logs of format 1 call it mr.
 MR_RELU = 'mr-relu'
-# DFN2: for each group, the bottlenecks in each branch. One branch takes neighbouring ones of
+# DFN2: for each group, the number of bottlenecks in the branch of each unit. They are neighbours in
 # ResNet-50.
 PAIRS = ((2, 1), (2, 2), (2, 2, 2), (2, 1))
 

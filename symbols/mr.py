@@ -30,7 +30,7 @@ def merge_and_branches(data1, data2, spec):
 
 
 def unit(data1, data2, spec):
-    """Return relu(merge + two_1(x1)) and relu(merge + two_2(x2)), the states after a unit."""
+    """The merge-and-run unit: relu(merge + two_1(x1)) and relu(merge + two_2(x2))."""
     merge, two1, two2 = merge_and_branches(data1, data2, spec)
     return tuple(
         layers.relu(layers.add(spec.name + run, merge, two), spec.name + run)
@@ -39,7 +39,7 @@ def unit(data1, data2, spec):
 
 
 def last_unit(data1, data2, spec, late):
-    """Return the one feature map that the last unit gives to the head."""
+    """The ending of DFN-MR: the one feature map that the head gets from the last unit."""
     merge, two1, two2 = merge_and_branches(data1, data2, spec)
     if late:
         return layers.relu(layers.add(spec.name, merge, two1, two2), spec.name)
