@@ -1,4 +1,4 @@
-"""The network that a benchmark measures, as a symbol, a model, an ONNX file and for PyTorch."""
+"""The network that a benchmark measures: as a symbol, a ``Model``, an ONNX file, for PyTorch."""
 
 import numpy
 
@@ -12,7 +12,7 @@ from recordio import datasets
 from symbols import imagenet
 from system import files
 
-SMALL = (3, 32, 32)  # the shape of CIFAR's images; others are ImageNet's networks
+SMALL = (3, 32, 32)  # the shape of CIFAR's images; any other is for the networks of ImageNet
 
 
 def symbol_of(spec):
@@ -33,7 +33,7 @@ def metadata_of(spec):
 
 
 def model_of(spec, trainer):
-    """Return the ``Model`` of what a ``Trainer`` has bound."""
+    """Return the ``Model`` of a network with the parameters that a ``Trainer`` has."""
     dataset = datasets.get('cifar10')._replace(size=spec['shape'][1])
     return Model(symbol_of(spec), trainer.state(), 'benchmark', 'benchmark', dataset)
 

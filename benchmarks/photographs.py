@@ -2,8 +2,8 @@
 
 python -m benchmarks.photographs packing|reading
 
-Both sides take turns, and the ratio is the median over the turns. The images are crops of the
-photograph that Matplotlib contains.
+Both sides take turns, and the ratio is the median over the turns. The images are random crops of a
+photograph that Matplotlib brings.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Runs PyTorch, ONNX Runtime or OpenVINO as one side of a benchmark: python -m benchmarks.rivals.
 
-This may be another interpreter than the project's, see ``benchmark.py --python``: it needs NumPy,
+Another interpreter than the project's may run it (``benchmark.py --python``). That needs only NumPy
 and the package that is measured.
 """
 
@@ -92,7 +92,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """OpenVINO in float32, with the file spec['onnx'] at the batch size that is measured."""
+    """OpenVINO in float32, with the file spec['onnx'], compiled for the batch size."""
 
     def __init__(self, spec):
         import openvino

@@ -1,7 +1,7 @@
-"""What each side's process does: it answers lines on stdin, see ``serve``; and the fixed batch.
+"""The loop of a side's process, which answers lines on stdin, and the fixed batch of all sides.
 
-It needs NumPy alone, because PyTorch, ONNX Runtime and OpenVINO may be those of another
-interpreter, in which the rest of the project is not installed.
+This file imports nothing but NumPy, because PyTorch, ONNX Runtime and OpenVINO may be installed for
+another interpreter, which lacks MXNet and what else the project needs.
 """
 
 import json
@@ -22,13 +22,13 @@ def random_batch(batch, shape):
 
 
 def answer(**values):
-    """Print a line of JSON, which has the peak of resident memory, in KiB, as well."""
+    """Print a line of JSON, to which the peak of resident memory, in KiB, is added."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps(dict(values, peak=peak)), flush=True)
 
 
 def serve(sides):
-    """Make the side that the first argument of the process describes, and do what stdin asks.
+    """Build the side that the first argument of the process describes, and run what stdin asks for.
 
     It prints a line of JSON when the side is ready, and one as the answer to each line
     ``TASK STEPS``, with the seconds that it took.

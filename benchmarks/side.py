@@ -1,4 +1,4 @@
-"""One side of a comparison, as benchmark.py sees it: a process that it asks for steps of a task."""
+"""One side of a comparison as benchmark.py sees it: a process that runs steps of a task."""
 
 import json
 import os
@@ -18,7 +18,7 @@ class Side:
     Parameters
     ----------
     spec : dict
-        ``side`` and ``module`` say what is started, ``name`` what it is called; see benchmark.py.
+        ``module`` is started and runs the class ``side``; ``name`` is printed. See benchmark.py.
     """
 
     def __init__(self, spec):
@@ -71,7 +71,7 @@ class Side:
         self.rates[task].append(steps * self.batch / self._time(task, steps))
 
     def limit(self):
-        """Measure how many floating-point operations the machine can compute in a second."""
+        """Measure the machine's peak speed, in floating-point operations a second."""
         for steps in (10, 50):  # the first ones warm up
             answer = self.ask('limit', steps)
         if answer['result']:

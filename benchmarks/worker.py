@@ -1,7 +1,7 @@
 """Runs the project itself, or the textbook graph, as one side of a benchmark.
 
-benchmark.py starts ``python -m benchmarks.worker SPEC`` for each side, since their threads and
-settings differ, and lets the sides take turns, see benchmarks/serve.py.
+benchmark.py starts ``python -m benchmarks.worker SPEC`` for each side, since the sides differ in
+threads and settings, and lets the sides take turns, see benchmarks/serve.py.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ ROUNDS = 1 << 20  # of multiply-adds in a step of ``limit``, which takes some mi
 
 
 class Ours:
-    """The project's own trainer, with module, optimiser, loss and error as in a run."""
+    """The project's own trainer, with graph, optimiser, loss and error as in a run."""
 
     def __init__(self, spec):
         start = time.perf_counter()
@@ -103,10 +103,9 @@ class Ours:
             self.tester.get_outputs()[0].wait_to_read()
 
     def limit(self, steps):
-        """Run independent multiply-adds on every thread; return the floating-point operations.
+        """Run the multiply-adds of engine/native/peak.h; return the number of operations.
 
-        They are those of engine/native/peak.h. Returns None on a GPU, and where the project's
-        operators cannot be compiled.
+        Returns None on a GPU, and if the project's operators cannot be compiled.
         """
         if private.contexts(self.module)[0].device_type != 'cpu' or not operators.load():
             return None

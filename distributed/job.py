@@ -18,11 +18,11 @@ from typing import NamedTuple
 from system.errors import UserError, WorkerLost
 from system.script import ENDING, outlive_readers
 
-# Seconds that the first worker has to save and end after a signal, and the servers to end after the
-# last worker.
+# Seconds that worker 0 has to end by itself after a signal, and that the servers have to end after
+# the last worker.
 GRACE = 15
-SETTLE = 1  # seconds after the first failure in which the cause of it may show up
-POLL = 0.05  # seconds between two looks at the processes
+SETTLE = 1  # seconds to wait after a failure is noticed: its cause may be noticed only then
+POLL = 0.05  # seconds between two checks of which processes have ended
 
 
 class Member(NamedTuple):
@@ -98,6 +98,7 @@ class Job:
         self.signal = number
 
     def _start(self, member):
+        """Start a member on its host, through start_process.py, and threads for its output."""
         command = [self.python, os.path.join(self.root, 'distributed', 'start_process.py')]
         if member.host:
             command = self.ssh + [member.host, ' '.join(map(shlex.quote, command))]
@@ -125,6 +126,7 @@ class Job:
             self.threads.append(thread)
 
     def _send_line(self, member, line):
+        """Write a line to the start_process.py of a member."""
         try:
             self.processes[member.name].stdin.write(line.encode() + b'\n')
             self.processes[member.name].stdin.flush()
@@ -151,9 +153,19 @@ class Job:
         ]
 
     def _status(self, member):
+        """Return the exit status of a member, None while it runs."""
         return self.processes[member.name].poll()
 
     def _wait(self):
+        """Wait for the workers to end, and then ``GRACE`` seconds at most for the other members.
+
+        A signal is passed on to worker 0, which says how to go on.
+
+        Raises
+        ------
+        UserError
+            A member failed.
+        """
         workers = [member for member in self.members if member.role == 'worker']
         signalled = None  # when the signal was passed on
         complete = time.time()  # when the scheduler and all servers were last seen running
@@ -208,9 +220,9 @@ class Job:
     def _cause(self):
         """Return the member whose failure made the others fail.
 
-        That is one that was killed by a signal, or else the first that failed for another reason
-        than that it lost the connection to a worker. Workers come first, since the scheduler and
-        the servers fail when a worker does.
+        That is a member that was killed by a signal. Without one it is a member that failed for
+        another reason than a lost connection to a worker, and workers are named before the
+        scheduler and the servers, which fail when a worker does.
         """
 
         def unlikelihood(member):

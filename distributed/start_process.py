@@ -25,7 +25,7 @@ def pass_on_signals(process):
 
 
 def _bytes(text):
-    """Return a text in UTF-8, the encoding of the names of files, whatever locale ssh sets."""
+    """Encode a text as UTF-8, as names of files are encoded, whatever locale ssh sets."""
     return text.encode('utf-8', 'surrogateescape')
 
 
