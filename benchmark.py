@@ -21,8 +21,8 @@ from system.errors import UserError
 from system.script import run_main
 
 RIVAL = 'benchmarks.rivals'
-# For each choice of --compare, the sides that it adds. A side has the specification of the project's
-# own side but for these entries.
+# For each choice of --compare, the sides that it adds. Each has the specification of the project's
+# own side, except for these entries.
 COMPARE = {
     'textbook': [{'side': 'textbook', 'name': 'textbook'}],
     'torch': [

@@ -45,8 +45,8 @@ class Rewriter:
 
     def symbol(self):
         """Return the new symbol."""
-        # ``value`` calls itself for the inputs of a node. Called for each ReLU in turn, it goes back
-        # only to the ReLU before; called for the head, it would go through the whole network.
+        # ``value`` calls itself for the inputs of a node. Called for each ReLU in turn, it goes
+        # back only to the ReLU before; called for the head, it would go through the whole network.
         for number, node in enumerate(self.old):
             if node['op'] == 'Activation':
                 self.value([number, 0, 0])

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from engine import mx
 from graphs import summary
 
-
 # Each of these functions returns a check of an attribute's text.
 
 
