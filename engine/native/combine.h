@@ -64,8 +64,8 @@ inline std::vector<Affine> affine(const Term* terms, int count, const Options& o
   return result;
 }
 
-// Return how many of the terms all outputs share. If there are several outputs, each of the last
-// terms belongs to one output alone.
+// Return how many of the terms all outputs share. With one output these are all terms. With n
+// outputs each of the last n terms belongs to one output.
 constexpr int shared(int count, int outputs) { return outputs == 1 ? count : count - outputs; }
 
 template <int COUNT, int OUTPUTS>
@@ -100,8 +100,8 @@ inline vec masked(const Output& output, long at, bool relu) {
   return relu ? relu_gradient(g, load(output.y + at)) : g;
 }
 
-// The gradient of each term before its factor: that of its output, or the sum over all outputs if
-// they share the term.
+// The gradient with regard to each term, before its factor: that of the term's output, or the sum
+// over all outputs if they share the term.
 template <int COUNT, int OUTPUTS>
 inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
   vec common{};

@@ -37,7 +37,7 @@ inline void transpose_weights(const float* w, const Shape& s, bool transposed, f
             w[(o * s.inputs + i) * s.taps() + tap];
 }
 
-// Copy an image into the middle of zeros; only the rows begin..end of the padded image.
+// Write the rows begin..end of the padded image: an image in the middle of zeros.
 inline void add_padding(const float* image, const Shape& s, long begin, long end, float* padded) {
   long row = s.width * s.inputs, padded_row = s.padded_width() * s.inputs;
   std::memset(padded + begin * padded_row, 0, (end - begin) * padded_row * sizeof(float));
@@ -60,8 +60,8 @@ inline void remove_padding(const float* padded, const Shape& s, const float* ext
 // The number of floats that transpose_weights writes.
 inline long transposed(const Shape& s) { return s.taps() * s.inputs * s.outputs; }
 
-// y = the convolution of x with weights that transpose_weights has made. sums: as in
-// winograd::convolve_transformed.
+// y = the convolution of x with weights that transpose_weights has made. For sums see
+// winograd::convolve_transformed; sums and epilogue may be null.
 inline void convolve_transposed(const float* x, const float* packed, float* y, const Shape& s,
                                 double* sums, const Epilogue* epilogue) {
   static thread_local Scratch work;
@@ -77,9 +77,9 @@ inline void convolve_transposed(const float* x, const float* packed, float* y, c
       add_padding(x + n * s.height * s.width * s.inputs, s, top * s.stride,
                   (bottom - 1) * s.stride + s.kernel, padded);
       long first = (n * s.out_height() + top) * row;
+      // One product for each row of the kernel, whose taps are adjacent in memory.
       for (long i = top; i < bottom; i++)
-        for (long tap = 0; tap < s.taps();
-             tap += s.kernel)  // the taps of one kernel row are adjacent in memory
+        for (long tap = 0; tap < s.taps(); tap += s.kernel)
           multiply(s.out_width(), s.outputs, padded + s.row(i, tap), s.stride * s.inputs, 1,
                    packed + tap * s.inputs * s.outputs, s.outputs, y + first + (i - top) * row,
                    s.outputs, s.kernel * s.inputs, tap > 0);
@@ -92,7 +92,7 @@ inline void convolve_transposed(const float* x, const float* packed, float* y, c
   });
 }
 
-// The same with weights (outputs, inputs, kernel, kernel).
+// The same for weights of shape (outputs, inputs, kernel, kernel).
 inline void convolve(const float* x, const float* w, float* y, const Shape& s, double* sums,
                      const Epilogue* epilogue = nullptr) {
   static thread_local Scratch weights;

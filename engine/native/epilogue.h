@@ -1,4 +1,5 @@
-// What follows a convolution where its output is made.
+// What is computed from a convolution's output while it is still in the cache: the sums for the
+// BatchNorm that follows (training), or all that follows up to the next convolution (inference).
 #pragma once
 #include <utility>
 #include <vector>
@@ -20,9 +21,8 @@ inline void add_moments(const float* y, long pixels, long channels, float* part,
   for (long i = 0; i < 2 * channels; i++) sums[i] += part[i];
 }
 
-// The epilogue of a convolution: relu(scale * (output + bias) + sum of other feature maps, each
-// times a constant). Inference computes it where the output is made, without another pass over
-// memory.
+// The epilogue of a convolution in inference: relu(scale * (output + bias) + sum of other feature
+// maps, each times a constant), without another pass over memory.
 struct Epilogue {
   const float* bias;
   float scale;

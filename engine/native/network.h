@@ -1,16 +1,26 @@
 // A whole network for inference as a list of steps, so that MXNet calls one operator and not one
 // for each layer: with a single image those calls took longer than the layers.
 //
-// A plan is text; graphs/one_operator.py writes it. Each step begins with its kind and the number
-// of the buffer that it writes, and feature maps are (batch, height, width, channels):
-//   layout OUT                                     the images, from (batch, channels, height,
-//   width) conv OUT IN WEIGHT BIAS KERNEL STRIDE OUTPUTS SCALE RELU COUNT (BUFFER FACTOR)...
-//                                                  as _dfn_folded_convolution
-//   sum OUT RELU COUNT (BUFFER FACTOR)...          relu(sum of feature maps, each times its factor)
-//   pool OUT IN                                    global average pooling
-//   head OUT IN WEIGHT BIAS OUTPUTS RESULT         a fully connected layer and its softmax, and the
-//                                                  number of the operator's output that it is
-// WEIGHT and BIAS are numbers of the operator's inputs.
+// A plan is a text that graphs/one_operator.py writes: steps, with a semicolon between two of them.
+// Each step begins with its kind and OUT, the number of the buffer that it writes. Feature maps are
+// (batch, height, width, channels).
+//
+//   layout OUT
+//     The images, which come as (batch, channels, height, width).
+//
+//   conv OUT IN WEIGHT BIAS KERNEL STRIDE OUTPUTS SCALE RELU COUNT (BUFFER FACTOR)...
+//     What _dfn_folded_convolution computes, with COUNT maps that are added.
+//
+//   sum OUT RELU COUNT (BUFFER FACTOR)...
+//     relu(sum of COUNT feature maps, each times its factor); RELU is 0 without the relu.
+//
+//   pool OUT IN
+//     Global average pooling.
+//
+//   head OUT IN WEIGHT BIAS OUTPUTS RESULT
+//     A fully connected layer and its softmax, which is the operator's output number RESULT.
+//
+// IN and BUFFER are numbers of buffers, WEIGHT and BIAS of the operator's inputs.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -86,7 +96,7 @@ inline const Plan& plan_of(const std::string& text) {
   return found != plans.end() ? found->second : plans.emplace(text, parse(text)).first->second;
 }
 
-// What a step has written.
+// Memory for the feature map that a step writes, and its shape; later steps may use it again.
 struct Buffer {
   Scratch memory;
   float* data;
@@ -94,13 +104,14 @@ struct Buffer {
   long floats(long batch) const { return batch * height * width * channels; }
 };
 
-// The images and parameters of a call, and where its results go.
+// The images and parameters of a call, and where its results are written.
 struct Call {
   const std::vector<const float*>& inputs;
   const std::vector<float*>& results;
   long batch, channels, height, width;  // of the images, which are input 0
 };
 
+// Give a buffer the shape of the feature map that is to be written to it.
 inline void resize(Buffer& out, long batch, long height, long width, long channels) {
   out.height = height, out.width = width, out.channels = channels;
   out.data = out.memory.get(out.floats(batch));
@@ -174,6 +185,7 @@ inline void head(const Call& call, const Step& step, std::vector<Buffer>& buffer
   }
 }
 
+// Carry out the steps of a plan.
 inline void run(const Plan& plan, const Call& call) {
   static thread_local std::vector<Buffer> buffers;
   if (buffers.size() < size_t(plan.buffers)) buffers.resize(plan.buffers);

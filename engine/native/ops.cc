@@ -1,6 +1,9 @@
 // The kernels as MXNet operators, for single precision on the CPU. graphs/native_graph.py replaces
 // a network's operators by them. Feature maps have shape (batch, height, width, channels).
 //
+// The functions of an operator are called ..._arity (the numbers of its inputs and outputs),
+// ..._shapes and ..._forward; some have ..._backward, and ..._mutated (the inputs that it changes).
+//
 // _dfn_convolution(data, weight[, link_in]) -> output, moments[, link_out]
 //   A convolution without bias, and the statistics of its output.
 //   data: (batch, height, width, inputs); weight: (outputs, inputs, k, k); output: (batch, height',
@@ -35,8 +38,8 @@
 //   The weights are (outputs, inputs, k, k), or what _dfn_prepared_weights returned.
 //
 // _dfn_prepared_weights(weight) -> prepared
-//   The weights of a convolution as its kernel reads them, (numbers,): for inference they need not
-//   be made anew at each call.
+//   The weights of a convolution as its kernel reads them, in one dimension. For inference they are
+//   made once and not at each call.
 //   Attributes: kernel, stride, outputs, inputs, height and width.
 //
 // _dfn_network(data, parameters...) -> probabilities..., for inference
@@ -286,11 +289,12 @@ REGISTER_OP(_dfn_folded_convolution)
 
 // _dfn_combine
 
+// The inputs of a BatchNorm's term, and of a linked term, in their order.
 enum { X, MOMENTS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, INPUTS_OF_BN };
 enum { LINK_IN = X + 1 };
 
-// A term as the attribute describes it. at: the number of its first input
-// among the inputs of the operator.
+// A term as the attribute describes it. at: the number of its first input among the inputs of the
+// operator.
 struct TermInputs {
   bool normalised, linked;
   float scale;
@@ -317,6 +321,7 @@ static MXReturnValue combine_arity(const Attributes& attrs, int* in, int* out) {
   return MX_SUCCESS;
 }
 
+// The inputs that the operator changes: the moving statistics.
 static MXReturnValue combine_mutated(const Attributes& attrs, std::vector<int>* indices) {
   for (const auto& term : layout(attrs))
     if (term.normalised)
@@ -363,6 +368,7 @@ static combine::Options options_of(const Attributes& attrs, const MXTensor& map)
           integer(attrs, "relu") != 0};
 }
 
+// Update the moving mean and variance of each BatchNorm from the moments of its batch.
 static void move_statistics(float momentum, const std::vector<TermInputs>& layout,
                             std::vector<MXTensor>* in) {
   for (const auto& term : layout) {
@@ -511,6 +517,7 @@ static MXReturnValue nesterov_arity(const Attributes& attrs, int* in, int* out) 
   return MX_SUCCESS;
 }
 
+// The inputs that the operator changes: weights and velocities.
 static MXReturnValue nesterov_mutated(const Attributes& attrs, std::vector<int>* indices) {
   int tensors = integer(attrs, "tensors");
   for (int i = 0; i < tensors; i++) indices->insert(indices->end(), {i, 2 * tensors + i});
@@ -545,6 +552,7 @@ REGISTER_OP(_dfn_nesterov)
 // Not an operator: benchmark.py calls it, see peak.h.
 extern "C" double dfn_multiply_adds(long rounds) { return peak::multiply_adds(rounds); }
 
+// MXNet calls this when it loads the library.
 MXReturnValue initialize(int version) {
   return version >= 10700 ? MX_SUCCESS : refuse("these operators need MXNet 1.7 or newer");
 }

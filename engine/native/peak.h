@@ -7,8 +7,8 @@
 
 namespace peak {
 
-// The number of sums that do not depend on one another, as many as fit into the registers; two
-// units with a latency of four to five cycles need at least ten.
+// The number of independent sums, as many as fit into the registers. A processor that begins two
+// multiply-adds a cycle and finishes each after four to five cycles needs at least ten.
 constexpr int SUMS = sizeof(Register) == 64 ? 16 : 12;
 
 inline float run(long rounds, float factor, float addend) {
@@ -23,11 +23,11 @@ inline float run(long rounds, float factor, float addend) {
 // Compute that many rounds on each thread. Return the number of floating-point operations, two for
 // each multiply-add.
 inline double multiply_adds(long rounds) {
-  volatile float factor = 0.5f,
-                 addend = 1.0f;  // volatile: unknown to the compiler
+  // Volatile, so that the compiler cannot compute the sums beforehand.
+  volatile float factor = 0.5f, addend = 1.0f;
   std::vector<float> results(threads());
   on_threads([&](int thread) { results[thread] = run(rounds, factor, addend); });
-  volatile float used = 0;
+  volatile float used = 0;  // or the compiler would leave the sums out
   for (float result : results) used = used + result;
   return 2.0 * (sizeof(Register) / sizeof(float)) * SUMS * rounds * threads();
 }

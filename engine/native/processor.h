@@ -1,5 +1,5 @@
-// What a processor has of its own: a hint for waiting loops, and how numbers below 1e-38 are
-// treated.
+// What differs between x86-64 and ARM: the hint for waiting loops, and the switch that makes
+// numbers below 1e-38 zero.
 #pragma once
 #if defined(__SSE__)
 #include <xmmintrin.h>

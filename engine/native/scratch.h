@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-// Scratch memory of one kernel, aligned to a line of the cache and kept between calls.
+// Scratch memory of one kernel, aligned to a line of the cache (64 bytes) and kept between calls.
 constexpr size_t FLOATS_OF_LINE = 16;
 
 class Scratch {

@@ -21,9 +21,9 @@ inline int threads() {
 }
 
 // The threads that work together with a calling thread. The work of a call has as many parts as
-// there are threads. Each thread begins with its own part, which keeps that part's data in its
-// cache, and then takes those that nobody has begun: a thread to which a busy machine gives no core
-// keeps no other waiting. Between two calls threads wait in a loop for a while, then sleep.
+// there are threads. Each thread begins with its own part, whose data stay in its cache from call
+// to call, and then takes parts that no other has begun. So no thread waits for one to which a busy
+// machine gives no core. Between two calls threads wait in a loop for a while, then sleep.
 class Team {
  public:
   Team() : taken_(threads()) {

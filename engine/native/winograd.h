@@ -76,7 +76,7 @@ inline void weight_gradient(const vec* x, int step, vec* y, int to) {
   y[2 * to] = A2 * sum + B2 * sum2 + x[5 * step];
 }
 
-// Whether a convolution can be computed so.
+// Whether a convolution can be computed by this algorithm.
 inline bool fits(long kernel, long stride, long height, long width, long inputs) {
   return kernel == 3 && stride == 1 && inputs % LANES == 0 && height % TILE == 0 &&
          width % TILE == 0;
@@ -99,15 +99,16 @@ inline Corner corner(const Maps& maps, long tile) {
   return {tile / per_image, inside / maps.across() * TILE, inside % maps.across() * TILE};
 }
 
-// The 36 arrays that a transform writes have sixteen floats between them, so that they do not
-// compete for the same set of the cache.
+// The distance in floats between two of the 36 arrays that a transform writes. There are sixteen
+// floats between them, or they would compete for the same set of the cache.
 inline long point_step(long rows, long channels) { return rows * channels + LANES; }
 
 // The number of floats that transform_weights writes.
 inline long transformed(long from, long to) { return POINTS * point_step(from, to); }
 
-// Number of tiles that are transformed together; these were the fastest. Each chunk reads all
-// transformed weights, so chunks are long where the weights do not fit into a core's cache.
+// Numbers of tiles that are transformed together, a chunk; the fastest of those that were tried.
+// Each chunk reads all transformed weights, so chunks are long if the weights do not fit into a
+// core's cache.
 constexpr int CHUNK = 16, GRADIENT_CHUNK = 24, LONG_CHUNK = 64;
 constexpr size_t CACHE = 1 << 20;  // bytes
 inline long chunk_of(int usual, long from, long to) {
@@ -161,7 +162,7 @@ inline void transform_input(const float* x, const Maps& maps, long tile, long ch
   }
 }
 
-// Some channels of a map.
+// A range of the channels of a map.
 struct Band {
   long begin, end;
 };
@@ -310,7 +311,7 @@ inline void convolve_transformed(const float* x, const float* u, float* y, const
   });
 }
 
-// The same with weights (outputs, inputs, 3, 3); if `transposed`, the data gradient.
+// The same for weights of shape (outputs, inputs, 3, 3); if `transposed`, the data gradient.
 inline void convolve(const float* x, const float* w, float* y, const Maps& maps, long outputs,
                      long inputs, bool transposed, double* sums,
                      const Epilogue* epilogue = nullptr) {
