@@ -1,4 +1,7 @@
-"""DFN-IL: inception-like fusion (section 5, Figures 6a and 7b); ``side``: without the identity."""
+"""DFN-IL: inception-like fusion (section 5, Figures 6a and 7b); ``side``: without the identity.
+
+In the formulas two_1 and two_2 are the two-layer branches of a unit, ``layers.branch``.
+"""
 
 from symbols import layers
 

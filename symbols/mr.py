@@ -1,5 +1,7 @@
 """DFN-MR: merge-and-run fusion (section 5, Figures 6b and 7c).
 
+A unit has two states, x1 and x2, and two_1 and two_2 are its two-layer branches, ``layers.branch``.
+
 The paper says what a unit computes but not how the network ends. The authors' code has had two
 endings, with the same parameters:
 

@@ -4,7 +4,7 @@ from symbols import layers
 
 
 def unit(data, spec):
-    """relu(line(x) + two(x))."""
+    """relu(line(x) + two(x)), where two is the two-layer branch."""
     total = layers.add(
         spec.name,
         layers.line(data, spec.name, spec),
