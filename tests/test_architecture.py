@@ -102,6 +102,24 @@ def test_a_folder_imports_what_the_page_allows(folder):
     assert not wrong, '\n'.join(wrong)
 
 
+def test_the_table_of_subjects_names_functions_that_are_there():
+    table = PAGE.split('| subject | file and function |')[1].split('\n\n')[0]
+    rows = [re.findall(r'`([^`]+)`', line) for line in table.splitlines()]
+    checked = 0
+    for words in rows:
+        paths = [ROOT / word for word in words if '/' in word]
+        sources = [
+            file.read_text(encoding='utf-8')
+            for path in paths
+            for file in (sorted(path.glob('*.py')) if path.is_dir() else [path])
+        ]
+        for name in filter(str.isidentifier, words):
+            defined = rf'^ *(?:def|class) {name}\b'
+            assert any(re.search(defined, source, re.M) for source in sources), name
+            checked += 1
+    assert checked >= 5
+
+
 def test_no_files_import_each_other_in_a_circle():
     graph = {
         path: sorted({file_of(module) for _, module in imports(path)} - {path}) for path in FILES
