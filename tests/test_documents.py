@@ -218,7 +218,8 @@ def test_options_of_commands_are_known_to_their_scripts():
 def test_what_make_demo_says_last_can_be_done():
     """It names what it has made, and commands whose scripts and options are there."""
     options = dict(cwd=ROOT, capture_output=True, text=True, check=True)
-    recipe = subprocess.run(['make', '-n', '--no-print-directory', 'demo'], **options).stdout.splitlines()
+    command = ['make', '-n', '--no-print-directory', 'demo']
+    recipe = subprocess.run(command, **options).stdout.splitlines()
     echoes = [line for line in recipe if line.startswith('echo')]
     assert recipe[-len(echoes) :] == echoes
     said = subprocess.run(['sh', '-c', '\n'.join(echoes)], **options).stdout.strip().splitlines()
