@@ -9,20 +9,20 @@ by benchmark.py --compare onnxruntime --fast int8.
 import argparse
 import os
 import tempfile
-
-import numpy
+from itertools import islice
 
 import engine
+from benchmarks import networks
 from common import options, scoring_options
+from common.evaluate import evaluate
 from common.model import load, open_records
 from common.scorer import Scorer
-from graphs import fold, onnx_graph
-from system import files
+from engine import mx
+from graphs.quantize import CALIBRATION_BATCHES
 from system.errors import UserError, missing_package
 from system.script import run_main
 
 BATCH = 100
-CALIBRATION_BATCHES = 5  # as graphs/quantize.py takes, of as many images
 
 
 def parse_args():
@@ -46,38 +46,38 @@ def error_by_mxnet(model, args, fast):
     return scorer.score(batches_of(model, args, 'test.rec')).error
 
 
+class OnnxRuntime:
+    """A model in ONNX Runtime, with those methods of a Module that ``evaluate`` calls."""
+
+    output_names = ['softmax_output']
+
+    def __init__(self, path):
+        import onnxruntime  # not at the top: an optional package
+
+        self.session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+
+    def forward(self, batch, is_train=False):
+        found = self.session.run(None, {'data': batch.data[0].asnumpy()})
+        self.outputs = [mx.nd.array(output) for output in found]
+
+    def get_outputs(self):
+        return self.outputs
+
+
 def error_by_onnxruntime(model, args):
     """Return the test error in % of ONNX Runtime's static quantization."""
     try:
-        # Not at the top: optional packages.
-        import onnxruntime
-        from onnxruntime import quantization
+        from benchmarks.onnx_quantization import quantize  # not at the top: see OnnxRuntime
     except ModuleNotFoundError as error:
         raise missing_package(error.name.split('.')[0]) from None
-
-    class Reader(quantization.CalibrationDataReader):
-        def __init__(self):
-            found = zip(range(CALIBRATION_BATCHES), batches_of(model, args, 'train.rec'))
-            self.left = [{'data': batch.data[0].asnumpy()} for _, batch in found]
-
-        def get_next(self):
-            return self.left.pop(0) if self.left else None
-
-    symbol, arg, aux = fold.fold(model.symbol, model.arrays['arg'], model.arrays['aux'])
-    converted = onnx_graph.convert(symbol, {**arg, **aux}, model.dataset.shape)
+    calibration = islice(batches_of(model, args, 'train.rec'), CALIBRATION_BATCHES)
+    images = [batch.data[0].asnumpy() for batch in calibration]
+    arrays = model.arrays
     with tempfile.TemporaryDirectory() as folder:
-        plain, quantized = (os.path.join(folder, name) for name in ('plain.onnx', 'int8.onnx'))
-        files.write_outputs({plain: converted.SerializeToString()}, overwrite=False)
-        quantization.quantize_static(plain, quantized, Reader())
-        session = onnxruntime.InferenceSession(quantized, providers=['CPUExecutionProvider'])
-    wrong = images = 0
-    for batch in batches_of(model, args, 'test.rec'):
-        count = BATCH - batch.pad
-        (found,) = session.run(None, {'data': batch.data[0].asnumpy()})
-        labels = batch.label[0].asnumpy()[:count]
-        wrong += int(numpy.sum(found[:count].argmax(axis=1) != labels))
-        images += count
-    return 100 * wrong / images
+        path = os.path.join(folder, 'network.onnx')
+        networks.write_folded(model.symbol, arrays['arg'], arrays['aux'], model.dataset.shape, path)
+        quantized = OnnxRuntime(quantize(path, images))
+    return evaluate(quantized, batches_of(model, args, 'test.rec')).error
 
 
 def main():

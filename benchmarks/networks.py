@@ -46,6 +46,11 @@ def write_onnx(spec, path):
     mx.random.seed(1)
     numpy.random.seed(1)
     module.init_params(initializer())
-    symbol, arg, aux = fold.fold(symbol, *module.get_params())
-    converted = onnx_graph.convert(symbol, {**arg, **aux}, tuple(spec['shape']))
+    write_folded(symbol, *module.get_params(), tuple(spec['shape']), path)
+
+
+def write_folded(symbol, arg, aux, shape, path):
+    """Write an ONNX file of a network for images of ``shape``, with its BatchNorms folded."""
+    symbol, arg, aux = fold.fold(symbol, arg, aux)
+    converted = onnx_graph.convert(symbol, {**arg, **aux}, shape)
     files.write_outputs({path: converted.SerializeToString()}, overwrite=False)

@@ -62,29 +62,16 @@ class OnnxRuntime:
         import onnxruntime
 
         self.images, _ = random_batch(spec['batch'], spec['shape'])
-        path = self._quantized(spec['onnx']) if spec['fast'] == 'int8' else spec['onnx']
+        path = spec['onnx']
+        if spec['fast'] == 'int8':
+            from benchmarks.onnx_quantization import quantize
+
+            path = quantize(path, [self.images])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads(spec)
         self.session = onnxruntime.InferenceSession(
             path, options, providers=['CPUExecutionProvider']
         )
-
-    def _quantized(self, path):
-        """Quantize a model, calibrated on the batch; return the path of the new file beside it."""
-        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-
-        class Reader(CalibrationDataReader):
-            def __init__(self, images):
-                self.left = [{'data': images}]
-
-            def get_next(self):
-                return self.left.pop() if self.left else None
-
-        prepared, quantized = path + '.prepared.onnx', path + '.int8.onnx'
-        quant_pre_process(path, prepared, skip_symbolic_shape=True)
-        quantize_static(prepared, quantized, Reader(self.images), quant_format=QuantFormat.QDQ)
-        return quantized
 
     def inference(self, steps):
         for _ in range(steps):

@@ -22,14 +22,12 @@ class Side:
     """
 
     def __init__(self, spec):
-        self.name = spec.get('name') or ' '.join(
-            spec[key] for key in ('side', 'layout') if key in spec
-        )
+        self.name = spec['name']
         self.batch, self.peak, self.steps, self.rates, self.limits = spec['batch'], 0, {}, {}, []
-        # In a session of its own, so that Ctrl-C reaches only this process, with which it ends.
         python = spec.get('python') or sys.executable
         if not shutil.which(python):
             raise UserError(f'--python {python} is no interpreter: give the path of one')
+        # In a session of its own, so that Ctrl-C reaches only this process, with which it ends.
         self.process = subprocess.Popen(
             [python, '-m', spec['module'], json.dumps(spec)],
             cwd=ROOT,

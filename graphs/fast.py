@@ -16,8 +16,7 @@ shows the parts of a step as they are today.
   MXNet's add_n took 8 ms.
 * engine/optimizer.py: one operator updates all parameters: 3% to 4% of a step.
 * prepared_weights.py and one_operator.py, for a folded network alone: weights are transformed once,
-  and MXNet calls one operator and not one for each layer. A single image takes half the time
-  (Intel Xeon).
+  and MXNet calls one operator and not one for each layer.
 * Where the operators cannot be used (no compiler, or a graph that they do not know), a ReLU that
   follows a BatchNorm is fused with it: 6%, and every bit is the same.
 * symbols/layers.py: a sum of several terms is one ``add_n``, and the pooling is a ``mean``, whose
@@ -60,13 +59,16 @@ def for_folded_inference(symbol, arg, image):
     image : tuple of int
         The shape (channels, height, width) of the images.
     """
-    if operators.load():
-        try:
-            layers, arg = prepared_weights.on_native_operators(symbol, arg, image)
-            return one_operator.merged(layers), arg
-        except native_graph.Unsupported:
-            pass
-    return symbol, arg
+    if not operators.load():
+        return symbol, arg
+    try:
+        layers, prepared = prepared_weights.on_native_operators(symbol, arg, image)
+    except native_graph.Unsupported:
+        return symbol, arg
+    try:
+        return one_operator.merged(layers), prepared
+    except native_graph.Unsupported:
+        return layers, prepared
 
 
 def _on_native_operators(symbol, train):

@@ -71,7 +71,7 @@ class NativeRewriter(rewrite.Rewriter):
             node['name'],
             inputs,
             **{name: int(flag) for name, flag in flags.items()},
-            **_geometry(node),
+            **geometry(node),
         )
 
     def _linked(self, entry, reader=None):
@@ -255,7 +255,7 @@ class NativeRewriter(rewrite.Rewriter):
                 maps=','.join(repr(factor) for _, factor in maps),
                 scale=scale,
                 relu=int(relu and last),
-                **_geometry(conv),
+                **geometry(conv),
             )
             maps = [(out, 1.0)]
         return out
@@ -275,7 +275,7 @@ def _without_repeats(terms):
     ]
 
 
-def _geometry(conv):
+def geometry(conv):
     """Return the attributes kernel, stride and outputs of _dfn_convolution for a convolution.
 
     Raises ``Unsupported`` for one that the project's operators cannot compute.

@@ -1,7 +1,5 @@
 """The weights of a folded network, transformed once for the CPU kernels instead of at each call."""
 
-from ast import literal_eval
-
 from engine import operators
 from graphs import native_graph, summary
 
@@ -40,12 +38,9 @@ def _prepared(symbol, arg, image):
         source, weight = (nodes[number] for number, _, _ in node['inputs'][:2])
         name = source['name'] if source['op'] == 'null' else source['name'] + '_output'
         _, inputs, height, width = (1, *image) if name == 'data' else shapes[name]
-        attrs = {name: literal_eval(node['attrs'][name]) for name in ('kernel', 'stride')}
         prepared[weight['name']] = function(
             arg[weight['name']],
-            kernel=attrs['kernel'][0],
-            stride=attrs['stride'][0],
-            outputs=node['attrs']['num_filter'],
+            **native_graph.geometry(node),
             inputs=inputs,
             height=height,
             width=width,

@@ -169,6 +169,36 @@ def test_a_folded_network_is_one_operator(network, depth, batch):
     assert graph.list_outputs() == symbol.list_outputs()
 
 
+def test_a_folded_network_that_no_plan_describes():
+    """A BatchNorm is kept where something else reads its convolution, so layers stay operators."""
+    conv = mx.sym.Convolution(
+        mx.sym.Variable('data'),
+        num_filter=16,
+        kernel=(3, 3),
+        stride=(1, 1),
+        pad=(1, 1),
+        no_bias=True,
+        name='stem_conv',
+    )
+    norm = mx.sym.BatchNorm(conv, fix_gamma=False, eps=2e-5, momentum=0.9, name='stem_bn')
+    both = mx.sym.Activation(layers.add('sum', norm, conv), act_type='relu', name='relu')
+    symbol = layers.head(mx.sym.Activation(layers.conv_bn(both, 'next', 16), act_type='relu'), 10)
+    values = values_for(symbol, 2)
+    parts = [
+        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
+        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
+    ]
+    folded, *rest = fold(symbol, *parts)
+    graph, arg = fast.for_folded_inference(folded, rest[0], (3, 32, 32))
+    given = dict(values, **{name: array.asnumpy() for name, array in arg.items()})
+    found, right = (
+        bind(one, numbers).forward()[0].asnumpy()
+        for one, numbers in ((graph, given), (symbol, values))
+    )
+    numpy.testing.assert_allclose(found, right, atol=1e-5)
+    assert '_dfn_combine' in {node['op'] for node in paths.nodes(graph)} and right.max() < 0.9
+
+
 @pytest.mark.parametrize('network,depth', NETWORKS)
 def test_nothing_else_depends_on_the_rewriting(network, depth):
     symbol = symbols.get_symbol(network, depth)

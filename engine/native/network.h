@@ -129,6 +129,16 @@ inline void layout(const Call& call, Buffer& out) {
   });
 }
 
+// y = the convolution of x with weights that _dfn_prepared_weights has made, and its epilogue.
+inline void convolve_prepared(const direct::Shape& s, const float* x, const float* w, float* y,
+                              const Epilogue& epilogue) {
+  if (winograd::fits(s.kernel, s.stride, s.height, s.width, s.inputs))
+    winograd::convolve_transformed(x, w, y, {s.batch, s.height, s.width}, s.inputs, s.outputs,
+                                   nullptr, &epilogue);
+  else
+    direct::convolve_transposed(x, w, y, s, nullptr, &epilogue);
+}
+
 inline void convolution(const Call& call, const Step& step, std::vector<Buffer>& buffers) {
   const Buffer& in = buffers[step.in];
   Buffer& out = buffers[step.out];
@@ -137,12 +147,7 @@ inline void convolution(const Call& call, const Step& step, std::vector<Buffer>&
   Epilogue epilogue{call.inputs[step.bias], step.scale, {}, step.relu};
   resize(out, call.batch, s.out_height(), s.out_width(), s.outputs);
   for (const auto& map : step.maps) epilogue.maps.push_back({buffers[map.first].data, map.second});
-  const float* w = call.inputs[step.weight];
-  if (winograd::fits(s.kernel, s.stride, s.height, s.width, s.inputs))
-    winograd::convolve_transformed(in.data, w, out.data, {s.batch, s.height, s.width}, s.inputs,
-                                   s.outputs, nullptr, &epilogue);
-  else
-    direct::convolve_transposed(in.data, w, out.data, s, nullptr, &epilogue);
+  convolve_prepared(s, in.data, call.inputs[step.weight], out.data, epilogue);
 }
 
 inline void sum(const Call& call, const Step& step, std::vector<Buffer>& buffers) {

@@ -272,11 +272,8 @@ static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTenso
   float* y = out->at(0).data<float>();
   if (in->at(1).shape.size() > 1)
     convolve(s, x, w, y, nullptr, &epilogue);
-  else if (by_winograd(s))
-    winograd::convolve_transformed(x, w, y, {s.batch, s.height, s.width}, s.inputs, s.outputs,
-                                   nullptr, &epilogue);
   else
-    direct::convolve_transposed(x, w, y, s, nullptr, &epilogue);
+    network::convolve_prepared(s, x, w, y, epilogue);
   return MX_SUCCESS;
 }
 
