@@ -3,11 +3,10 @@
 ``prepare()`` compiles them, and ``operators.load()`` registers them with MXNet. The sources are in
 engine/native, and ``ops.cc`` has the operators. Their kernels are convolutions (``winograd.h``,
 ``direct.h``, and ``epilogue.h`` for what follows one), the element-wise operations between two
-convolutions (``combine.h``), global average pooling (``pool.h``), the optimiser's step
-(``update.h``), and a whole network for inference (``network.h``). They are built from vectors
-(``vec.h``), matrix products (``product.h``), threads (``threads.h``), scratch memory
-(``scratch.h``) and what differs between processors (``processor.h``). ``peak.h`` measures the peak
-speed of the machine.
+convolutions (``combine.h``), pooling (``pool.h``), the optimiser's step (``update.h``), and a whole
+network for inference (``network.h``). They are built from vectors (``vec.h``), matrix products
+(``product.h``), threads (``threads.h``), scratch memory (``scratch.h``) and what differs between
+processors (``processor.h``). ``peak.h`` measures the peak speed of the machine.
 
 The compiler is that of the system, or Zig's from PyPI (requirements-compiler.txt), which ``make``
 installs if the system has none. Without a compiler MXNet's own operators are used.

@@ -12,7 +12,9 @@ LANES = 16  # numbers of channels are multiples of this, see engine/native/vec.h
 IMAGE = (1, 3, 32, 32)
 INPUTS = ('data', 'softmax_label')
 BATCHNORM = {'eps', 'momentum', 'fix_gamma'}
-CONVOLUTION = {'kernel', 'stride', 'pad', 'num_filter', 'no_bias'}
+WINDOW = ('kernel', 'stride', 'pad')
+CONVOLUTION = {*WINDOW, 'num_filter', 'no_bias'}
+POOLING = {*WINDOW, 'pool_type'}
 
 
 class Unsupported(Exception):
@@ -24,12 +26,13 @@ class NativeRewriter(rewrite.Rewriter):
 
     Each convolution becomes one operator, which also computes the mean and the variance of its
     output if ``train``. All operators between two convolutions (BatchNorm, sums, multiplication by
-    constants, ReLU) become another. In a graph without BatchNorm, see ``fold.fold``, they become
-    the epilogue of the convolution's operator.
+    constants, ReLU) become another. In inference they become the epilogue of the convolution's
+    operator.
 
     A *term* below is (kind, factor, what): ('map', factor, entry) for a feature map, ('bn', factor,
-    node) for a BatchNorm and ('conv', factor, node) for a convolution with a bias. Entries and
-    nodes are those of the old graph.
+    node) for a BatchNorm, and ('conv', factor, node) for a convolution with a bias or, in
+    inference, for a BatchNorm together with the convolution before it. Entries and nodes are those
+    of the old graph.
 
     Raises
     ------
@@ -101,6 +104,12 @@ class NativeRewriter(rewrite.Rewriter):
         if node['attrs'] != {'axis': '(2, 3)'}:
             raise Unsupported('a mean that is no global average pooling')
         return self.emit('_dfn_pool', node['name'], [self.value(node['inputs'][0])])
+
+    def make_pooling(self, node):
+        if self.train:
+            raise Unsupported('maximum pooling in training')
+        options = _window(node, node['attrs'].get('pool_type') == 'max', POOLING)
+        return self.emit('_dfn_max_pool', node['name'], [self.value(node['inputs'][0])], **options)
 
     def make_fullyconnected(self, node):
         if self.source(node)['op'] != 'mean':
@@ -176,10 +185,23 @@ class NativeRewriter(rewrite.Rewriter):
         if node['op'] == '_mul_scalar':
             return self._terms(node['inputs'][0], scale * float(node['attrs']['scalar']))
         if node['op'] == 'BatchNorm':
-            return [('bn', scale, node)]
+            return [('conv' if self._is_epilogue(node) else 'bn', scale, node)]
         if node['op'] == 'Convolution' and len(node['inputs']) == 3:
             return [('conv', scale, node)]
         return []
+
+    def _is_epilogue(self, bn):
+        """Return whether a BatchNorm can be computed by the operator of the convolution before it.
+
+        In training it cannot: it needs the mean and the variance of the convolution's whole output.
+        """
+        conv = self.source(bn)
+        return (
+            not self.train
+            and conv['op'] == 'Convolution'
+            and len(conv['inputs']) == 2
+            and len(self.readers[bn['inputs'][0][0]]) == 1
+        )
 
     def _sum(self, node, terms, relu):
         """Make the sum of terms, with a ReLU if ``relu`` is 1."""
@@ -188,11 +210,13 @@ class NativeRewriter(rewrite.Rewriter):
             raise Unsupported(f'a sum of {len(terms)} terms')
         convs = [term for term in terms if term[0] == 'conv']
         others = [term for term in terms if term[0] != 'conv']
-        if convs and not any(kind == 'bn' for kind, _, _ in others):
-            return self._folded(
-                node, convs, [(self.value(entry), scale) for _, scale, entry in others], relu
-            )
-        return self._combine(node, terms, relu)
+        if not convs:
+            return self._combine(node, terms, relu)
+        if any(kind == 'bn' for kind, _, _ in others):
+            maps = [(self._combine(node, others, relu=0, name=node['name'] + '_rest'), 1.0)]
+        else:
+            maps = [(self.value(entry), scale) for _, scale, entry in others]
+        return self._folded(node, convs, maps, relu)
 
     def _inlined(self, terms, repeated):
         """Return ``terms`` with each feature map that nothing else reads replaced by its own terms.
@@ -213,7 +237,7 @@ class NativeRewriter(rewrite.Rewriter):
             inlined += parts or [(kind, scale, what)]
         return _without_repeats(inlined)
 
-    def _combine(self, node, terms, relu, outputs=1):
+    def _combine(self, node, terms, relu, outputs=1, name=None):
         """Emit the operator that adds terms up, see _dfn_combine in engine/native/ops.cc."""
         inputs, kinds = [], []
         for kind, scale, what in terms:
@@ -226,7 +250,7 @@ class NativeRewriter(rewrite.Rewriter):
         ((eps, momentum),) = options
         return self.emit(
             '_dfn_combine',
-            node['name'],
+            name or node['name'],
             inputs,
             terms=','.join(kinds),
             outputs=outputs,
@@ -245,16 +269,25 @@ class NativeRewriter(rewrite.Rewriter):
         return [output, [output[0], 1, 0]] + [self.value(entry) for entry in bn['inputs'][1:]]
 
     def _folded(self, node, convs, maps, relu):
-        """Add one convolution after another to the sum of the maps; the last applies the ReLU."""
-        for number, (_, scale, conv) in enumerate(convs):
+        """Add one convolution after another to the sum of the maps; the last applies the ReLU.
+
+        ``convs`` are terms of that kind; the maps are (new entry, factor).
+        """
+        for number, (_, scale, what) in enumerate(convs):
             last = number == len(convs) - 1
+            conv, parameters, options = what, [], {'normalised': 0}
+            if what['op'] == 'BatchNorm':
+                conv = self.source(what)
+                parameters = [self.value(entry) for entry in what['inputs'][1:]]
+                options = {'normalised': 1, 'eps': _batchnorm(what)[0]}
             out = self.emit(
                 '_dfn_folded_convolution',
                 node['name'] if last else conv['name'],
-                self._inputs(conv) + [entry for entry, _ in maps],
+                self._inputs(conv) + parameters + [entry for entry, _ in maps],
                 maps=','.join(repr(factor) for _, factor in maps),
                 scale=scale,
                 relu=int(relu and last),
+                **options,
                 **geometry(conv),
             )
             maps = [(out, 1.0)]
@@ -280,16 +313,26 @@ def geometry(conv):
 
     Raises ``Unsupported`` for one that the project's operators cannot compute.
     """
-    attrs = conv['attrs']
-    kernel, stride = (literal_eval(attrs[name]) for name in ('kernel', 'stride'))
-    known = set(attrs) <= CONVOLUTION and kernel in ((1, 1), (3, 3)) and len(set(stride)) == 1
+    outputs = int(conv['attrs']['num_filter'])
+    return {**_window(conv, outputs % LANES == 0, CONVOLUTION), 'outputs': outputs}
+
+
+def _window(node, possible, known):
+    """Return kernel and stride of a convolution or a pooling whose padding is half its kernel.
+
+    ``known`` are the attributes that the operators understand. Raises ``Unsupported`` where there
+    are others, where height and width differ, or if ``possible`` is false.
+    """
+    attrs = node['attrs']
+    kernel, stride, pad = (literal_eval(attrs.get(name, '()')) for name in WINDOW)
+    size = kernel[0]
     if (
-        not known
-        or literal_eval(attrs['pad']) != (kernel[0] // 2,) * 2
-        or int(attrs['num_filter']) % LANES
+        not (possible and set(attrs) <= known and size % 2)
+        or (kernel, pad) != ((size, size), (size // 2,) * 2)
+        or len(set(stride)) != 1
     ):
-        raise Unsupported(f'convolution {conv["name"]}')
-    return {'kernel': kernel[0], 'stride': stride[0], 'outputs': attrs['num_filter']}
+        raise Unsupported(f'{node["op"]} {node["name"]}')
+    return {'kernel': size, 'stride': stride[0]}
 
 
 def _batchnorm(bn):

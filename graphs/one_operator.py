@@ -111,8 +111,11 @@ class Planner:
             self.inputs.append(number)
         return self.inputs.index(number)
 
-    def _step(self, number, kind, words, maps=()):
+    def _step(self, number, kind, words, data=(), maps=()):
         """Add the step that computes a node, and free the buffers that nothing reads any more.
+
+        The result can take the place of a map that only this step still reads: of maps a step reads
+        an element before it writes that of the result. ``data`` stays until the step is done.
 
         Parameters
         ----------
@@ -122,16 +125,21 @@ class Planner:
             Of the step, such as ``conv``.
         words : list
             What follows the number of the step's buffer.
-        maps : list of int
+        data, maps : list of int
             The nodes whose feature maps the step reads.
         """
+        self._read(maps)
         if self.free:
             out = self.free.pop()
         else:
             out, self.most = self.most, self.most + 1
+        self._read(data)
         self.buffers[number] = out
         self.steps.append(' '.join(map(str, [kind, out, *words])))
-        for source in maps:
+
+    def _read(self, sources):
+        """Count that nodes have been read, and free the buffers that nothing reads any more."""
+        for source in sources:
             self.left[source] -= 1
             if not self.left[source]:
                 self.free.append(self.buffers.pop(source))
@@ -142,12 +150,14 @@ class Planner:
         self._step(number, 'layout', [])
 
     def _plan_dfn_folded_convolution(self, number, node):
-        data, weight, bias, *maps = _sources(node)
         attrs = node['attrs']
+        if attrs['normalised'] != '0':
+            raise Unsupported('a BatchNorm')
+        data, weight, bias, *maps = _sources(node)
         words = [self.buffers[data], self._input(weight), self._input(bias)]
         words += [attrs[name] for name in ('kernel', 'stride', 'outputs', 'scale', 'relu')]
         factors = [factor for factor in attrs['maps'].split(',') if factor]
-        self._step(number, 'conv', words + self._with_factors(maps, factors), [data, *maps])
+        self._step(number, 'conv', words + self._with_factors(maps, factors), [data], maps)
 
     def _plan_dfn_combine(self, number, node):
         terms = [term.split('*') for term in node['attrs']['terms'].split(',')]
@@ -155,7 +165,8 @@ class Planner:
             raise Unsupported('a BatchNorm')
         maps = _sources(node)
         factors = [factor for _, factor in terms]
-        self._step(number, 'sum', [node['attrs']['relu'], *self._with_factors(maps, factors)], maps)
+        words = [node['attrs']['relu'], *self._with_factors(maps, factors)]
+        self._step(number, 'sum', words, maps=maps)
 
     def _with_factors(self, maps, factors):
         """Return the words COUNT (BUFFER FACTOR)... of a plan."""
@@ -163,6 +174,11 @@ class Planner:
             word for pair in zip((self.buffers[map_] for map_ in maps), factors) for word in pair
         ]
         return [len(maps), *pairs]
+
+    def _plan_dfn_max_pool(self, number, node):
+        data = _sources(node)
+        words = [self.buffers[data[0]], node['attrs']['kernel'], node['attrs']['stride']]
+        self._step(number, 'maxpool', words, data)
 
     def _plan_dfn_pool(self, number, node):
         data = _sources(node)

@@ -12,7 +12,7 @@ from benchmarks import textbook
 from engine import mx
 from graphs import fast, paths, summary
 from graphs.fold import fold
-from symbols import ensemble, layers
+from symbols import ensemble, imagenet, layers
 
 NETWORKS = [
     ('plain', 8),
@@ -27,10 +27,10 @@ NETWORKS = [
 ]
 
 
-def values_for(symbol, batch=8, seed=1):
-    """Return a value for every argument and statistic of a symbol."""
+def values_for(symbol, batch=8, seed=1, size=32):
+    """Return a value for every argument and statistic of a symbol, for images of this size."""
     random = numpy.random.RandomState(seed)
-    arguments, _, auxiliary = symbol.infer_shape(data=(batch, 3, 32, 32))
+    arguments, _, auxiliary = symbol.infer_shape(data=(batch, 3, size, size))
     values = {}
     for name, shape in list(zip(symbol.list_arguments(), arguments)) + list(
         zip(symbol.list_auxiliary_states(), auxiliary)
@@ -169,10 +169,46 @@ def test_a_folded_network_is_one_operator(network, depth, batch):
     assert graph.list_outputs() == symbol.list_outputs()
 
 
+@pytest.mark.parametrize('size', [64, 112])
+@pytest.mark.parametrize('network,depth', [('resnet', 50), ('mr', 44), ('dfn1', 50), ('dfn2', 50)])
+def test_networks_for_imagenet_infer_alike(network, depth, size):
+    """Their stem has a 7x7 convolution and maximum pooling. Maps are of 28, 14 and 7 at size 112,
+    and of 2 at size 64.
+    """
+    symbol = imagenet.get_symbol(network, depth, 10)
+    values = values_for(symbol, 2, size=size)
+    values['fc_weight'] /= abs(evaluate(symbol, values, training=False)[0]).max()
+    parts = [
+        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
+        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
+    ]
+    folded, *rest = fold(symbol, *parts)
+    one, arg = fast.for_folded_inference(folded, rest[0], (3, size, size))
+    given = dict(values, **{name: array.asnumpy() for name, array in arg.items()})
+    expected = bind(symbol, values).forward()[0].asnumpy()
+    assert expected.max() < 0.9  # a saturated softmax would hide errors
+    for graph, numbers in ((fast.for_inference(symbol), values), (one, given)):
+        found = bind(graph, numbers).forward()[0].asnumpy()
+        numpy.testing.assert_allclose(found, expected, atol=1e-5)
+        assert not {'Convolution', 'BatchNorm', 'Pooling'} & {
+            node['op'] for node in paths.nodes(graph)
+        }
+
+
+def test_networks_for_imagenet_are_trained_by_mxnet():
+    """For their maximum pooling the operators have no backward pass."""
+    symbol = fast.for_training(imagenet.get_symbol('resnet', 50))
+    assert {'Convolution', 'Pooling', fast.FUSED} <= {node['op'] for node in paths.nodes(symbol)}
+
+
 def test_a_folded_network_that_no_plan_describes():
-    """A BatchNorm is kept where something else reads its convolution, so layers stay operators."""
+    """A BatchNorm is kept where something else reads its convolution, so layers stay operators.
+
+    It is added to another one, which is computed by the operator of its convolution.
+    """
+    data = mx.sym.Variable('data')
     conv = mx.sym.Convolution(
-        mx.sym.Variable('data'),
+        data,
         num_filter=16,
         kernel=(3, 3),
         stride=(1, 1),
@@ -181,7 +217,11 @@ def test_a_folded_network_that_no_plan_describes():
         name='stem_conv',
     )
     norm = mx.sym.BatchNorm(conv, fix_gamma=False, eps=2e-5, momentum=0.9, name='stem_bn')
-    both = mx.sym.Activation(layers.add('sum', norm, conv), act_type='relu', name='relu')
+    both = mx.sym.Activation(
+        layers.add('sum', norm, conv, layers.conv_bn(data, 'side', 16)),
+        act_type='relu',
+        name='relu',
+    )
     symbol = layers.head(mx.sym.Activation(layers.conv_bn(both, 'next', 16), act_type='relu'), 10)
     values = values_for(symbol, 2)
     parts = [
@@ -191,12 +231,11 @@ def test_a_folded_network_that_no_plan_describes():
     folded, *rest = fold(symbol, *parts)
     graph, arg = fast.for_folded_inference(folded, rest[0], (3, 32, 32))
     given = dict(values, **{name: array.asnumpy() for name, array in arg.items()})
-    found, right = (
-        bind(one, numbers).forward()[0].asnumpy()
-        for one, numbers in ((graph, given), (symbol, values))
-    )
-    numpy.testing.assert_allclose(found, right, atol=1e-5)
-    assert '_dfn_combine' in {node['op'] for node in paths.nodes(graph)} and right.max() < 0.9
+    right = bind(symbol, values).forward()[0].asnumpy()
+    assert right.max() < 0.9
+    for one, numbers in ((graph, given), (fast.for_inference(symbol), values)):
+        numpy.testing.assert_allclose(bind(one, numbers).forward()[0].asnumpy(), right, atol=1e-5)
+        assert '_dfn_combine' in {node['op'] for node in paths.nodes(one)}
 
 
 @pytest.mark.parametrize('network,depth', NETWORKS)
@@ -232,7 +271,8 @@ def test_the_operators_are_in_use():
         'broadcast_add',
         'SoftmaxOutput',
     }
-    assert '_dfn_combine' in {node['op'] for node in paths.nodes(fast.for_inference(symbol))}
+    found = {node['op'] for node in paths.nodes(fast.for_inference(symbol))}
+    assert '_dfn_folded_convolution' in found and 'BatchNorm' not in found
     assert fast.FUSED in {node['op'] for node in paths.nodes(fast.BatchNormReLU(symbol).symbol())}
 
 

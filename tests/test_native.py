@@ -30,6 +30,7 @@ def normal(*shape, seed=0, scale=1.0):
 DEFAULTS = {
     '_dfn_convolution': {'moments': 1, 'data_gradient': 1, 'link_in': 0, 'link_out': 0},
     '_dfn_combine': {'outputs': 1, 'relu': 1, 'train': 1, 'eps': 2e-5, 'momentum': 0.9},
+    '_dfn_folded_convolution': {'normalised': 0, 'relu': 1},
 }
 
 
@@ -96,7 +97,7 @@ def first(array):
     return array.transpose(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize('size', [(32, 32), (8, 8), (4, 12), (7, 7), (6, 9)])
+@pytest.mark.parametrize('size', [(32, 32), (8, 8), (4, 12), (7, 7), (6, 9), (5, 5), (14, 3)])
 @pytest.mark.parametrize(
     'inputs,outputs,kernel,stride',
     [
@@ -108,11 +109,13 @@ def first(array):
         (16, 32, 1, 2),
         (32, 32, 1, 1),
         (5, 16, 1, 1),
+        (3, 16, 7, 2),
+        (16, 48, 5, 1),
     ],
 )
 def test_convolution(size, inputs, outputs, kernel, stride):
-    """Sizes that are multiples of 4 go by Winograd's algorithm, others do not; both must
-    be right.
+    """Kernels of 3x3 at stride 1 go by Winograd's algorithm where tiles of 4x4 cover not much more
+    than the map, others do not; both must be right.
     """
     x, w = normal(5, inputs, *size), normal(outputs, inputs, kernel, kernel, seed=1)
     plain = mx.sym.Convolution(
@@ -261,7 +264,16 @@ def test_pool():
 
 @pytest.mark.parametrize(
     'batch,size,inputs,kernel,stride',
-    [(1, 8, 16, 3, 1), (1, 32, 16, 3, 1), (3, 8, 32, 3, 1), (1, 8, 16, 3, 2), (1, 6, 3, 3, 1)],
+    [
+        (1, 8, 16, 3, 1),
+        (1, 32, 16, 3, 1),
+        (3, 8, 32, 3, 1),
+        (1, 7, 16, 3, 1),
+        (1, 8, 16, 3, 2),
+        (1, 6, 3, 3, 1),
+        (2, 9, 3, 7, 2),
+        (2, 6, 300, 1, 1),
+    ],
 )
 def test_prepared_weights(batch, size, inputs, kernel, stride):
     """They give the bits that the weights themselves give, in both kinds of convolution."""
@@ -274,40 +286,70 @@ def test_prepared_weights(batch, size, inputs, kernel, stride):
     prepared = operators.function('_dfn_prepared_weights')(
         mx.nd.array(values['w']), inputs=inputs, height=size, width=size, **geometry
     )
-    attrs = dict(geometry, scale=1.0, relu=1, maps='')
+    attrs = dict(geometry, scale=1.0, maps='')
     symbol = build('_dfn_folded_convolution', values, **attrs)
     given = dict(values, w=prepared.asnumpy())
     other = build('_dfn_folded_convolution', given, **attrs)
     assert (run(symbol, values)[0][0] == run(other, given)[0][0]).all()
 
 
+@pytest.mark.parametrize('kernel', [1, 3])
 @pytest.mark.parametrize('maps', ['', '1.0', '0.5,-2.0'])
-def test_folded_convolution(maps):
-    x, w, bias = normal(3, 8, 8, 16), normal(32, 16, 3, 3, seed=1), normal(32, seed=2)
-    inputs = {'x': x, 'w': w, 'bias': bias}
+@pytest.mark.parametrize('normalised', [0, 1])
+def test_folded_convolution(normalised, maps, kernel):
+    x, w = normal(3, 8, 8, 16), normal(32, 16, kernel, kernel, seed=1)
+    names = ('gamma', 'beta', 'mean', 'variance') if normalised else ('bias',)
+    parameters = {name: normal(32, seed=10 + at) for at, name in enumerate(names)}
     conv = mx.nd.Convolution(
         mx.nd.array(first(x)),
         mx.nd.array(w),
-        mx.nd.array(bias),
         num_filter=32,
-        kernel=(3, 3),
-        pad=(1, 1),
-    )
-    expected = 1.5 * conv.asnumpy()
+        kernel=(kernel, kernel),
+        pad=(kernel // 2, kernel // 2),
+        no_bias=True,
+    ).asnumpy()
+    column = {name: array[:, None, None] for name, array in parameters.items()}
+    if normalised:
+        parameters['variance'] **= 2
+        deviation = numpy.sqrt(column['variance'] + 0.01)
+        expected = column['gamma'] * (conv - column['mean']) / deviation + column['beta']
+    else:
+        expected = conv + column['bias']
+    expected = 1.5 * expected
+    inputs = {'x': x, 'w': w, **parameters}
     for number, factor in enumerate(filter(None, maps.split(','))):
         inputs[f'map{number}'] = normal(3, 8, 8, 32, seed=3 + number)
         expected += float(factor) * first(inputs[f'map{number}'])
     symbol = build(
         '_dfn_folded_convolution',
         inputs,
-        kernel=3,
+        kernel=kernel,
         stride=1,
         outputs=32,
         scale=1.5,
-        relu=1,
         maps=maps,
+        normalised=normalised,
+        eps=0.01,
     )
-    close(first(run(symbol, inputs)[0][0]), numpy.maximum(expected, 0), 1e-5)
+    (found,), _, statistics = run(symbol, inputs)
+    close(first(found), numpy.maximum(expected, 0), 1e-5)
+    assert set(statistics) == set(names[2:])
+    assert all((statistics[name] == parameters[name]).all() for name in statistics)
+
+
+@pytest.mark.parametrize('size', [(8, 8), (7, 10)])
+@pytest.mark.parametrize('kernel,stride', [(3, 2), (5, 1)])
+def test_max_pool(kernel, stride, size):
+    x = normal(2, *size, 32) - 3  # negative, or zeros around the map would be the largest
+    expected = mx.nd.Pooling(
+        mx.nd.array(first(x)),
+        kernel=(kernel, kernel),
+        stride=(stride, stride),
+        pad=(kernel // 2, kernel // 2),
+        pool_type='max',
+    )
+    symbol = build('_dfn_max_pool', {'x': x}, kernel=kernel, stride=stride)
+    assert (first(run(symbol, {'x': x})[0][0]) == expected.asnumpy()).all()
 
 
 def test_a_nan_stays_one():

@@ -113,13 +113,6 @@ inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
   for (int t = 0; t < shared(COUNT, OUTPUTS); t++) g[t] = common;
 }
 
-// Add the sixteen floats of v to doubles.
-inline void add(const vec& v, double* sums) {
-  float lanes[LANES];
-  store(lanes, v);
-  for (int i = 0; i < LANES; i++) sums[i] += lanes[i];
-}
-
 // For each term, the sums over the pixels of g and of g * (x - mean), which the gradients of
 // BatchNorm need: sums[thread][COUNT][2][channels].
 template <int COUNT, int OUTPUTS>

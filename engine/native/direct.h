@@ -1,6 +1,5 @@
-// Convolution with any kernel size and stride, computed as one matrix product for each output row
-// and each row of the kernel. It serves the convolutions that Winograd's algorithm does not:
-// those of stride 2, those of 1x1, the stem, and maps whose height or width is no multiple of 4.
+// Convolution with any kernel size and stride, computed as a matrix product. It serves those
+// convolutions that Winograd's algorithm does not: those of stride 2, those of 1x1, and stems.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -16,7 +15,9 @@ struct Shape {
   long pad() const { return kernel / 2; }
   long out_height() const { return (height + 2 * pad() - kernel) / stride + 1; }
   long out_width() const { return (width + 2 * pad() - kernel) / stride + 1; }
+  long out_pixels() const { return out_height() * out_width(); }
   long taps() const { return kernel * kernel; }
+  long depth() const { return taps() * inputs; }
   long padded_width() const { return width + 2 * pad(); }
   // The number of floats in a padded image.
   long padded() const { return (height + 2 * pad()) * padded_width() * inputs; }
@@ -25,17 +26,6 @@ struct Shape {
     return ((out_row * stride + tap / kernel) * padded_width() + tap % kernel) * inputs;
   }
 };
-
-// Copy weights from (outputs, inputs, taps) to [tap][input][output], or if transposed to
-// [tap][output][input].
-inline void transpose_weights(const float* w, const Shape& s, bool transposed, float* packed) {
-  for (long o = 0; o < s.outputs; o++)
-    for (long i = 0; i < s.inputs; i++)
-      for (long tap = 0; tap < s.taps(); tap++)
-        packed[transposed ? (tap * s.outputs + o) * s.inputs + i
-                          : (tap * s.inputs + i) * s.outputs + o] =
-            w[(o * s.inputs + i) * s.taps() + tap];
-}
 
 // Write the rows begin..end of the padded image: an image in the middle of zeros.
 inline void add_padding(const float* image, const Shape& s, long begin, long end, float* padded) {
@@ -57,37 +47,125 @@ inline void remove_padding(const float* padded, const Shape& s, const float* ext
   }
 }
 
-// The number of floats that transpose_weights writes.
-inline long transposed(const Shape& s) { return s.taps() * s.inputs * s.outputs; }
+// The number of floats that pack_weights writes.
+inline long packed(const Shape& s) { return s.depth() * s.outputs; }
 
-// y = the convolution of x with weights that transpose_weights has made. For sums see
-// winograd::convolve_transformed; sums and epilogue may be null.
-inline void convolve_transposed(const float* x, const float* packed, float* y, const Shape& s,
-                                double* sums, const Epilogue* epilogue) {
+// Pack weights (outputs, inputs, taps) as a matrix with the rows [tap][input], see product.h.
+inline void pack_weights(const float* w, const Shape& s, float* packed) {
+  long blocks = (s.inputs + LANES - 1) / LANES;
+  split(s.outputs / LANES * blocks, [&](int, long begin, long end) {
+    for (long block = begin; block < end; block++) {
+      long first = block / blocks * LANES, from = block % blocks * LANES,
+           to = std::min(from + LANES, s.inputs);
+      for (long o = first; o < first + LANES; o++)
+        for (long i = from; i < to; i++)
+          for (long tap = 0; tap < s.taps(); tap++)
+            packed[packed_at(tap * s.inputs + i, o, s.depth(), s.outputs)] =
+                w[(o * s.inputs + i) * s.taps() + tap];
+    }
+  });
+}
+
+// Copy a row of floats by whole vectors, where memory ends after `end` only. Up to LANES - 1 floats
+// after the row are written, too.
+inline void copy(const float* from, long floats, const float* end, float* to) {
+  if (from + floats + LANES > end)
+    std::memcpy(to, from, floats * sizeof(float));
+  else
+    for (long i = 0; i < floats; i += LANES) store(to + i, load(from + i));
+}
+
+// Copy what the output pixels begin..end read to rows of the form [tap][input]. The rows are
+// row_step floats apart: a power of two, as many numbers of channels are, would make them compete
+// for the same set of the cache. For that reason pixels are copied where they could be read in
+// place, too.
+inline long row_step(const Shape& s) { return s.depth() + LANES; }
+inline void gather(const float* x, const Shape& s, long begin, long end, float* rows) {
+  const float* last = x + s.batch * s.height * s.width * s.inputs;
+  long line = s.kernel * s.inputs, n = begin / s.out_pixels(), inside = begin % s.out_pixels(),
+       i = inside / s.out_width(), j = inside % s.out_width();
+  for (long pixel = begin; pixel < end; pixel++, rows += row_step(s)) {
+    long top = i * s.stride - s.pad(), left = j * s.stride - s.pad();
+    long skip = std::max(0L, -left), taps = std::min(s.kernel, s.width - left) - skip;
+    for (long k = 0; k < s.kernel; k++) {
+      long row = top + k;
+      bool inside = row >= 0 && row < s.height;
+      float* to = rows + k * line;
+      if (!inside || taps < s.kernel) std::fill(to, to + line, 0.0f);
+      if (!inside) continue;
+      const float* from = x + ((n * s.height + row) * s.width + left + skip) * s.inputs;
+      if (taps == s.kernel)
+        copy(from, line, last, to);
+      else
+        std::memcpy(to + skip * s.inputs, from, taps * s.inputs * sizeof(float));
+    }
+    if (++j == s.out_width()) j = 0, i++;
+    if (i == s.out_height()) i = 0, n++;
+  }
+}
+
+// The number of output pixels that are computed together: as many as there is room for in the
+// second cache, since each such block reads all weights.
+constexpr long MOST_PIXELS = 96, FEWEST_PIXELS = 16, ROOM = 1 << 18;  // ROOM in floats
+inline long block_of(const Shape& s) {
+  return std::clamp(ROOM / s.depth() / ROWS * ROWS, FEWEST_PIXELS, MOST_PIXELS);
+}
+
+// A part of the output: the pixels begin..end of the channels of one panel.
+struct Part {
+  long begin, end, channel, width;
+};
+
+// Fetch from memory what write() will read and write, while the matrix product runs.
+inline void prefetch(const Part& part, const float* y, long channels, const Epilogue* epilogue) {
+  for (long pixel = part.begin; pixel < part.end; pixel++)
+    for (long c = 0; c < part.width; c += LANES) {
+      long at = pixel * channels + part.channel + c;
+      __builtin_prefetch(y + at, 1, 2);
+      for (size_t i = 0; epilogue && i < epilogue->maps.size(); i++)
+        __builtin_prefetch(epilogue->maps[i].first + at, 0, 2);
+    }
+}
+
+// Write a part of the output, whose sums of products are in tile[pixel][width], to y, and add each
+// channel's sum and sum of squares to sums[2][channels], unless that is null.
+inline void write(const Part& part, const float* tile, float* y, long channels, double* sums,
+                  const Epilogue* epilogue) {
+  for (long c = 0; c < part.width; c += LANES) {
+    vec sum{}, squares{};
+    for (long pixel = part.begin; pixel < part.end; pixel++) {
+      vec v = load(tile + (pixel - part.begin) * part.width + c);
+      long at = pixel * channels + part.channel + c;
+      store(y + at, epilogue ? (*epilogue)(v, at, part.channel + c) : v);
+      sum += v;
+      squares += v * v;
+    }
+    if (sums) {
+      add(sum, sums + part.channel + c);
+      add(squares, sums + channels + part.channel + c);
+    }
+  }
+}
+
+// y = the convolution of x with weights that pack_weights has made. For sums see
+// winograd::convolve_transformed; sums and epilogue may be null. A map of the epilogue may be y.
+inline void convolve_packed(const float* x, const float* packed, float* y, const Shape& s,
+                            double* sums, const Epilogue* epilogue) {
   static thread_local Scratch work;
-  float* memory = work.get((s.padded() + 2 * s.outputs) * threads());
-  // Where there are fewer images than threads, the threads share the rows of each.
-  long row = s.out_width() * s.outputs, bands = s.batch < threads() ? threads() : 1;
-  split(s.batch * bands, [&](int thread, long begin, long end) {
-    float *padded = memory + thread * (s.padded() + 2 * s.outputs), *part = padded + s.padded();
-    for (long unit = begin; unit < end; unit++) {
-      long n = unit / bands, band = unit % bands, top = s.out_height() * band / bands,
-           bottom = s.out_height() * (band + 1) / bands;
-      if (top == bottom) continue;
-      add_padding(x + n * s.height * s.width * s.inputs, s, top * s.stride,
-                  (bottom - 1) * s.stride + s.kernel, padded);
-      long first = (n * s.out_height() + top) * row;
-      // One product for each row of the kernel, whose taps are adjacent in memory.
-      for (long i = top; i < bottom; i++)
-        for (long tap = 0; tap < s.taps(); tap += s.kernel)
-          multiply(s.out_width(), s.outputs, padded + s.row(i, tap), s.stride * s.inputs, 1,
-                   packed + tap * s.inputs * s.outputs, s.outputs, y + first + (i - top) * row,
-                   s.outputs, s.kernel * s.inputs, tap > 0);
-      for (long at = first; epilogue && at < first + (bottom - top) * row; at += LANES)
-        store(y + at, (*epilogue)(load(y + at), at, at % s.outputs));
-      if (sums)
-        add_moments(y + first, (bottom - top) * s.out_width(), s.outputs, part,
-                    sums + thread * 2 * s.outputs);
+  const long block = block_of(s), per_thread = block * (row_step(s) + PANEL);
+  float* memory = work.get(per_thread * threads());
+  split(s.batch * s.out_pixels(), [&](int thread, long begin, long end) {
+    float *rows = memory + thread * per_thread, *tile = rows + block * row_step(s);
+    for (long first = begin; first < end; first += block) {
+      Part part{first, std::min(first + block, end), 0, 0};
+      gather(x, s, part.begin, part.end, rows);
+      for (long c = 0; c < s.outputs; c += PANEL) {
+        part.channel = c, part.width = panel_width(s.outputs, c);
+        prefetch(part, y, s.outputs, epilogue);
+        multiply_panel(part.end - part.begin, part.width, rows, row_step(s), packed + c * s.depth(),
+                       tile, part.width, s.depth());
+        write(part, tile, y, s.outputs, sums ? sums + thread * 2 * s.outputs : nullptr, epilogue);
+      }
     }
   });
 }
@@ -96,18 +174,25 @@ inline void convolve_transposed(const float* x, const float* packed, float* y, c
 inline void convolve(const float* x, const float* w, float* y, const Shape& s, double* sums,
                      const Epilogue* epilogue = nullptr) {
   static thread_local Scratch weights;
-  float* packed = weights.get(transposed(s));
-  transpose_weights(w, s, false, packed);
-  convolve_transposed(x, packed, y, s, sums, epilogue);
+  float* w_packed = weights.get(packed(s));
+  pack_weights(w, s, w_packed);
+  convolve_packed(x, w_packed, y, s, sums, epilogue);
+}
+
+// Copy weights from (outputs, inputs, taps) to [tap][output][input].
+inline void transpose_weights(const float* w, const Shape& s, float* packed) {
+  for (long o = 0; o < s.outputs; o++)
+    for (long i = 0; i < s.inputs; i++)
+      for (long tap = 0; tap < s.taps(); tap++)
+        packed[(tap * s.outputs + o) * s.inputs + i] = w[(o * s.inputs + i) * s.taps() + tap];
 }
 
 // dx = the gradient of the input, from dy, that of the output. extra, unless null, is added to it.
 inline void data_gradients(const float* dy, const float* w, float* dx, const Shape& s,
                            const float* extra) {
   static thread_local Scratch weights, work;
-  float *packed = weights.get(s.taps() * s.inputs * s.outputs),
-        *memory = work.get(s.padded() * threads());
-  transpose_weights(w, s, true, packed);
+  float *transposed = weights.get(packed(s)), *memory = work.get(s.padded() * threads());
+  transpose_weights(w, s, transposed);
   long row = s.out_width() * s.outputs, image = s.out_height() * row;
   split(s.batch, [&](int thread, long begin, long end) {
     float* padded = memory + thread * s.padded();
@@ -116,7 +201,7 @@ inline void data_gradients(const float* dy, const float* w, float* dx, const Sha
       for (long i = 0; i < s.out_height(); i++)
         for (long tap = 0; tap < s.taps(); tap++)
           multiply(s.out_width(), s.inputs, dy + n * image + i * row, s.outputs, 1,
-                   packed + tap * s.inputs * s.outputs, s.inputs, padded + s.row(i, tap),
+                   transposed + tap * s.inputs * s.outputs, s.inputs, padded + s.row(i, tap),
                    s.stride * s.inputs, s.outputs, true);
       long at = n * s.height * s.width * s.inputs;
       remove_padding(padded, s, extra ? extra + at : nullptr, dx + at);

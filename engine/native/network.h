@@ -14,13 +14,17 @@
 //   sum OUT RELU COUNT (BUFFER FACTOR)...
 //     relu(sum of COUNT feature maps, each times its factor); RELU is 0 without the relu.
 //
+//   maxpool OUT IN KERNEL STRIDE
+//     Maximum pooling.
+//
 //   pool OUT IN
 //     Global average pooling.
 //
 //   head OUT IN WEIGHT BIAS OUTPUTS RESULT
 //     A fully connected layer and its softmax, which is the operator's output number RESULT.
 //
-// IN and BUFFER are numbers of buffers, WEIGHT and BIAS of the operator's inputs.
+// IN and BUFFER are numbers of buffers, WEIGHT and BIAS of the operator's inputs. OUT is not IN, but
+// it may be a BUFFER that nothing reads after the step.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -67,6 +71,8 @@ inline Plan parse(const std::string& plan) {
     if (s.kind == "conv") {
       text >> s.in >> s.weight >> s.bias >> s.kernel >> s.stride >> s.outputs;
       s.scale = read_number(text);
+    } else if (s.kind == "maxpool") {
+      text >> s.in >> s.kernel >> s.stride;
     } else if (s.kind == "pool") {
       text >> s.in;
     } else if (s.kind == "head") {
@@ -136,7 +142,7 @@ inline void convolve_prepared(const direct::Shape& s, const float* x, const floa
     winograd::convolve_transformed(x, w, y, {s.batch, s.height, s.width}, s.inputs, s.outputs,
                                    nullptr, &epilogue);
   else
-    direct::convolve_transposed(x, w, y, s, nullptr, &epilogue);
+    direct::convolve_packed(x, w, y, s, nullptr, &epilogue);
 }
 
 inline void convolution(const Call& call, const Step& step, std::vector<Buffer>& buffers) {
@@ -144,7 +150,7 @@ inline void convolution(const Call& call, const Step& step, std::vector<Buffer>&
   Buffer& out = buffers[step.out];
   direct::Shape s{call.batch,   in.height,   in.width,   in.channels,
                   step.outputs, step.kernel, step.stride};
-  Epilogue epilogue{call.inputs[step.bias], step.scale, {}, step.relu};
+  auto epilogue = with_bias(call.inputs[step.bias], step.outputs, step.scale, step.relu);
   resize(out, call.batch, s.out_height(), s.out_width(), s.outputs);
   for (const auto& map : step.maps) epilogue.maps.push_back({buffers[map.first].data, map.second});
   convolve_prepared(s, in.data, call.inputs[step.weight], out.data, epilogue);
@@ -161,6 +167,15 @@ inline void sum(const Call& call, const Step& step, std::vector<Buffer>& buffers
       store(out.data + at, step.relu ? relu(total) : total);
     }
   });
+}
+
+inline void maximum_pooling(const Call& call, const Step& step, std::vector<Buffer>& buffers) {
+  const Buffer& in = buffers[step.in];
+  Buffer& out = buffers[step.out];
+  direct::Shape s{call.batch,  in.height,   in.width,   in.channels,
+                  in.channels, step.kernel, step.stride};
+  resize(out, call.batch, s.out_height(), s.out_width(), in.channels);
+  pool::maximum(in.data, s, out.data);
 }
 
 inline void pooling(const Call& call, const Step& step, std::vector<Buffer>& buffers) {
@@ -198,6 +213,7 @@ inline void run(const Plan& plan, const Call& call) {
     if (step.kind == "layout") layout(call, buffers[step.out]);
     if (step.kind == "conv") convolution(call, step, buffers);
     if (step.kind == "sum") sum(call, step, buffers);
+    if (step.kind == "maxpool") maximum_pooling(call, step, buffers);
     if (step.kind == "pool") pooling(call, step, buffers);
     if (step.kind == "head") head(call, step, buffers);
   }

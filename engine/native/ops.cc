@@ -32,9 +32,15 @@
 // _dfn_pool(data) -> output
 //   Global average pooling. output: (batch, channels).
 //
+// _dfn_max_pool(data) -> output, for inference
+//   Maximum pooling with a padding of half the kernel.
+//   Attributes: kernel, stride.
+//
 // _dfn_folded_convolution(data, weight, bias, maps...) -> output, for inference
 //   relu(scale * (convolution + bias) + sum of the maps, each times its factor).
-//   Attributes: kernel, stride, outputs, scale, relu; maps, a comma-separated list of the factors.
+//   Attributes: kernel, stride, outputs, scale, relu; maps, a comma-separated list of the factors;
+//   normalised (1: scale * BatchNorm(convolution) instead, the inputs after weight being gamma,
+//   beta, moving_mean and moving_var); eps of the BatchNorm.
 //   The weights are (outputs, inputs, k, k), or what _dfn_prepared_weights returned.
 //
 // _dfn_prepared_weights(weight) -> prepared
@@ -184,8 +190,8 @@ static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<M
     return refuse("the gradient needs a multiple of 16 input channels");
   winograd::Maps maps{s.batch, s.height, s.width};
   if (by_winograd(s)) {
-    std::vector<float> no_bias(s.inputs, 0.0f);
-    Epilogue epilogue{no_bias.data(), 1.0f, {{extra, 1.0f}}, false};
+    Epilogue epilogue = with_bias(std::vector<float>(s.inputs).data(), s.inputs, 1.0f, false);
+    epilogue.maps.push_back({extra, 1.0f});
     if (wanted)
       winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr,
                          extra ? &epilogue : nullptr);
@@ -219,8 +225,8 @@ static direct::Shape prepared_for(const Attributes& attrs) {
 
 static MXReturnValue prepared_shapes(const Attributes& attrs, Shapes*, Shapes* out) {
   auto s = prepared_for(attrs);
-  out->at(0) = {unsigned(by_winograd(s) ? winograd::transformed(s.inputs, s.outputs)
-                                        : direct::transposed(s))};
+  out->at(0) = {
+      unsigned(by_winograd(s) ? winograd::transformed(s.inputs, s.outputs) : direct::packed(s))};
   return MX_SUCCESS;
 }
 
@@ -233,7 +239,7 @@ static MXReturnValue prepared_forward(const Attributes& attrs, std::vector<MXTen
   if (by_winograd(s))
     winograd::transform_weights(w, s.outputs, s.inputs, false, prepared);
   else
-    direct::transpose_weights(w, s, false, prepared);
+    direct::pack_weights(w, s, prepared);
   return MX_SUCCESS;
 }
 
@@ -246,31 +252,58 @@ REGISTER_OP(_dfn_prepared_weights)
 
 // _dfn_folded_convolution
 
+// The inputs before the maps: with a bias, and with a BatchNorm.
+enum { DATA, WEIGHT, BIAS, END_OF_BIASED };
+enum { BN_GAMMA = WEIGHT + 1, BN_BETA, BN_MEAN, BN_VARIANCE, END_OF_NORMALISED };
+
+static int first_map(const Attributes& attrs) {
+  return integer(attrs, "normalised") ? int(END_OF_NORMALISED) : int(END_OF_BIASED);
+}
+
 static MXReturnValue folded_arity(const Attributes& attrs, int* in, int* out) {
-  *in = 3 + list(attrs, "maps").size();
+  *in = first_map(attrs) + list(attrs, "maps").size();
   *out = 1;
+  return MX_SUCCESS;
+}
+
+// The moving statistics are declared to be changed, which they are not, or MXNet would take them
+// for arguments and not for auxiliary states.
+static MXReturnValue folded_mutated(const Attributes& attrs, std::vector<int>* indices) {
+  if (integer(attrs, "normalised")) *indices = {BN_MEAN, BN_VARIANCE};
   return MX_SUCCESS;
 }
 
 static MXReturnValue folded_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
   Shapes both(2);
   auto result = convolution_shapes(attrs, in, &both);
-  for (size_t i = 3; result && i < in->size(); i++)
+  for (size_t i = first_map(attrs); result && i < in->size(); i++)
     if (in->at(i) != both[0]) return refuse("the maps must have the output's shape");
   out->at(0) = both[0];
   return result;
 }
 
+static Epilogue epilogue_of(const Attributes& attrs, std::vector<MXTensor>* in, long channels) {
+  auto input = [&](int which) { return in->at(which).data<float>(); };
+  float scale = real(attrs, "scale");
+  bool relu = integer(attrs, "relu");
+  auto result = integer(attrs, "normalised")
+                    ? with_batchnorm({input(BN_GAMMA), input(BN_BETA), input(BN_MEAN),
+                                      input(BN_VARIANCE), real(attrs, "eps")},
+                                     channels, scale, relu)
+                    : with_bias(input(BIAS), channels, scale, relu);
+  int at = first_map(attrs);
+  for (const auto& factor : list(attrs, "maps"))
+    result.maps.push_back({input(at++), number(factor)});
+  return result;
+}
+
 static MXReturnValue folded_forward(const Attributes& attrs, std::vector<MXTensor>* in,
                                     std::vector<MXTensor>* out, const OpResource&) {
-  auto s = shape_of(attrs, in->at(0));
-  Epilogue epilogue{in->at(2).data<float>(), real(attrs, "scale"), {}, integer(attrs, "relu") != 0};
-  size_t at = 3;
-  for (const auto& factor : list(attrs, "maps"))
-    epilogue.maps.push_back({in->at(at++).data<float>(), number(factor)});
-  const float *x = in->at(0).data<float>(), *w = in->at(1).data<float>();
+  auto s = shape_of(attrs, in->at(DATA));
+  auto epilogue = epilogue_of(attrs, in, s.outputs);
+  const float *x = in->at(DATA).data<float>(), *w = in->at(WEIGHT).data<float>();
   float* y = out->at(0).data<float>();
-  if (in->at(1).shape.size() > 1)
+  if (in->at(WEIGHT).shape.size() > 1)
     convolve(s, x, w, y, nullptr, &epilogue);
   else
     network::convolve_prepared(s, x, w, y, epilogue);
@@ -282,7 +315,8 @@ REGISTER_OP(_dfn_folded_convolution)
     .setParseAttrs(folded_arity)
     .setInferType(all_float)
     .setInferSType(all_dense)
-    .setInferShape(folded_shapes);
+    .setInferShape(folded_shapes)
+    .setMutateInputs(folded_mutated);
 
 // _dfn_combine
 
@@ -470,6 +504,37 @@ REGISTER_OP(_dfn_pool)
     .setInferType(all_float)
     .setInferSType(all_dense)
     .setInferShape(pool_shapes);
+
+// _dfn_max_pool
+
+// Each output channel is the maximum over a window of one input channel.
+static direct::Shape max_pooled(const Attributes& attrs, long n, long h, long w, long channels) {
+  return {n, h, w, channels, channels, integer(attrs, "kernel"), integer(attrs, "stride")};
+}
+
+static MXReturnValue max_pool_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
+  const auto& data = in->at(0);
+  if (data.size() != 4 || data[3] % LANES)
+    return refuse("the channels must be last and a multiple of 16");
+  auto s = max_pooled(attrs, data[0], data[1], data[2], data[3]);
+  out->at(0) = {data[0], unsigned(s.out_height()), unsigned(s.out_width()), data[3]};
+  return MX_SUCCESS;
+}
+
+static MXReturnValue max_pool_forward(const Attributes& attrs, std::vector<MXTensor>* in,
+                                      std::vector<MXTensor>* out, const OpResource&) {
+  const auto& shape = in->at(0).shape;
+  pool::maximum(in->at(0).data<float>(), max_pooled(attrs, shape[0], shape[1], shape[2], shape[3]),
+                out->at(0).data<float>());
+  return MX_SUCCESS;
+}
+
+REGISTER_OP(_dfn_max_pool)
+    .setForward(max_pool_forward, "cpu")
+    .setParseAttrs(pool_arity)
+    .setInferType(all_float)
+    .setInferSType(all_dense)
+    .setInferShape(max_pool_shapes);
 
 // _dfn_network
 

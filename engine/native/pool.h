@@ -1,5 +1,8 @@
-// Global average pooling.
+// Global average pooling and, for inference, maximum pooling.
 #pragma once
+#include <algorithm>
+#include <limits>
+#include "direct.h"
 #include "threads.h"
 #include "vec.h"
 
@@ -31,6 +34,25 @@ inline void backward(const float* dy, const Map& map, float* dx) {
         for (long p = 0; p < map.pixels; p++)
           store(dx + (n * map.pixels + p) * map.channels + c, g);
       }
+  });
+}
+
+// y = the maximum over each window of x. The windows are those of a convolution of shape s, and
+// what they have outside the map does not count.
+inline void maximum(const float* x, const direct::Shape& s, float* y) {
+  split(s.batch * s.out_height(), [&](int, long begin, long end) {
+    for (long row = begin; row < end; row++) {
+      const float* image = x + row / s.out_height() * s.height * s.width * s.inputs;
+      long top = row % s.out_height() * s.stride - s.pad();
+      for (long column = 0; column < s.out_width(); column++)
+        for (long c = 0, left = column * s.stride - s.pad(); c < s.inputs; c += LANES) {
+          vec most = splat(-std::numeric_limits<float>::infinity());
+          for (long i = std::max(0L, top); i < std::min(s.height, top + s.kernel); i++)
+            for (long j = std::max(0L, left); j < std::min(s.width, left + s.kernel); j++)
+              most = ::maximum(most, load(image + (i * s.width + j) * s.inputs + c));
+          store(y + (row * s.out_width() + column) * s.inputs + c, most);
+        }
+    }
   });
 }
 

@@ -1,5 +1,6 @@
 // Matrix products.
 #pragma once
+#include <algorithm>
 #include "vec.h"
 
 // A matrix product keeps up to ROWS x COLUMNS sums in registers, or TALL x 1. AVX-512 has 32
@@ -36,6 +37,19 @@ inline void multiply_block(const float* a, long row_step, long k_step, const flo
     for (int j = 0; j < C; j++) store(c + r * c_step + j * LANES, sum[r][j]);
 }
 
+// The same for a number of rows up to R that is known when the program runs. They are one block,
+// since each block reads all of b.
+template <int R, int C>
+inline void multiply_rest(int rows, const float* a, long row_step, long k_step, const float* b,
+                          long b_step, float* c, long c_step, long depth, bool add) {
+  if constexpr (R > 0) {
+    if (rows == R)
+      multiply_block<R, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
+    else
+      multiply_rest<R - 1, C>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
+  }
+}
+
 // The same for any number of rows.
 template <int C>
 inline void multiply_rows(int rows, const float* a, long row_step, long k_step, const float* b,
@@ -43,15 +57,7 @@ inline void multiply_rows(int rows, const float* a, long row_step, long k_step, 
   constexpr int R = C == 1 ? TALL : ROWS;
   for (; rows >= R; rows -= R, a += R * row_step, c += R * c_step)
     multiply_block<R, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
-  for (; rows >= ROWS; rows -= ROWS, a += ROWS * row_step, c += ROWS * c_step)
-    multiply_block<ROWS, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
-  // Few rows: as many at once as there are, since each block reads all of b.
-  for (; ROWS > 4 && rows >= 4; rows -= 4, a += 4 * row_step, c += 4 * c_step)
-    multiply_block<4, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
-  for (; rows >= 2; rows -= 2, a += 2 * row_step, c += 2 * c_step)
-    multiply_block<2, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
-  for (; rows > 0; rows--, a += row_step, c += c_step)
-    multiply_block<1, C>(a, row_step, k_step, b, b_step, c, c_step, depth, add);
+  multiply_rest<R - 1, C>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
 }
 
 // The same for any number of rows and any number of columns that is a multiple of sixteen.
@@ -62,4 +68,28 @@ inline void multiply(int rows, int columns, const float* a, long row_step, long 
     multiply_rows<COLUMNS>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
   if (COLUMNS > 1 && columns)
     multiply_rows<1>(rows, a, row_step, k_step, b, b_step, c, c_step, depth, add);
+}
+
+// Matrices b with many rows are packed: split into panels of PANEL columns, the last of which may
+// have fewer. A panel's rows follow each other in memory, so that they do not compete for the same
+// set of the cache.
+constexpr long PANEL = COLUMNS * LANES;
+
+inline long panel_width(long columns, long first) { return std::min(PANEL, columns - first); }
+
+// Where the element (row, column) of a packed matrix is.
+inline long packed_at(long row, long column, long rows, long columns) {
+  long first = column / PANEL * PANEL;
+  return first * rows + row * panel_width(columns, first) + column - first;
+}
+
+// c[row][column] = sum over k of a[row * row_step + k] * b[k][column], for the columns of the panel
+// that begins at b. They are `width` many, and rows of c are c_step floats apart. It is done in
+// parts of DEPTH, so that a part of a panel stays in the first cache.
+constexpr long DEPTH = 256;
+inline void multiply_panel(int rows, int width, const float* a, long row_step, const float* panel,
+                           float* c, long c_step, long depth) {
+  for (long k = 0; k < depth; k += DEPTH)
+    multiply(rows, width, a + k, row_step, 1, panel + k * width, width, c, c_step,
+             std::min(DEPTH, depth - k), k > 0);
 }

@@ -68,6 +68,13 @@ inline vec load(const float* p) {
   return v;
 }
 
+// Add the sixteen floats of v to doubles.
+inline void add(const vec& v, double* sums) {
+  float lanes[LANES];
+  store(lanes, v);
+  for (int i = 0; i < LANES; i++) sums[i] += lanes[i];
+}
+
 // x in every lane. It is x - 0 and not 0 + x, which is another number if x is -0: the compiler
 // would have to add.
 inline void fill(Register& v, float x) { v = x - Register{}; }
@@ -87,6 +94,13 @@ inline Register relu(const Register& v) { return v < 0.0f ? Register{} : v; }
 template <class Half>
 inline Pair<Half> relu(const Pair<Half>& v) {
   return {relu(v.low), relu(v.high)};
+}
+
+// The larger of a and b, lane by lane; a NaN in b stays.
+inline Register maximum(const Register& a, const Register& b) { return a > b ? a : b; }
+template <class Half>
+inline Pair<Half> maximum(const Pair<Half>& a, const Pair<Half>& b) {
+  return {maximum(a.low, b.low), maximum(a.high, b.high)};
 }
 
 // g, the gradient of relu's output y, where y is not 0, else 0.

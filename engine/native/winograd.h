@@ -76,62 +76,80 @@ inline void weight_gradient(const vec* x, int step, vec* y, int to) {
   y[2 * to] = A2 * sum + B2 * sum2 + x[5 * step];
 }
 
-// Whether a convolution can be computed by this algorithm.
+// The number of tiles that cover a row or a column of a map. The last one may reach beyond it.
+inline long tiles_of(long pixels) { return (pixels + TILE - 1) / TILE; }
+
+// Whether a convolution can be computed by this algorithm, and is faster so: at least half of the
+// pixels of the tiles must be in the map.
 inline bool fits(long kernel, long stride, long height, long width, long inputs) {
-  return kernel == 3 && stride == 1 && inputs % LANES == 0 && height % TILE == 0 &&
-         width % TILE == 0;
+  return kernel == 3 && stride == 1 && inputs % LANES == 0 &&
+         2 * height * width >= TILE * TILE * tiles_of(height) * tiles_of(width);
 }
 
-// The shape of the feature maps of one call. Height and width are multiples of 4.
+// The shape of the feature maps of one call.
 struct Maps {
   long batch, height, width;
-  long across() const { return width / TILE; }
-  long tiles() const { return batch * (height / TILE) * across(); }
+  long across() const { return tiles_of(width); }
+  long per_image() const { return tiles_of(height) * across(); }
+  long tiles() const { return batch * per_image(); }
 };
 
-// The upper left pixel of a tile.
+// The upper left pixel of a tile, and how many of its rows and columns are in the map.
 struct Corner {
-  long image, row, column;
+  long image, row, column, rows, columns;
 };
 
 inline Corner corner(const Maps& maps, long tile) {
-  long per_image = maps.height / TILE * maps.across(), inside = tile % per_image;
-  return {tile / per_image, inside / maps.across() * TILE, inside % maps.across() * TILE};
+  long inside = tile % maps.per_image(), row = inside / maps.across() * TILE,
+       column = inside % maps.across() * TILE;
+  return {tile / maps.per_image(), row, column, std::min<long>(TILE, maps.height - row),
+          std::min<long>(TILE, maps.width - column)};
 }
 
 // The distance in floats between two of the 36 arrays that a transform writes. There are sixteen
 // floats between them, or they would compete for the same set of the cache.
 inline long point_step(long rows, long channels) { return rows * channels + LANES; }
 
-// The number of floats that transform_weights writes.
+// The number of floats that transform_weights writes: 36 packed matrices (from, to), see product.h.
 inline long transformed(long from, long to) { return POINTS * point_step(from, to); }
 
 // Numbers of tiles that are transformed together, a chunk; the fastest of those that were tried.
 // Each chunk reads all transformed weights, so chunks are long if the weights do not fit into a
 // core's cache.
 constexpr int CHUNK = 16, GRADIENT_CHUNK = 24, LONG_CHUNK = 64;
-constexpr size_t CACHE = 1 << 20;  // bytes
+constexpr size_t CACHE = 1 << 20, MANY_BYTES = 1 << 24;
 inline long chunk_of(int usual, long from, long to) {
   return transformed(from, to) * sizeof(float) > CACHE ? LONG_CHUNK : usual;
 }
 
-// The units of work into which a convolution is divided: chunks of tiles, and where these are fewer
-// than threads, as with a single image, bands of output channels too. Fewer than 4 tiles at once
-// would not pay, since each chunk reads all weights of its channels.
+// A range of the channels of a map.
+struct Band {
+  long begin, end;
+};
+
+// The units of work into which a convolution is divided: chunks of tiles, and bands of output
+// channels. There are several bands where there are fewer chunks than threads, as with a single
+// image, and where the weights are so large that reading them takes longer than transforming the
+// input once for each band. Fewer than 4 tiles at once would not pay, since each chunk reads all
+// weights of its channels.
 struct Units {
   long tiles, chunk, chunks, bands, channels;
   Units(long tiles, long inputs, long channels) : tiles(tiles), channels(channels) {
-    long share = std::max<long>(4, (tiles + threads() - 1) / threads());
+    bool by_channels = transformed(inputs, channels) * sizeof(float) > MANY_BYTES;
+    long share = by_channels ? tiles : std::max<long>(4, (tiles + threads() - 1) / threads());
     chunk = std::min(chunk_of(CHUNK, inputs, channels), share);
     chunks = (tiles + chunk - 1) / chunk;
-    bands = std::min<long>(channels / LANES, std::max<long>(1, threads() / chunks));
+    bands = std::min(panels(), by_channels ? threads() : std::max<long>(1, threads() / chunks));
   }
+  long panels() const { return (channels + PANEL - 1) / PANEL; }
   long count() const { return chunks * bands; }
-  long first(long unit) const { return unit / bands * chunk; }
+  long first(long unit) const { return unit % chunks * chunk; }
   long size(long unit) const { return std::min(chunk, tiles - first(unit)); }
-  // The first channel of a unit's band; that of the next band is its end.
-  long channel(long unit) const { return unit % bands * (channels / LANES) / bands * LANES; }
-  long end(long unit) const { return (unit % bands + 1) * (channels / LANES) / bands * LANES; }
+  Band band(long unit) const {
+    long number = unit / chunks;
+    return {number * panels() / bands * PANEL,
+            std::min(channels, (number + 1) * panels() / bands * PANEL)};
+  }
 };
 
 // Transform a 6x6 tile of the input, which is zero outside the map, to v[point][tile][channel].
@@ -151,7 +169,10 @@ inline void transform_input(const float* x, const Maps& maps, long tile, long ch
       const float* x = image + (at.row * maps.width + column) * channels + c;
       long row = maps.width * channels;
       in[0] = at.row > 0 ? load(x - row) : vec{};
-      for (int i = 1; i < SPAN - 1; i++) in[i] = load(x + (i - 1) * row);
+      if (at.rows == TILE)
+        for (int i = 1; i <= TILE; i++) in[i] = load(x + (i - 1) * row);
+      else
+        for (int i = 1; i <= TILE; i++) in[i] = i <= at.rows ? load(x + (i - 1) * row) : vec{};
       in[SPAN - 1] = at.row + TILE < maps.height ? load(x + TILE * row) : vec{};
       input(in, 1, half + j, SPAN);
     }
@@ -161,11 +182,6 @@ inline void transform_input(const float* x, const Maps& maps, long tile, long ch
     }
   }
 }
-
-// A range of the channels of a map.
-struct Band {
-  long begin, end;
-};
 
 // Transform m[point][tile][channel] to a 4x4 tile of the output. Its sum and its sum of squares are
 // added to sums[2][channel], unless that is null.
@@ -181,9 +197,9 @@ inline void transform_output(const float* m, long step, const Maps& maps, long t
       output(in, 1, half + j, SPAN);
     }
     vec sum{}, squares{};
-    for (int i = 0; i < TILE; i++) {
+    for (int i = 0; i < at.rows; i++) {
       output(half + i * SPAN, 1, out, 1);
-      for (int j = 0; j < TILE; j++) {
+      for (int j = 0; j < at.columns; j++) {
         float* pixel = image + ((at.row + i) * maps.width + at.column + j) * channels + c;
         store(pixel, epilogue ? (*epilogue)(out[j], pixel - y, c) : out[j]);
         sum += out[j];
@@ -206,8 +222,9 @@ inline void transform_gradient(const float* y, const Maps& maps, long tile, long
     vec half[SPAN * TILE], out[SPAN];
     for (int j = 0; j < TILE; j++) {
       vec in[TILE];
+      const float* x = image + (at.row * maps.width + at.column + j) * channels + c;
       for (int i = 0; i < TILE; i++)
-        in[i] = load(image + ((at.row + i) * maps.width + at.column + j) * channels + c);
+        in[i] = i < at.rows && j < at.columns ? load(x + i * maps.width * channels) : vec{};
       gradient(in, 1, half + j, TILE);
     }
     for (int i = 0; i < SPAN; i++) {
@@ -217,15 +234,15 @@ inline void transform_gradient(const float* y, const Maps& maps, long tile, long
   }
 }
 
-// Transform weights (outputs, inputs, 3, 3) to u[point][from][to]. If `transposed`, they are those
-// of the data gradient: a convolution from the outputs to the inputs with the kernel rotated by 180
-// degrees.
+// Transform weights (outputs, inputs, 3, 3) to u[point], packed matrices (from, to). If
+// `transposed`, they are those of the data gradient: a convolution from the outputs to the inputs
+// with the kernel rotated by 180 degrees.
 inline void transform_weights(const float* w, long outputs, long inputs, bool transposed,
                               float* u) {
   long from = transposed ? outputs : inputs, to = transposed ? inputs : outputs;
   split(from, [&](int, long begin, long end) {
-    for (long f = begin; f < end; f++)
-      for (long t = 0; t < to; t += LANES) {
+    for (long t = 0; t < to; t += LANES)
+      for (long f = begin; f < end; f++) {
         float lanes[9][LANES];
         vec kernel[9], half[3 * SPAN], point[POINTS];
         const float* source = w + (transposed ? f * inputs + t : t * inputs + f) * 9;
@@ -237,7 +254,8 @@ inline void transform_weights(const float* w, long outputs, long inputs, bool tr
         for (int i = 0; i < 9; i++) kernel[i] = load(lanes[i]);
         for (int j = 0; j < 3; j++) weight(kernel + j, 3, half + j, 3);
         for (int i = 0; i < SPAN; i++) weight(half + i * 3, 1, point + i * SPAN, 1);
-        for (int p = 0; p < POINTS; p++) store(u + p * point_step(from, to) + f * to + t, point[p]);
+        float* at = u + packed_at(f, t, from, to);
+        for (int p = 0; p < POINTS; p++) store(at + p * point_step(from, to), point[p]);
       }
   });
 }
@@ -265,15 +283,17 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
   });
 }
 
-// Prefetch one of POINTS equal parts of the memory of `count` tiles (rows of tiles are contiguous).
+// Prefetch one of POINTS equal parts of the memory of `count` tiles (rows of tiles are contiguous,
+// and it does not matter where exactly a tile of a row begins).
 // While the matrix products of one chunk of tiles run, the input of the next chunk and their own
 // output are fetched from memory.
 template <int WRITE>
 inline void prefetch(const float* map, const Maps& maps, long tile, long count, long channels,
                      int part) {
-  long last = std::min(tile + count, maps.tiles()), floats = (last - tile) * TILE * TILE * channels;
+  long image = maps.height * maps.width * channels, begin = tile * image / maps.per_image(),
+       floats = std::min(tile + count, maps.tiles()) * image / maps.per_image() - begin;
   if (floats <= 0) return;
-  const float* start = map + tile * TILE * TILE * channels;
+  const float* start = map + begin;
   for (long at = floats * part / POINTS / LANES * LANES; at < floats * (part + 1) / POINTS;
        at += LANES)
     __builtin_prefetch(start + at, WRITE, 2);
@@ -292,14 +312,14 @@ inline void convolve_transformed(const float* x, const float* u, float* y, const
     float *v = memory + thread * per_thread, *m = v + POINTS * in, *part = m + POINTS * out;
     for (long unit = begin; unit < end; unit++) {
       long first = units.first(unit), count = units.size(unit);
-      Band band{units.channel(unit), units.end(unit)};
+      const Band band = units.band(unit);
       for (long t = 0; t < count; t++) transform_input(x, maps, first + t, from, v + t * from, in);
       for (int p = 0; p < POINTS; p++) {
         prefetch<0>(x, maps, first + count, units.chunk, from, p);
         prefetch<1>(y, maps, first, units.chunk, to, p);
-        multiply(count, band.end - band.begin, v + p * in, from, 1,
-                 u + p * point_step(from, to) + band.begin, to, m + p * out + band.begin, to, from,
-                 false);
+        for (long c = band.begin; c < band.end; c += PANEL)
+          multiply_panel(count, panel_width(to, c), v + p * in, from,
+                         u + p * point_step(from, to) + c * from, m + p * out + c, to, from);
       }
       if (sums) std::memset(part, 0, 2 * to * sizeof(float));
       for (long t = 0; t < count; t++)
