@@ -76,9 +76,10 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
         '--network',
-        choices=sorted(symbols.NETWORKS),
+        choices=sorted([*symbols.NETWORKS, networks.ENSEMBLE]),
         default='mr',
-        help='name of the network (default: %(default)s)',
+        help='name of the network; ensemble is Ensemble-8 with shared weights (default: '
+        '%(default)s)',
     )
     parser.add_argument(
         '--depth', type=int, default=14, help='depth of the network (default: %(default)s)'
@@ -282,6 +283,8 @@ def print_operators(args):
 def check(args):
     """Raise ``UserError`` for options that do not fit together; set those that others imply."""
     networks.symbol_of(specification(args))  # raises for a depth that the network cannot have
+    if args.network == networks.ENSEMBLE and args.compare == 'textbook':
+        raise UserError('there is no textbook graph of an ensemble: leave --compare textbook out')
     if args.compare == 'synthetic' and not args.data:
         raise UserError('--compare synthetic needs files to compare with: add --data DIR')
     if args.compare in BY_ONNX:

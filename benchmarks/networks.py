@@ -9,14 +9,20 @@ from common.recipe import initializer
 from engine import mx
 from graphs import fold, onnx_graph
 from recordio import datasets
-from symbols import imagenet
+from symbols import ensemble, imagenet
 from system import files
 
+ENSEMBLE = (
+    'ensemble'  # the name of Ensemble-8 with weight sharing, which is in no table of networks
+)
 SMALL = (3, 32, 32)  # the shape of CIFAR's images; any other is for the networks of ImageNet
 
 
 def symbol_of(spec):
     """Return the symbol of the network that a specification describes."""
+    if spec['network'] == ENSEMBLE:
+        symbols.check_depth('fuse3', spec['depth'])
+        return ensemble.get_symbol((spec['depth'] - 2) // 3, CLASSES, spec['widen'])
     if tuple(spec['shape']) == SMALL:
         return symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
     return imagenet.get_symbol(spec['network'], spec['depth'], CLASSES)

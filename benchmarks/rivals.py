@@ -7,7 +7,7 @@ and the package that is measured.
 import os
 import sys
 
-from benchmarks.serve import random_batch, serve
+from benchmarks.serve import CLASSES, random_batch, serve
 
 
 def threads(spec):
@@ -25,12 +25,10 @@ class Torch:
     def __init__(self, spec):
         import torch  # not at the top: each side needs its own package alone
 
-        from pytorch import networks
-
         self.torch = torch
         torch.set_num_threads(threads(spec))
         layout = {'nchw': torch.contiguous_format, 'nhwc': torch.channels_last}[spec['layout']]
-        self.network = networks.build(spec['metadata']).to(memory_format=layout)
+        self.network = self._build(spec).to(memory_format=layout)
         images, labels = random_batch(spec['batch'], spec['shape'])
         self.images = torch.from_numpy(images).contiguous(memory_format=layout)
         self.labels = torch.from_numpy(labels)
@@ -39,11 +37,25 @@ class Torch:
         )
         self.call = torch.compile(self.network) if spec.get('compile') else self.network
 
+    @staticmethod
+    def _build(spec):
+        from benchmarks import torch_ensemble
+        from pytorch import networks
+
+        if spec['network'] == 'ensemble':
+            units = (spec['depth'] - 2) // 3
+            return torch_ensemble.Ensemble(units, CLASSES, spec['widen'])
+        return networks.build(spec['metadata'])
+
     def train(self, steps):
         self.network.train()
         for _ in range(steps):
             self.optimiser.zero_grad(set_to_none=True)
-            loss = self.torch.nn.functional.cross_entropy(self.call(self.images), self.labels)
+            found = self.call(self.images)
+            loss = sum(
+                self.torch.nn.functional.cross_entropy(scores, self.labels)
+                for scores in (found if isinstance(found, list) else [found])
+            )
             loss.backward()
             self.optimiser.step()
         loss.item()

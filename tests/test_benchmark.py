@@ -7,6 +7,9 @@ import stat
 import pytest
 from scripts import run_script, user_error
 
+from graphs import summary
+from symbols import ensemble
+
 SHORT = (
     '--network',
     'mr',
@@ -19,6 +22,7 @@ SHORT = (
     '--seconds',
     '0.2',
 )
+ENSEMBLE = ('--network', 'ensemble', *SHORT[2:])
 
 
 def rates(said, task, side):
@@ -56,6 +60,24 @@ def test_against_pytorch():
     assert re.search(
         r'ours / torch n(chw|hwc): [\d.]+', run_script('benchmark.py', *SHORT, '--compare', 'torch')
     )
+
+
+@pytest.mark.slow
+def test_the_ensemble():
+    said = run_script('benchmark.py', *ENSEMBLE)
+    assert rates(said, 'inference', 'ours') > rates(said, 'train', 'ours') > 10
+
+
+def test_the_ensemble_for_pytorch():
+    """It has the parameters of the project's own, and as many outputs of its shape."""
+    torch = pytest.importorskip('torch')
+    from benchmarks.torch_ensemble import Ensemble
+
+    network = Ensemble(2, 10)
+    expected = summary.parameters(ensemble.get_symbol(2, 10))
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected
+    scores = network(torch.zeros(3, 3, 32, 32))
+    assert [tuple(each.shape) for each in scores] == [(3, 10)] * len(ensemble.NAMES)
 
 
 @pytest.mark.slow
@@ -147,3 +169,4 @@ def test_mistakes():
         'benchmark.py', *SHORT, '--compare', 'torch', '--python', '/nowhere/python'
     )
     assert 'nearest' in user_error('benchmark.py', '--depth', '15')
+    assert 'leave --compare' in user_error('benchmark.py', *ENSEMBLE, '--compare', 'textbook')

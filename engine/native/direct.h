@@ -75,12 +75,14 @@ inline void copy(const float* from, long floats, const float* end, float* to) {
     for (long i = 0; i < floats; i += LANES) store(to + i, load(from + i));
 }
 
-// Copy what the output pixels begin..end read to rows of the form [tap][input]. The rows are
-// row_step floats apart: a power of two, as many numbers of channels are, would make them compete
-// for the same set of the cache. For that reason pixels are copied where they could be read in
-// place, too.
+// The distance in floats between two rows that gather() writes. At a power of two, as many numbers
+// of channels are, they would compete for the same set of the cache.
 inline long row_step(const Shape& s) { return s.depth() + LANES; }
-inline void gather(const float* x, const Shape& s, long begin, long end, float* rows) {
+
+// Copy what the output pixels begin..end read to rows of the form [tap][input]. It is done for
+// pixels that could be read in place, too, because of their distance. The shape is passed by value,
+// or it would be read again after each store.
+inline void gather(const float* x, const Shape s, long begin, long end, float* rows) {
   const float* last = x + s.batch * s.height * s.width * s.inputs;
   long line = s.kernel * s.inputs, n = begin / s.out_pixels(), inside = begin % s.out_pixels(),
        i = inside / s.out_width(), j = inside % s.out_width();

@@ -23,8 +23,8 @@
 //   head OUT IN WEIGHT BIAS OUTPUTS RESULT
 //     A fully connected layer and its softmax, which is the operator's output number RESULT.
 //
-// IN and BUFFER are numbers of buffers, WEIGHT and BIAS of the operator's inputs. OUT is not IN, but
-// it may be a BUFFER that nothing reads after the step.
+// IN and BUFFER are numbers of buffers, WEIGHT and BIAS of the operator's inputs. OUT is not IN,
+// but it may be a BUFFER that nothing reads after the step.
 #pragma once
 #include <algorithm>
 #include <cmath>
