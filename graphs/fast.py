@@ -12,6 +12,8 @@ shows the parts of a step as they are today.
 * native_graph.py: the BatchNorms, sums and ReLU between two convolutions are one pass over memory,
   and the statistics are computed where the convolution writes its output: 44 ms became 24, and 19
   with both outputs of a merge-and-run unit in one pass.
+* native_graph.py: in inference a BatchNorm, and what follows it up to the next convolution, is
+  computed where the convolution before it writes its output, without a pass over memory.
 * gradient_accumulation.py: convolutions add up the gradients of feature maps with several readers;
   MXNet's add_n took 8 ms.
 * engine/optimizer.py: one operator updates all parameters: 3% to 4% of a step.
@@ -19,6 +21,8 @@ shows the parts of a step as they are today.
   and MXNet calls one operator and not one for each layer.
 * Where the operators cannot be used (no compiler, or a graph that they do not know), a ReLU that
   follows a BatchNorm is fused with it: 6%, and every bit is the same.
+* Networks for ImageNet are trained by MXNet's operators, since maximum pooling has no backward
+  pass in engine/native; inference is on the project's.
 * symbols/layers.py: a sum of several terms is one ``add_n``, and the pooling is a ``mean``, whose
   backward pass avoids the slow one of MXNet's pooling.
 
