@@ -2,11 +2,12 @@
 
 ``prepare()`` compiles them, and ``operators.load()`` registers them with MXNet. The sources are in
 engine/native, and ``ops.cc`` has the operators. Their kernels are convolutions (``winograd.h``,
-``direct.h``, and ``epilogue.h`` for what follows one), the element-wise operations between two
-convolutions (``combine.h``), pooling (``pool.h``), the optimiser's step (``update.h``), and a whole
-network for inference (``network.h``). They are built from vectors (``vec.h``), matrix products
-(``product.h``), threads (``threads.h``), scratch memory (``scratch.h``) and what differs between
-processors (``processor.h``). ``peak.h`` measures the peak speed of the machine.
+``winograd_gradients.h``, ``direct.h``, and ``epilogue.h`` for what follows one), the element-wise
+operations between two convolutions (``combine.h``), pooling (``pool.h``), the optimiser's step
+(``update.h``), and a whole network for inference (``network.h``). They are built from vectors
+(``vec.h``), matrix products (``product.h``), threads (``threads.h``), scratch memory
+(``scratch.h``) and what differs between processors (``processor.h``). ``peak.h`` measures the peak
+speed of the machine.
 
 The compiler is that of the system, or Zig's from PyPI (requirements-compiler.txt), which ``make``
 installs if the system has none. Without a compiler MXNet's own operators are used.
@@ -41,6 +42,7 @@ SOURCES = (
     'update.h',
     'vec.h',
     'winograd.h',
+    'winograd_gradients.h',
 )
 FLAGS = ('-std=c++17', '-O3', '-fno-math-errno', '-ffp-contract=fast', '-shared', '-fPIC')
 SWITCH = 'DFN_NATIVE'  # environment variable; 0 selects MXNet's own operators

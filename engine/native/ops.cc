@@ -62,6 +62,7 @@
 #include <type_traits>
 #include "mxnet/lib_api.h"
 #include "winograd.h"
+#include "winograd_gradients.h"
 #include "direct.h"
 #include "combine.h"
 #include "network.h"
