@@ -193,10 +193,11 @@ static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<M
   if (by_winograd(s)) {
     Epilogue epilogue = with_bias(std::vector<float>(s.inputs).data(), s.inputs, 1.0f, false);
     epilogue.maps.push_back({extra, 1.0f});
+    winograd::Channels channels{s.inputs, s.outputs};
     if (wanted)
-      winograd::convolve(dy, w, dx, maps, s.outputs, s.inputs, true, nullptr,
-                         extra ? &epilogue : nullptr);
-    winograd::weight_gradients(x, dy, dw, maps, s.outputs, s.inputs);
+      winograd::gradients(x, dy, w, dw, maps, channels, dx, extra ? &epilogue : nullptr);
+    else
+      winograd::weight_gradients(x, dy, dw, maps, channels, nullptr);
   } else {
     if (wanted) direct::data_gradients(dy, w, dx, s, extra);
     direct::weight_gradients(x, dy, dw, s);

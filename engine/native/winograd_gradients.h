@@ -70,34 +70,88 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
   });
 }
 
-// dw = the gradient of the weights, from the input x and dy, the gradient of the output.
+// Chunk and Channels describe a part of the work: `count` tiles from `first` on, in memory for
+// `most`, and the numbers of channels of the convolution's input and output.
+struct Chunk {
+  long first, count, most;
+};
+
+struct Channels {
+  long inputs, outputs;
+};
+
+// What the gradient of the input needs besides that of the output: transformed weights (transposed,
+// see transform_weights), where it is written, and an epilogue or null.
+struct DataGradient {
+  const float* u;
+  float* dx;
+  const Epilogue* epilogue;
+};
+
+// The gradient of the input for a chunk of tiles. d and m are memory for `chunk` tiles of the
+// transformed gradient of the output and of the products.
+inline void data_gradients(const float* dy, const DataGradient& data, const Maps& maps, Chunk tiles,
+                           Channels channels, float* d, float* m) {
+  auto [inputs, outputs] = channels;
+  long in = point_step(tiles.most, inputs), out = point_step(tiles.most, outputs);
+  for (long t = 0; t < tiles.count; t++)
+    transform_input(dy, maps, tiles.first + t, outputs, d + t * outputs, out);
+  for (int p = 0; p < POINTS; p++) {
+    prefetch<1>(data.dx, maps, tiles.first, tiles.count, inputs, p);
+    for (long c = 0; c < inputs; c += PANEL)
+      multiply_panel(tiles.count, panel_width(inputs, c), d + p * out, outputs,
+                     data.u + p * point_step(outputs, inputs) + c * outputs, m + p * in + c, inputs,
+                     outputs);
+  }
+  for (long t = 0; t < tiles.count; t++)
+    transform_output(m + t * inputs, in, maps, tiles.first + t, inputs, {0, inputs}, data.dx,
+                     nullptr, data.epilogue);
+}
+
+// dw = the gradient of the weights, from the input x and dy, the gradient of the output. With
+// `data`, which may be null, the gradient of the input is computed as well while dy is in the
+// cache.
 inline void weight_gradients(const float* x, const float* dy, float* dw, const Maps& maps,
-                             long outputs, long inputs) {
+                             Channels channels, const DataGradient* data) {
   static thread_local Scratch weights, work;
-  const long chunk_size = chunk_of(GRADIENT_CHUNK, inputs, outputs);
-  long size = transformed(inputs, outputs), in = point_step(chunk_size, inputs),
-       out = point_step(chunk_size, outputs);
-  float *total = weights.get(size * threads()), *memory = work.get(POINTS * (in + out) * threads());
+  auto [inputs, outputs] = channels;
+  const long most = chunk_of(GRADIENT_CHUNK, inputs, outputs);
+  const long size = transformed(inputs, outputs), in = point_step(most, inputs),
+             out = point_step(most, outputs), per_thread = POINTS * (in + out);
+  float *total = weights.get(size * threads()), *memory = work.get(per_thread * threads());
   std::memset(total, 0, size * threads() * sizeof(float));
-  long chunks = (maps.tiles() + chunk_size - 1) / chunk_size;
-  split(chunks, [&](int thread, long begin, long end) {
-    float *v = memory + thread * POINTS * (in + out), *d = v + POINTS * in,
-          *u = total + thread * size;
+  split((maps.tiles() + most - 1) / most, [&](int thread, long begin, long end) {
+    float *v = memory + thread * per_thread, *d = v + POINTS * in, *u = total + thread * size;
     for (long chunk = begin; chunk < end; chunk++) {
-      long first = chunk * chunk_size, count = std::min(chunk_size, maps.tiles() - first);
-      for (long t = 0; t < count; t++) {
-        transform_input(x, maps, first + t, inputs, v + t * inputs, in);
-        transform_gradient(dy, maps, first + t, outputs, d + t * outputs, out);
+      Chunk tiles{chunk * most, std::min(most, maps.tiles() - chunk * most), most};
+      if (data) data_gradients(dy, *data, maps, tiles, channels, d, v);
+      for (long t = 0; t < tiles.count; t++) {
+        transform_input(x, maps, tiles.first + t, inputs, v + t * inputs, in);
+        transform_gradient(dy, maps, tiles.first + t, outputs, d + t * outputs, out);
       }
       for (int p = 0; p < POINTS; p++) {
-        prefetch<0>(x, maps, first + count, chunk_size, inputs, p);
-        prefetch<0>(dy, maps, first + count, chunk_size, outputs, p);
+        prefetch<0>(x, maps, tiles.first + tiles.count, most, inputs, p);
+        prefetch<0>(dy, maps, tiles.first + tiles.count, most, outputs, p);
         multiply(inputs, outputs, v + p * in, 1, inputs, d + p * out, outputs,
-                 u + p * point_step(inputs, outputs), outputs, count, true);
+                 u + p * point_step(inputs, outputs), outputs, tiles.count, true);
       }
     }
   });
   transform_weight_gradients(total, outputs, inputs, dw);
+}
+
+// Both gradients of a convolution with the weights w. They are computed together where the
+// transformed weights and the sums of their gradients fit into a core's cache together.
+inline void gradients(const float* x, const float* dy, const float* w, float* dw, const Maps& maps,
+                      Channels channels, float* dx, const Epilogue* epilogue) {
+  static thread_local Scratch memory;
+  auto [inputs, outputs] = channels;
+  float* u = memory.get(transformed(outputs, inputs));
+  transform_weights(w, outputs, inputs, true, u);
+  DataGradient data{u, dx, epilogue};
+  bool together = 2 * transformed(inputs, outputs) * sizeof(float) <= CACHE;
+  if (!together) convolve_transformed(dy, u, dx, maps, outputs, inputs, nullptr, epilogue);
+  weight_gradients(x, dy, dw, maps, channels, together ? &data : nullptr);
 }
 
 }  // namespace winograd
