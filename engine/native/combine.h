@@ -94,19 +94,32 @@ inline void forward(const Term* terms, const Output* outputs, const Options& o) 
   });
 }
 
-// The gradient of an output before its ReLU.
-inline vec masked(const Output& output, long at, bool relu) {
-  vec g = load(output.dy + at);
-  return relu ? relu_gradient(g, load(output.y + at)) : g;
-}
+// Sixteen channels of the gradient of an output before its ReLU. Whether the ReLU was at zero is
+// seen in the output. That of a single BatchNorm is computed again from the BatchNorm's input,
+// which has to be read anyway.
+struct Masked {
+  bool relu, again;
+  vec factor, offset;
+  Masked(const Term* terms, int count, const Options& o, const std::vector<Affine>& scale, long c)
+      : relu(o.relu),
+        again(count == 1 && terms[0].normalised()),
+        factor(load(&scale[0].factor[c])),
+        offset(load(&scale[0].offset[c])) {}
+  vec operator()(const Term* terms, const Output& output, long at) const {
+    vec g = load(output.dy + at);
+    if (!relu) return g;
+    return relu_gradient(g, again ? factor * load(terms[0].x + at) + offset : load(output.y + at));
+  }
+};
 
 // The gradient with regard to each term, before its factor: that of the term's output, or the sum
 // over all outputs if they share the term.
 template <int COUNT, int OUTPUTS>
-inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
+inline void gradients(const Masked& masked, const Term* terms, const Output* outputs, long at,
+                      vec* g) {
   vec common{};
   for (int i = 0; i < OUTPUTS; i++) {
-    vec one = masked(outputs[i], at, relu);
+    vec one = masked(terms, outputs[i], at);
     common += one;
     if (OUTPUTS > 1) g[shared(COUNT, OUTPUTS) + i] = one;
   }
@@ -117,16 +130,17 @@ inline void gradients(const Output* outputs, long at, bool relu, vec* g) {
 // BatchNorm need: sums[thread][COUNT][2][channels].
 template <int COUNT, int OUTPUTS>
 inline void sums_for_backward(const Term* terms, const Output* outputs, const Options& o,
-                              double* sums) {
+                              const std::vector<Affine>& scale, double* sums) {
   split(o.pixels, [&](int thread, long begin, long end) {
     double* mine = sums + thread * 2 * COUNT * o.channels;
     for_blocks(begin, end, o.channels, [&](long c, long from, long to) {
+      const Masked masked(terms, COUNT, o, scale, c);
       vec sum[COUNT]{}, product[COUNT]{}, mean[COUNT]{}, g[COUNT];
       for (int t = 0; t < COUNT; t++)
         if (terms[t].normalised()) mean[t] = load(terms[t].mean + c);
       for (long p = from; p < to; p++) {
         long at = p * o.channels + c;
-        gradients<COUNT, OUTPUTS>(outputs, at, o.relu, g);
+        gradients<COUNT, OUTPUTS>(masked, terms, outputs, at, g);
         for (int t = 0; t < COUNT; t++) {
           sum[t] += g[t];
           if (terms[t].normalised()) product[t] += g[t] * (load(terms[t].x + at) - mean[t]);
@@ -176,16 +190,18 @@ inline std::vector<Slope> slopes(Term* terms, const Options& o, const std::vecto
 
 template <int COUNT, int OUTPUTS>
 inline void backward(Term* terms, const Output* outputs, const Options& o) {
+  const auto scale = affine(terms, COUNT, o);
   std::vector<double> sums(threads() * 2 * COUNT * o.channels, 0.0);
   if (std::any_of(terms, terms + COUNT, [](const Term& term) { return term.normalised(); }))
-    sums_for_backward<COUNT, OUTPUTS>(terms, outputs, o, sums.data());
+    sums_for_backward<COUNT, OUTPUTS>(terms, outputs, o, scale, sums.data());
   auto slope = slopes<COUNT>(terms, o, sums);
   split(o.pixels, [&](int, long begin, long end) {
     for_blocks(begin, end, o.channels, [&](long c, long from, long to) {
+      const Masked masked(terms, COUNT, o, scale, c);
       vec g[COUNT];
       for (long p = from; p < to; p++) {
         long at = p * o.channels + c;
-        gradients<COUNT, OUTPUTS>(outputs, at, o.relu, g);
+        gradients<COUNT, OUTPUTS>(masked, terms, outputs, at, g);
         for (int t = 0; t < COUNT; t++) {
           vec dx = load(&slope[t].a[c]) * g[t];
           if (terms[t].normalised())

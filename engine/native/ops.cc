@@ -147,8 +147,7 @@ static direct::Shape shape_of(const Attributes& attrs, const MXTensor& data) {
 static void convolve(const direct::Shape& s, const float* x, const float* w, float* y, double* sums,
                      const Epilogue* epilogue) {
   if (by_winograd(s))
-    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, false, sums,
-                       epilogue);
+    winograd::convolve(x, w, y, {s.batch, s.height, s.width}, s.outputs, s.inputs, sums, epilogue);
   else
     direct::convolve(x, w, y, s, sums, epilogue);
 }

@@ -267,15 +267,13 @@ inline void convolve_transformed(const float* x, const float* u, float* y, const
   });
 }
 
-// The same for weights of shape (outputs, inputs, 3, 3); if `transposed`, the data gradient.
+// The same for weights of shape (outputs, inputs, 3, 3).
 inline void convolve(const float* x, const float* w, float* y, const Maps& maps, long outputs,
-                     long inputs, bool transposed, double* sums,
-                     const Epilogue* epilogue = nullptr) {
+                     long inputs, double* sums, const Epilogue* epilogue) {
   static thread_local Scratch weights;
-  long from = transposed ? outputs : inputs, to = transposed ? inputs : outputs;
-  float* u = weights.get(transformed(from, to));
-  transform_weights(w, outputs, inputs, transposed, u);
-  convolve_transformed(x, u, y, maps, from, to, sums, epilogue);
+  float* u = weights.get(transformed(inputs, outputs));
+  transform_weights(w, outputs, inputs, false, u);
+  convolve_transformed(x, u, y, maps, inputs, outputs, sums, epilogue);
 }
 
 }  // namespace winograd
