@@ -27,7 +27,10 @@ def function(name):
 
 
 def versions():
-    """Return the versions that a result depends on, by name."""
+    """Return the versions that a result depends on, by name.
+
+    That of the project's operators is of their sources, which may round differently after a change.
+    """
     import numpy  # not at the top, to have --help answered at once
 
     gpu = cuda.gpu_build()
@@ -36,5 +39,5 @@ def versions():
         'mxnet': mx.__version__,
         'build': gpu or 'mxnet',
         'numpy': numpy.__version__,
-        'operators': 'native' if not gpu and load() else 'mxnet',
+        'operators': f'native-{build.sources_version()}' if not gpu and load() else 'mxnet',
     }

@@ -454,6 +454,19 @@ def test_a_change_of_the_sources_makes_another_library(tmp_path, monkeypatch):
     assert building._fingerprint(['clang++'], folder_of_mxnet()) != before
 
 
+def test_the_version_of_the_sources(tmp_path, monkeypatch):
+    """A log tells runs of other code apart; a comment is none."""
+    shutil.copytree(building.HERE, str(tmp_path / 'native'))
+    monkeypatch.setattr(building, 'HERE', str(tmp_path / 'native'))
+    version = building.sources_version.__wrapped__
+    before = version()
+    assert operators.versions()['operators'] == f'native-{building.sources_version()}'
+    for text, same in (('// a comment\n\n', True), ('int another;\n', False)):
+        with open(str(tmp_path / 'native' / 'vec.h'), 'a') as file:
+            file.write(text)
+        assert (version() == before) == same
+
+
 OPERATORS = (
     'from engine import operators, set_threads; set_threads(1); '
     'print(operators.versions()["operators"])'

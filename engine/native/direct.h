@@ -27,12 +27,12 @@ struct Shape {
   }
 };
 
-// Write the rows begin..end of the padded image: an image in the middle of zeros.
-inline void add_padding(const float* image, const Shape& s, long begin, long end, float* padded) {
-  long row = s.width * s.inputs, padded_row = s.padded_width() * s.inputs;
-  std::memset(padded + begin * padded_row, 0, (end - begin) * padded_row * sizeof(float));
-  for (long i = std::max(begin, s.pad()); i < std::min(end, s.height + s.pad()); i++)
-    std::memcpy(padded + i * padded_row + s.pad() * s.inputs, image + (i - s.pad()) * row,
+// Write a padded image: an image in the middle of zeros.
+inline void add_padding(const float* image, const Shape& s, float* padded) {
+  long row = s.width * s.inputs;
+  std::memset(padded, 0, s.padded() * sizeof(float));
+  for (long i = 0; i < s.height; i++)
+    std::memcpy(padded + ((i + s.pad()) * s.padded_width() + s.pad()) * s.inputs, image + i * row,
                 row * sizeof(float));
 }
 
@@ -106,8 +106,8 @@ inline void gather(const float* x, const Shape s, long begin, long end, float* r
   }
 }
 
-// The number of output pixels that are computed together: as many as there is room for in the
-// second cache, since each such block reads all weights.
+// The number of output pixels that are computed together: as many as there is room for in the level
+// 2 cache, since each such block reads all weights.
 constexpr long MOST_PIXELS = 96, FEWEST_PIXELS = 16, ROOM = 1 << 18;  // ROOM in floats
 inline long block_of(const Shape& s) {
   return std::clamp(ROOM / s.depth() / ROWS * ROWS, FEWEST_PIXELS, MOST_PIXELS);
@@ -221,7 +221,7 @@ inline void weight_gradients(const float* x, const float* dy, float* dw, const S
   split(s.batch, [&](int thread, long begin, long end) {
     float* padded = memory + thread * s.padded();
     for (long n = begin; n < end; n++) {
-      add_padding(x + n * s.height * s.width * s.inputs, s, 0, s.height + 2 * s.pad(), padded);
+      add_padding(x + n * s.height * s.width * s.inputs, s, padded);
       for (long tap = 0; tap < s.taps(); tap += s.kernel)
         for (long i = 0; i < s.out_height(); i++)
           multiply(s.kernel * s.inputs, s.outputs, padded + s.row(i, tap), 1, s.stride * s.inputs,

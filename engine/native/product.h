@@ -85,7 +85,7 @@ inline long packed_at(long row, long column, long rows, long columns) {
 
 // c[row][column] = sum over k of a[row * row_step + k] * b[k][column], for the columns of the panel
 // that begins at b. They are `width` many, and rows of c are c_step floats apart. It is done in
-// parts of DEPTH, so that a part of a panel stays in the first cache.
+// parts of DEPTH, so that a part of a panel stays in the level 1 cache.
 constexpr long DEPTH = 256;
 inline void multiply_panel(int rows, int width, const float* a, long row_step, const float* panel,
                            float* c, long c_step, long depth) {

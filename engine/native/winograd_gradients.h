@@ -70,12 +70,12 @@ inline void transform_weight_gradients(const float* u, long outputs, long inputs
   });
 }
 
-// Chunk and Channels describe a part of the work: `count` tiles from `first` on, in memory for
-// `most`, and the numbers of channels of the convolution's input and output.
+// `count` tiles from `first` on, which are transformed to memory for `most` tiles.
 struct Chunk {
   long first, count, most;
 };
 
+// The numbers of channels of a convolution's input and output.
 struct Channels {
   long inputs, outputs;
 };
@@ -88,8 +88,8 @@ struct DataGradient {
   const Epilogue* epilogue;
 };
 
-// The gradient of the input for a chunk of tiles. d and m are memory for `chunk` tiles of the
-// transformed gradient of the output and of the products.
+// The gradient of the input for a chunk of tiles. d and m are memory for the transformed gradient
+// of the output and for the products.
 inline void data_gradients(const float* dy, const DataGradient& data, const Maps& maps, Chunk tiles,
                            Channels channels, float* d, float* m) {
   auto [inputs, outputs] = channels;
