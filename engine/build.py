@@ -5,9 +5,9 @@ engine/native, and ``ops.cc`` has the operators. Their kernels are convolutions 
 ``winograd_gradients.h``, ``direct.h``, and ``epilogue.h`` for what follows one), the element-wise
 operations between two convolutions (``combine.h``), pooling (``pool.h``), the optimiser's step
 (``update.h``), and a whole network for inference (``network.h``). They are built from vectors
-(``vec.h``), matrix products (``product.h``), threads (``threads.h``), scratch memory
-(``scratch.h``) and what differs between processors (``processor.h``). ``peak.h`` measures the peak
-speed of the machine.
+(``vec.h``), matrix products (``product.h``), BatchNorm's factors and offsets (``batchnorm.h``),
+threads (``threads.h``), scratch memory (``scratch.h``) and what differs between processors
+(``processor.h``). ``peak.h`` measures the peak speed of the machine.
 
 The compiler is that of the system, or Zig's from PyPI (requirements-compiler.txt), which ``make``
 installs if the system has none. Without a compiler MXNet's own operators are used.
@@ -30,6 +30,7 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'native')  # fol
 BUILD = os.path.join(HERE, 'build')
 SOURCES = (
     'ops.cc',
+    'batchnorm.h',
     'combine.h',
     'direct.h',
     'epilogue.h',

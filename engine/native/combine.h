@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <vector>
+#include "batchnorm.h"
 #include "threads.h"
 #include "vec.h"
 
@@ -44,23 +45,14 @@ inline void for_blocks(long begin, long end, long channels, Visit visit) {
     for (long c = 0; c < channels; c += LANES) visit(c, from, std::min(end, from + BLOCK));
 }
 
-// A term written as factor * x + offset, with one factor and one offset for each channel.
-struct Affine {
-  std::vector<float> factor, offset;
-};
-
+// Each term written as factor * x + offset.
 inline std::vector<Affine> affine(const Term* terms, int count, const Options& o) {
-  std::vector<Affine> result(count);
-  for (int t = 0; t < count; t++) {
-    const Term& term = terms[t];
-    result[t] = {std::vector<float>(o.channels, term.scale), std::vector<float>(o.channels, 0.0f)};
-    if (term.normalised())
-      for (long c = 0; c < o.channels; c++) {
-        float factor = term.gamma[c] / std::sqrt(term.variance[c] + o.epsilon);
-        result[t].factor[c] = term.scale * factor;
-        result[t].offset[c] = term.scale * (term.beta[c] - term.mean[c] * factor);
-      }
-  }
+  std::vector<Affine> result;
+  for (const Term* term = terms; term < terms + count; term++)
+    result.push_back(term->normalised() ? normalised({term->gamma, term->beta, term->mean,
+                                                      term->variance, o.epsilon},
+                                                     o.channels, term->scale)
+                                        : scaled(o.channels, term->scale));
   return result;
 }
 
@@ -94,32 +86,32 @@ inline void forward(const Term* terms, const Output* outputs, const Options& o) 
   });
 }
 
-// Sixteen channels of the gradient of an output before its ReLU. Whether the ReLU was at zero is
-// seen in the output. That of a single BatchNorm is computed again from the BatchNorm's input,
-// which has to be read anyway.
+// The gradient of an output before its ReLU, for sixteen channels. The output tells where the ReLU
+// was at zero. If it is that of a single BatchNorm, it is not read but computed again from the
+// BatchNorm's input, which the backward pass reads anyway.
 struct Masked {
-  bool relu, again;
+  bool relu;
+  const float* x;  // the input of the single BatchNorm, else null
   vec factor, offset;
   Masked(const Term* terms, int count, const Options& o, const std::vector<Affine>& scale, long c)
       : relu(o.relu),
-        again(count == 1 && terms[0].normalised()),
+        x(count == 1 && terms[0].normalised() ? terms[0].x : nullptr),
         factor(load(&scale[0].factor[c])),
         offset(load(&scale[0].offset[c])) {}
-  vec operator()(const Term* terms, const Output& output, long at) const {
+  vec operator()(const Output& output, long at) const {
     vec g = load(output.dy + at);
     if (!relu) return g;
-    return relu_gradient(g, again ? factor * load(terms[0].x + at) + offset : load(output.y + at));
+    return relu_gradient(g, x ? factor * load(x + at) + offset : load(output.y + at));
   }
 };
 
 // The gradient with regard to each term, before its factor: that of the term's output, or the sum
 // over all outputs if they share the term.
 template <int COUNT, int OUTPUTS>
-inline void gradients(const Masked& masked, const Term* terms, const Output* outputs, long at,
-                      vec* g) {
+inline void gradients(const Masked& masked, const Output* outputs, long at, vec* g) {
   vec common{};
   for (int i = 0; i < OUTPUTS; i++) {
-    vec one = masked(terms, outputs[i], at);
+    vec one = masked(outputs[i], at);
     common += one;
     if (OUTPUTS > 1) g[shared(COUNT, OUTPUTS) + i] = one;
   }
@@ -140,7 +132,7 @@ inline void sums_for_backward(const Term* terms, const Output* outputs, const Op
         if (terms[t].normalised()) mean[t] = load(terms[t].mean + c);
       for (long p = from; p < to; p++) {
         long at = p * o.channels + c;
-        gradients<COUNT, OUTPUTS>(masked, terms, outputs, at, g);
+        gradients<COUNT, OUTPUTS>(masked, outputs, at, g);
         for (int t = 0; t < COUNT; t++) {
           sum[t] += g[t];
           if (terms[t].normalised()) product[t] += g[t] * (load(terms[t].x + at) - mean[t]);
@@ -201,7 +193,7 @@ inline void backward(Term* terms, const Output* outputs, const Options& o) {
       vec g[COUNT];
       for (long p = from; p < to; p++) {
         long at = p * o.channels + c;
-        gradients<COUNT, OUTPUTS>(masked, terms, outputs, at, g);
+        gradients<COUNT, OUTPUTS>(masked, outputs, at, g);
         for (int t = 0; t < COUNT; t++) {
           vec dx = load(&slope[t].a[c]) * g[t];
           if (terms[t].normalised())

@@ -48,7 +48,7 @@ inline void remove_padding(const float* padded, const Shape& s, const float* ext
 }
 
 // The number of floats that pack_weights writes.
-inline long packed(const Shape& s) { return s.depth() * s.outputs; }
+inline long packed_floats(const Shape& s) { return s.depth() * s.outputs; }
 
 // Pack weights (outputs, inputs, taps) as a matrix with the rows [tap][input], see product.h.
 inline void pack_weights(const float* w, const Shape& s, float* packed) {
@@ -66,8 +66,8 @@ inline void pack_weights(const float* w, const Shape& s, float* packed) {
   });
 }
 
-// Copy a row of floats by whole vectors, where memory ends after `end` only. Up to LANES - 1 floats
-// after the row are written, too.
+// Copy a row of floats, by whole vectors unless they would reach beyond `end`, where the memory of
+// `from` ends. Up to LANES - 1 floats after the row are overwritten.
 inline void copy(const float* from, long floats, const float* end, float* to) {
   if (from + floats + LANES > end)
     std::memcpy(to, from, floats * sizeof(float));
@@ -79,13 +79,14 @@ inline void copy(const float* from, long floats, const float* end, float* to) {
 // of channels are, they would compete for the same set of the cache.
 inline long row_step(const Shape& s) { return s.depth() + LANES; }
 
-// Copy what the output pixels begin..end read to rows of the form [tap][input]. It is done for
-// pixels that could be read in place, too, because of their distance. The shape is passed by value,
-// or it would be read again after each store.
+// Copy what the output pixels begin..end read to rows of the form [tap][input], one for each pixel.
+// With a kernel of 1x1 and stride 1 the products could read x itself, but its rows are at a
+// distance that competes for the cache. The shape is passed by value, or the compiler would read it
+// again after each store.
 inline void gather(const float* x, const Shape s, long begin, long end, float* rows) {
-  const float* last = x + s.batch * s.height * s.width * s.inputs;
-  long line = s.kernel * s.inputs, n = begin / s.out_pixels(), inside = begin % s.out_pixels(),
-       i = inside / s.out_width(), j = inside % s.out_width();
+  const float* x_end = x + s.batch * s.height * s.width * s.inputs;
+  long line = s.kernel * s.inputs, n = begin / s.out_pixels(), first = begin % s.out_pixels(),
+       i = first / s.out_width(), j = first % s.out_width();
   for (long pixel = begin; pixel < end; pixel++, rows += row_step(s)) {
     long top = i * s.stride - s.pad(), left = j * s.stride - s.pad();
     long skip = std::max(0L, -left), taps = std::min(s.kernel, s.width - left) - skip;
@@ -97,7 +98,7 @@ inline void gather(const float* x, const Shape s, long begin, long end, float* r
       if (!inside) continue;
       const float* from = x + ((n * s.height + row) * s.width + left + skip) * s.inputs;
       if (taps == s.kernel)
-        copy(from, line, last, to);
+        copy(from, line, x_end, to);
       else
         std::memcpy(to + skip * s.inputs, from, taps * s.inputs * sizeof(float));
     }
@@ -176,9 +177,9 @@ inline void convolve_packed(const float* x, const float* packed, float* y, const
 inline void convolve(const float* x, const float* w, float* y, const Shape& s, double* sums,
                      const Epilogue* epilogue = nullptr) {
   static thread_local Scratch weights;
-  float* w_packed = weights.get(packed(s));
-  pack_weights(w, s, w_packed);
-  convolve_packed(x, w_packed, y, s, sums, epilogue);
+  float* packed = weights.get(packed_floats(s));
+  pack_weights(w, s, packed);
+  convolve_packed(x, packed, y, s, sums, epilogue);
 }
 
 // Copy weights from (outputs, inputs, taps) to [tap][output][input].
@@ -193,7 +194,7 @@ inline void transpose_weights(const float* w, const Shape& s, float* packed) {
 inline void data_gradients(const float* dy, const float* w, float* dx, const Shape& s,
                            const float* extra) {
   static thread_local Scratch weights, work;
-  float *transposed = weights.get(packed(s)), *memory = work.get(s.padded() * threads());
+  float *transposed = weights.get(packed_floats(s)), *memory = work.get(s.padded() * threads());
   transpose_weights(w, s, transposed);
   long row = s.out_width() * s.outputs, image = s.out_height() * row;
   split(s.batch, [&](int thread, long begin, long end) {

@@ -150,7 +150,7 @@ inline void convolution(const Call& call, const Step& step, std::vector<Buffer>&
   Buffer& out = buffers[step.out];
   direct::Shape s{call.batch,   in.height,   in.width,   in.channels,
                   step.outputs, step.kernel, step.stride};
-  auto epilogue = with_bias(call.inputs[step.bias], step.outputs, step.scale, step.relu);
+  Epilogue epilogue{biased(call.inputs[step.bias], step.outputs, step.scale), step.relu, {}};
   resize(out, call.batch, s.out_height(), s.out_width(), s.outputs);
   for (const auto& map : step.maps) epilogue.maps.push_back({buffers[map.first].data, map.second});
   convolve_prepared(s, in.data, call.inputs[step.weight], out.data, epilogue);
@@ -172,8 +172,7 @@ inline void sum(const Call& call, const Step& step, std::vector<Buffer>& buffers
 inline void maximum_pooling(const Call& call, const Step& step, std::vector<Buffer>& buffers) {
   const Buffer& in = buffers[step.in];
   Buffer& out = buffers[step.out];
-  direct::Shape s{call.batch,  in.height,   in.width,   in.channels,
-                  in.channels, step.kernel, step.stride};
+  auto s = pool::windows({call.batch, in.height, in.width, in.channels}, step.kernel, step.stride);
   resize(out, call.batch, s.out_height(), s.out_width(), in.channels);
   pool::maximum(in.data, s, out.data);
 }

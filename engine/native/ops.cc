@@ -190,8 +190,7 @@ static MXReturnValue convolution_backward(const Attributes& attrs, std::vector<M
     return refuse("the gradient needs a multiple of 16 input channels");
   winograd::Maps maps{s.batch, s.height, s.width};
   if (by_winograd(s)) {
-    Epilogue epilogue = with_bias(std::vector<float>(s.inputs).data(), s.inputs, 1.0f, false);
-    epilogue.maps.push_back({extra, 1.0f});
+    Epilogue epilogue{scaled(s.inputs, 1.0f), false, {{extra, 1.0f}}};
     winograd::Channels channels{s.inputs, s.outputs};
     if (wanted)
       winograd::gradients(x, dy, w, dw, maps, channels, dx, extra ? &epilogue : nullptr);
@@ -226,8 +225,8 @@ static direct::Shape prepared_for(const Attributes& attrs) {
 
 static MXReturnValue prepared_shapes(const Attributes& attrs, Shapes*, Shapes* out) {
   auto s = prepared_for(attrs);
-  out->at(0) = {
-      unsigned(by_winograd(s) ? winograd::transformed(s.inputs, s.outputs) : direct::packed(s))};
+  out->at(0) = {unsigned(by_winograd(s) ? winograd::transformed(s.inputs, s.outputs)
+                                        : direct::packed_floats(s))};
   return MX_SUCCESS;
 }
 
@@ -286,12 +285,12 @@ static MXReturnValue folded_shapes(const Attributes& attrs, Shapes* in, Shapes* 
 static Epilogue epilogue_of(const Attributes& attrs, std::vector<MXTensor>* in, long channels) {
   auto input = [&](int which) { return in->at(which).data<float>(); };
   float scale = real(attrs, "scale");
-  bool relu = integer(attrs, "relu");
-  auto result = integer(attrs, "normalised")
-                    ? with_batchnorm({input(BN_GAMMA), input(BN_BETA), input(BN_MEAN),
-                                      input(BN_VARIANCE), real(attrs, "eps")},
-                                     channels, scale, relu)
-                    : with_bias(input(BIAS), channels, scale, relu);
+  Affine affine = integer(attrs, "normalised")
+                      ? normalised({input(BN_GAMMA), input(BN_BETA), input(BN_MEAN),
+                                    input(BN_VARIANCE), real(attrs, "eps")},
+                                   channels, scale)
+                      : biased(input(BIAS), channels, scale);
+  Epilogue result{affine, integer(attrs, "relu") != 0, {}};
   int at = first_map(attrs);
   for (const auto& factor : list(attrs, "maps"))
     result.maps.push_back({input(at++), number(factor)});
@@ -508,24 +507,24 @@ REGISTER_OP(_dfn_pool)
 
 // _dfn_max_pool
 
-// Each output channel is the maximum over a window of one input channel.
-static direct::Shape max_pooled(const Attributes& attrs, long n, long h, long w, long channels) {
-  return {n, h, w, channels, channels, integer(attrs, "kernel"), integer(attrs, "stride")};
+template <class Size>
+static direct::Shape windows_of(const Attributes& attrs, const Size& data) {
+  return pool::windows({long(data[0]), long(data[1]), long(data[2]), long(data[3])},
+                       integer(attrs, "kernel"), integer(attrs, "stride"));
 }
 
 static MXReturnValue max_pool_shapes(const Attributes& attrs, Shapes* in, Shapes* out) {
   const auto& data = in->at(0);
   if (data.size() != 4 || data[3] % LANES)
     return refuse("the channels must be last and a multiple of 16");
-  auto s = max_pooled(attrs, data[0], data[1], data[2], data[3]);
+  auto s = windows_of(attrs, data);
   out->at(0) = {data[0], unsigned(s.out_height()), unsigned(s.out_width()), data[3]};
   return MX_SUCCESS;
 }
 
 static MXReturnValue max_pool_forward(const Attributes& attrs, std::vector<MXTensor>* in,
                                       std::vector<MXTensor>* out, const OpResource&) {
-  const auto& shape = in->at(0).shape;
-  pool::maximum(in->at(0).data<float>(), max_pooled(attrs, shape[0], shape[1], shape[2], shape[3]),
+  pool::maximum(in->at(0).data<float>(), windows_of(attrs, in->at(0).shape),
                 out->at(0).data<float>());
   return MX_SUCCESS;
 }

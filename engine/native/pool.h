@@ -37,8 +37,18 @@ inline void backward(const float* dy, const Map& map, float* dx) {
   });
 }
 
-// y = the maximum over each window of x. The windows are those of a convolution of shape s, and
-// what they have outside the map does not count.
+// The shape of feature maps.
+struct Maps {
+  long batch, height, width, channels;
+};
+
+// The windows of maximum pooling, which are those of a convolution: an output channel is made of
+// one input channel.
+inline direct::Shape windows(const Maps& x, long kernel, long stride) {
+  return {x.batch, x.height, x.width, x.channels, x.channels, kernel, stride};
+}
+
+// y = the maximum over each window of x; what a window has outside the map does not count.
 inline void maximum(const float* x, const direct::Shape& s, float* y) {
   split(s.batch * s.out_height(), [&](int, long begin, long end) {
     for (long row = begin; row < end; row++) {

@@ -96,7 +96,7 @@ inline Pair<Half> relu(const Pair<Half>& v) {
   return {relu(v.low), relu(v.high)};
 }
 
-// The larger of a and b, lane by lane; a NaN in b stays.
+// The larger of a and b, lane by lane, and b where one of them is a NaN.
 inline Register maximum(const Register& a, const Register& b) { return a > b ? a : b; }
 template <class Half>
 inline Pair<Half> maximum(const Pair<Half>& a, const Pair<Half>& b) {

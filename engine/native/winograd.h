@@ -59,8 +59,8 @@ inline void weight(const vec* x, int step, vec* y, int to) {
 // The number of tiles that cover a row or a column of a map. The last one may reach beyond it.
 inline long tiles_of(long pixels) { return (pixels + TILE - 1) / TILE; }
 
-// Whether a convolution can be computed by this algorithm, and is faster so: at least half of the
-// pixels of the tiles must be in the map.
+// Whether to compute a convolution by this algorithm. Where less than half of the tiles' pixels are
+// in the map, little is saved.
 inline bool fits(long kernel, long stride, long height, long width, long inputs) {
   return kernel == 3 && stride == 1 && inputs % LANES == 0 &&
          2 * height * width >= TILE * TILE * tiles_of(height) * tiles_of(width);
@@ -94,10 +94,10 @@ inline long point_step(long rows, long channels) { return rows * channels + LANE
 inline long transformed(long from, long to) { return POINTS * point_step(from, to); }
 
 // Numbers of tiles that are transformed together, a chunk; the fastest of those that were tried.
-// Each chunk reads all transformed weights, so chunks are long if the weights do not fit into a
-// core's cache.
+// Each chunk reads all transformed weights, so chunks are long if the weights have more bytes than
+// fit into a core's cache.
 constexpr int CHUNK = 16, GRADIENT_CHUNK = 24, LONG_CHUNK = 64;
-constexpr size_t CACHE = 1 << 20, MANY_BYTES = 1 << 24;
+constexpr size_t CACHE = 1 << 20;
 inline long chunk_of(int usual, long from, long to) {
   return transformed(from, to) * sizeof(float) > CACHE ? LONG_CHUNK : usual;
 }
@@ -109,9 +109,12 @@ struct Band {
 
 // The units of work into which a convolution is divided: chunks of tiles, and bands of output
 // channels. There are several bands where there are fewer chunks than threads, as with a single
-// image, and where the weights are so large that reading them takes longer than transforming the
-// input once for each band. Fewer than 4 tiles at once would not pay, since each chunk reads all
-// weights of its channels.
+// image. Weights of more than MANY_BYTES take longer to read than the input to transform, so there
+// each thread has a band of its own: it reads only its part of them, and transforms all of the
+// input. Fewer than 4 tiles at once would not pay, since each chunk reads all weights of its
+// channels.
+constexpr size_t MANY_BYTES = 1 << 24;
+
 struct Units {
   long tiles, chunk, chunks, bands, channels;
   Units(long tiles, long inputs, long channels) : tiles(tiles), channels(channels) {
@@ -149,10 +152,7 @@ inline void transform_input(const float* x, const Maps& maps, long tile, long ch
       const float* x = image + (at.row * maps.width + column) * channels + c;
       long row = maps.width * channels;
       in[0] = at.row > 0 ? load(x - row) : vec{};
-      if (at.rows == TILE)
-        for (int i = 1; i <= TILE; i++) in[i] = load(x + (i - 1) * row);
-      else
-        for (int i = 1; i <= TILE; i++) in[i] = i <= at.rows ? load(x + (i - 1) * row) : vec{};
+      for (int i = 1; i <= TILE; i++) in[i] = i <= at.rows ? load(x + (i - 1) * row) : vec{};
       in[SPAN - 1] = at.row + TILE < maps.height ? load(x + TILE * row) : vec{};
       input(in, 1, half + j, SPAN);
     }
