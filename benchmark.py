@@ -14,6 +14,7 @@ import tempfile
 
 import symbols
 from benchmarks import networks
+from benchmarks.serve import ENSEMBLE
 from benchmarks.side import Side
 from common import options
 from graphs import summary
@@ -76,7 +77,7 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
         '--network',
-        choices=sorted([*symbols.NETWORKS, networks.ENSEMBLE]),
+        choices=sorted([*symbols.NETWORKS, ENSEMBLE]),
         default='mr',
         help='name of the network; ensemble is Ensemble-8 with shared weights (default: '
         '%(default)s)',
@@ -283,8 +284,10 @@ def print_operators(args):
 def check(args):
     """Raise ``UserError`` for options that do not fit together; set those that others imply."""
     networks.symbol_of(specification(args))  # raises for a depth that the network cannot have
-    if args.network == networks.ENSEMBLE and args.compare == 'textbook':
+    if args.network == ENSEMBLE and args.compare == 'textbook':
         raise UserError('there is no textbook graph of an ensemble: leave --compare textbook out')
+    if args.network == ENSEMBLE and args.image_size:
+        raise UserError('the ensemble is for images of 32 pixels: leave --image-size out')
     if args.compare == 'synthetic' and not args.data:
         raise UserError('--compare synthetic needs files to compare with: add --data DIR')
     if args.compare in BY_ONNX:

@@ -3,7 +3,7 @@
 import numpy
 
 import symbols
-from benchmarks.serve import CLASSES
+from benchmarks.serve import CLASSES, ENSEMBLE
 from common.model import Model
 from common.recipe import initializer
 from engine import mx
@@ -12,24 +12,23 @@ from recordio import datasets
 from symbols import ensemble, imagenet
 from system import files
 
-ENSEMBLE = (
-    'ensemble'  # the name of Ensemble-8 with weight sharing, which is in no table of networks
-)
 SMALL = (3, 32, 32)  # the shape of CIFAR's images; any other is for the networks of ImageNet
 
 
 def symbol_of(spec):
     """Return the symbol of the network that a specification describes."""
     if spec['network'] == ENSEMBLE:
-        symbols.check_depth('fuse3', spec['depth'])
-        return ensemble.get_symbol((spec['depth'] - 2) // 3, CLASSES, spec['widen'])
+        return ensemble.get_symbol(symbols.ensemble_units(spec['depth']), CLASSES, spec['widen'])
     if tuple(spec['shape']) == SMALL:
         return symbols.get_symbol(spec['network'], spec['depth'], CLASSES, spec['widen'])
     return imagenet.get_symbol(spec['network'], spec['depth'], CLASSES)
 
 
 def metadata_of(spec):
-    """Return what ``pytorch.networks.build`` needs to know of the network."""
+    """Return what ``pytorch.networks.build`` or ``torch_ensemble`` needs to know of the network."""
+    if spec['network'] == ENSEMBLE:
+        units = symbols.ensemble_units(spec['depth'])
+        return {'units': units, 'num_classes': CLASSES, 'widen': spec['widen']}
     small = tuple(spec['shape']) == SMALL
     return {
         'script': 'train_cifar.py' if small else 'train_imagenet.py',

@@ -7,7 +7,7 @@ and the package that is measured.
 import os
 import sys
 
-from benchmarks.serve import CLASSES, random_batch, serve
+from benchmarks.serve import ENSEMBLE, random_batch, serve
 
 
 def threads(spec):
@@ -39,12 +39,12 @@ class Torch:
 
     @staticmethod
     def _build(spec):
-        from benchmarks import torch_ensemble
+        if spec['network'] == ENSEMBLE:
+            from benchmarks.torch_ensemble import Ensemble
+
+            return Ensemble(**spec['metadata'])
         from pytorch import networks
 
-        if spec['network'] == 'ensemble':
-            units = (spec['depth'] - 2) // 3
-            return torch_ensemble.Ensemble(units, CLASSES, spec['widen'])
         return networks.build(spec['metadata'])
 
     def train(self, steps):

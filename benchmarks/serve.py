@@ -12,6 +12,7 @@ import time
 import numpy
 
 CLASSES = 10
+ENSEMBLE = 'ensemble'  # names Ensemble-8 with weight sharing, which is in no table of networks
 
 
 def random_batch(batch, shape):

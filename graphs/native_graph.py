@@ -106,10 +106,10 @@ class NativeRewriter(rewrite.Rewriter):
         return self.emit('_dfn_pool', node['name'], [self.value(node['inputs'][0])])
 
     def make_pooling(self, node):
-        if self.train:
-            raise Unsupported('maximum pooling in training')
-        options = _window(node, node['attrs'].get('pool_type') == 'max', POOLING)
-        return self.emit('_dfn_max_pool', node['name'], [self.value(node['inputs'][0])], **options)
+        if self.train or node['attrs'].get('pool_type') != 'max':
+            raise Unsupported('pooling that is not by the maximum, or that is trained')
+        window = _window(node, POOLING)
+        return self.emit('_dfn_max_pool', node['name'], [self.value(node['inputs'][0])], **window)
 
     def make_fullyconnected(self, node):
         if self.source(node)['op'] != 'mean':
@@ -313,26 +313,25 @@ def geometry(conv):
 
     Raises ``Unsupported`` for one that the project's operators cannot compute.
     """
-    outputs = int(conv['attrs']['num_filter'])
-    return {**_window(conv, outputs % LANES == 0, CONVOLUTION), 'outputs': outputs}
+    window, outputs = _window(conv, CONVOLUTION), int(conv['attrs']['num_filter'])
+    if outputs % LANES:
+        raise Unsupported(f'{outputs} output channels')
+    return {**window, 'outputs': outputs}
 
 
-def _window(node, possible, known):
+def _window(node, known):
     """Return kernel and stride of a convolution or a pooling whose padding is half its kernel.
 
     ``known`` are the attributes that the operators understand. Raises ``Unsupported`` where there
-    are others, where height and width differ, or if ``possible`` is false.
+    are others, where one of the window is missing, and where height and width differ.
     """
     attrs = node['attrs']
-    kernel, stride, pad = (literal_eval(attrs.get(name, '()')) for name in WINDOW)
-    size = kernel[0]
-    if (
-        not (possible and set(attrs) <= known and size % 2)
-        or (kernel, pad) != ((size, size), (size // 2,) * 2)
-        or len(set(stride)) != 1
-    ):
-        raise Unsupported(f'{node["op"]} {node["name"]}')
-    return {'kernel': size, 'stride': stride[0]}
+    if set(WINDOW) <= set(attrs) <= known:
+        kernel, stride, pad = (literal_eval(attrs[name]) for name in WINDOW)
+        size, step = kernel[0], stride[0]
+        if (kernel, stride, pad) == ((size,) * 2, (step,) * 2, (size // 2,) * 2) and size % 2:
+            return {'kernel': size, 'stride': step}
+    raise Unsupported(f'{node["op"]} {node["name"]}')
 
 
 def _batchnorm(bn):

@@ -68,8 +68,7 @@ def network_of(args):
 
 def get_symbol(args, classes):
     """Return the network that the options ask for."""
-    symbols.check_depth('fuse3', args.depth)
-    units = (args.depth - 2) // 3
+    units = symbols.ensemble_units(args.depth)
     if args.component:
         return ensemble.component(args.component, units, classes, args.widen)
     names = [name for name in ensemble.NAMES if name != args.without]

@@ -103,6 +103,15 @@ def check_depth(network, depth):
     )
 
 
+def ensemble_units(depth):
+    """Return the layers of a deep branch of an ensemble, see ``symbols.ensemble.get_symbol``.
+
+    Raises ``UserError`` for a depth that N_f3 cannot have.
+    """
+    check_depth('fuse3', depth)
+    return (depth - 2) // 3
+
+
 def paired_depth(network, depth):
     """Return d1, the depth of the ResNet that Table 4 pairs with a network."""
     return NETWORKS[network].pairing * (depth - 2) + 2

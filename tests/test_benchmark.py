@@ -170,3 +170,4 @@ def test_mistakes():
     )
     assert 'nearest' in user_error('benchmark.py', '--depth', '15')
     assert 'leave --compare' in user_error('benchmark.py', *ENSEMBLE, '--compare', 'textbook')
+    assert 'leave --image-size' in user_error('benchmark.py', *ENSEMBLE, '--image-size', '224')

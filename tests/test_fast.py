@@ -46,6 +46,14 @@ def values_for(symbol, batch=8, seed=1, size=32):
     return values
 
 
+def parameters_and_statistics(symbol, values):
+    """Return the values of a symbol's parameters, and those of its moving statistics."""
+    return [
+        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
+        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
+    ]
+
+
 def bind(symbol, values, training=False):
     executor = symbol.simple_bind(
         mx.cpu(), grad_req='write' if training else 'null', data=values['data'].shape
@@ -127,10 +135,7 @@ def test_fast_and_textbook_graph_infer_alike(network, depth):
     plain, symbol = textbook.get_symbol(network, depth), symbols.get_symbol(network, depth)
     values = values_for(plain)
     expected = {'scores': evaluate(plain, values, training=False)[0]}
-    parts = [
-        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
-        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
-    ]
+    parts = parameters_and_statistics(symbol, values)
     folded, *rest = fold(symbol, *parts)
     for graph, arrays in (
         (fast.for_inference(symbol), parts),
@@ -154,10 +159,7 @@ def test_a_folded_network_is_one_operator(network, depth, batch):
         plain, symbol = textbook.get_symbol(network, depth), symbols.get_symbol(network, depth)
     values = values_for(plain, batch)
     values.update((name, 0.3 * values[name]) for name in values if name.endswith('fc_weight'))
-    parts = [
-        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
-        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
-    ]
+    parts = parameters_and_statistics(symbol, values)
     folded, *rest = fold(symbol, *parts)
     graph, arg = fast.for_folded_inference(folded, rest[0], (3, 32, 32))
     given = dict(values, **{name: array.asnumpy() for name, array in arg.items()})
@@ -178,10 +180,7 @@ def test_networks_for_imagenet_infer_alike(network, depth, size):
     symbol = imagenet.get_symbol(network, depth, 10)
     values = values_for(symbol, 2, size=size)
     values['fc_weight'] /= abs(evaluate(symbol, values, training=False)[0]).max()
-    parts = [
-        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
-        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
-    ]
+    parts = parameters_and_statistics(symbol, values)
     folded, *rest = fold(symbol, *parts)
     one, arg = fast.for_folded_inference(folded, rest[0], (3, size, size))
     given = dict(values, **{name: array.asnumpy() for name, array in arg.items()})
@@ -224,10 +223,7 @@ def test_a_folded_network_that_no_plan_describes():
     )
     symbol = layers.head(mx.sym.Activation(layers.conv_bn(both, 'next', 16), act_type='relu'), 10)
     values = values_for(symbol, 2)
-    parts = [
-        {name: mx.nd.array(values[name]) for name in names if name not in ('data', 'softmax_label')}
-        for names in (symbol.list_arguments(), symbol.list_auxiliary_states())
-    ]
+    parts = parameters_and_statistics(symbol, values)
     folded, *rest = fold(symbol, *parts)
     graph, arg = fast.for_folded_inference(folded, rest[0], (3, 32, 32))
     given = dict(values, **{name: array.asnumpy() for name, array in arg.items()})
@@ -350,9 +346,17 @@ def test_deep_networks_are_rewritten():
         assert ops.count('_dfn_convolution') >= 1200
 
 
-def test_a_graph_that_the_operators_do_not_know_is_trained_by_mxnet():
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'kernel': (2, 2)},
+        {'global_pool': True, 'pool_type': 'max'},  # without a kernel
+        {'kernel': (3, 3), 'stride': (2, 1), 'pad': (1, 1), 'pool_type': 'max'},
+    ],
+)
+def test_a_graph_that_the_operators_do_not_know_is_trained_by_mxnet(options):
     pooled = mx.sym.Pooling(
-        symbols.get_symbol('plain', 8).get_internals()['group1_unit1_relu_output'], kernel=(2, 2)
+        symbols.get_symbol('plain', 8).get_internals()['group1_unit1_relu_output'], **options
     )
     symbol = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(pooled, num_hidden=10), name='softmax')
     assert not any(node['op'].startswith('_dfn') for node in paths.nodes(fast.for_training(symbol)))
