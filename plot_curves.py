@@ -32,6 +32,7 @@ def parse_args():
         '(default: %(default)s)',
     )
     parser.add_argument('--top5', action='store_true', help='for Figure 8: draw top-5 errors too')
+    options.add_epochs_filter(parser)
     parser.add_argument(
         '--out', required=True, metavar='FILE', help='file to write, .png, .pdf or .svg'
     )
@@ -50,11 +51,12 @@ def main():
     if args.top5 and args.figure != 8:
         raise UserError('--top5 is for Figure 8: add --figure 8')
     # Not at the top: matplotlib takes a second, and --help needs none of it.
-    from report import curves, figures
+    from report import curves, figures, repetition
 
     found, notes = curves.group(args.logs)
     for note in notes:
         sys.stderr.write(f'{note}\n')
+    found = repetition.with_epochs(found, args.epochs)
     figure = figures.figure8(found, args.top5) if args.figure == 8 else figures.figure12(found)
     figures.save(figure, args.out, args.overwrite)
     print(f'{args.out} shows {", ".join(map(describe, found))}')

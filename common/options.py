@@ -66,6 +66,16 @@ def add_folders(parser):
         )
 
 
+def add_epochs_filter(parser):
+    """Add ``--epochs`` to a script that reads logs, see ``repetition.with_epochs``."""
+    parser.add_argument(
+        '--epochs',
+        type=number(int, 1),
+        metavar='N',
+        help='take only runs of N epochs (default: all runs)',
+    )
+
+
 def add_overwrite(parser):
     """Add ``--overwrite``, without which ``files.write_outputs`` replaces no foreign file."""
     parser.add_argument(

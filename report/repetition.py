@@ -107,6 +107,26 @@ def find(runs, setting, seed):
     return None
 
 
+def with_epochs(groups, epochs):
+    """Return those of the groups, or curves, that were trained for a number of epochs.
+
+    All are returned if ``epochs`` is None.
+
+    Raises
+    ------
+    UserError
+        There are groups, and none of them had so many epochs.
+    """
+    found = [group for group in groups if epochs in (None, group.setting['epochs'])]
+    if groups and not found:
+        numbers = sorted({group.setting['epochs'] for group in groups})
+        raise UserError(
+            f'--epochs {epochs}: no run in these logs has so many epochs; they have '
+            f'{", ".join(map(str, numbers))}'
+        )
+    return found
+
+
 def only(groups, shared):
     """Return the runs of the one setting in ``groups``, [] if there is none.
 

@@ -12,7 +12,7 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common import options
-from report import finished_runs, table_formats, tables
+from report import finished_runs, repetition, table_formats, tables
 from system import files
 from system.errors import UserError
 from system.script import run_main
@@ -47,6 +47,7 @@ def parse_args():
         help="fill CIFAR-10's and ImageNet's cells with runs on this data set, as a trial; "
         'cifar10 itself stands for images that are not the official ones',
     )
+    options.add_epochs_filter(parser)
     options.add_overwrite(parser)
     return parser.parse_args()
 
@@ -84,6 +85,7 @@ def main():
     for note in notes:
         sys.stderr.write(f'{note}\n')
     finished_runs.check_stand_in(groups, args.stand_in)
+    groups = repetition.with_epochs(groups, args.epochs)
     chosen = [tables.build(number, groups, args.stand_in) for number in args.table or range(1, 8)]
     check_filled(chosen, args, groups)
     save([table for table in chosen if table.filled], args.out, args.overwrite)

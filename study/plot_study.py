@@ -40,6 +40,7 @@ def parse_args():
         metavar='DATASET',
         help="draw runs on this data set in place of CIFAR-10's, as a trial",
     )
+    options.add_epochs_filter(parser)
     parser.add_argument(
         '--out', required=True, metavar='FILE', help='file to write, .png, .pdf or .svg'
     )
@@ -50,7 +51,7 @@ def parse_args():
 def main():
     args = parse_args()
     # Not at the top: matplotlib takes a second, and --help needs none of it.
-    from report import component_depths, figures, finished_runs, study_figures
+    from report import component_depths, figures, finished_runs, repetition, study_figures
 
     if args.figure == 11:
         figure = component_depths.figure11(
@@ -63,6 +64,7 @@ def main():
         for note in notes:
             sys.stderr.write(f'{note}\n')
         finished_runs.check_stand_in(groups, args.stand_in)
+        groups = repetition.with_epochs(groups, args.epochs)
         figure = study_figures.bars(args.figure, groups, args.stand_in)
     figures.save(figure, args.out, args.overwrite)
     print(args.out)

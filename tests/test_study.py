@@ -364,6 +364,22 @@ def test_blue_and_arrows_in_latex():
     assert table_formats._escaped('a_b & 5% #1 {x}') == r'a\_b \& 5\% \#1 \{x\}'
 
 
+def test_runs_of_two_lengths_are_told_apart(tmp_path):
+    """The study trains ResNet of depth 26 for parts A and B, and a cell takes one of them."""
+    records = [log_files.record(error) for error in (9.0, 7.0)]
+    both = [write(tmp_path, 'resnet', 26, 8.0), log_files.write(tmp_path, 'resnet', 26, records)]
+    assert 'the number of epochs (1 and 2)' in user_error('study/make_tables.py', *both)
+    curves = run_script('plot_curves.py', *both, '--epochs', 2, '--out', tmp_path / 'a.pdf')
+    assert '2 epochs' in curves and '1 epoch)' not in curves
+    assert '| 7.00 (1) | 6.62 ± 0.24' in run_script('study/make_tables.py', *both, '--epochs', 2)
+    figure = ('--figure', 4, '--out', tmp_path / 'figure4.pdf')
+    assert 'the number of epochs' in user_error('study/plot_study.py', *both, *figure)
+    run_script('study/plot_study.py', *both, *figure, '--epochs', 1)
+    assert 'has so many epochs; they have 1, 2' in user_error(
+        'study/plot_study.py', *both, *figure, '--epochs', 3
+    )
+
+
 def test_mistakes(tmp_path, monkeypatch):
     """What gets nothing ends with status 2, and nothing is written."""
 
