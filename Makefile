@@ -1,5 +1,6 @@
 # make demo   install, convert the sample, train DFN-MR and ResNet on it, score both, draw Figure 12
 # make study  the experiments of sections 3 and 4 on the sample, in small: tables and figures in study-sample/
+# make results  write the tables and figures of the study into README.md and docs/, from logs/results/
 # make test   install and run the tests; make test-slow runs the long ones
 # make lint   check the form of the code with ruff and clang-format
 # Another interpreter: make demo PYTHON=/path/to/python3.10
@@ -12,11 +13,13 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2
 RUN := $(VENV)/bin/python
 SMALL := --dataset sample --epochs $(EPOCHS) --cpus 1 --log-dir $(DEMO)/logs --checkpoint-dir $(DEMO)/checkpoints
 
+RESULTS := logs/results/*.jsonl
+
 STUDY := study-sample
 STUDY_DEPTHS := 14 26
 STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --checkpoint-dir $(STUDY)/checkpoints
 
-.PHONY: demo study lint test test-slow clean
+.PHONY: demo study results lint test test-slow clean
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
@@ -40,6 +43,14 @@ study: $(VENV)/installed
 	done
 	$(RUN) study/make_tables.py $(STUDY)/logs/*.jsonl --stand-in sample --out $(STUDY)
 	for figure in 2 4 5 11; do $(RUN) study/plot_study.py $(STUDY)/logs/*.jsonl --figure $$figure --stand-in sample --out $(STUDY)/figure$$figure.png || exit 1; done
+
+# Parts A and B of the study have 12 and 8 epochs, and other numbers of epochs are not mixed.
+results: $(VENV)/installed
+	$(RUN) study/update_results.py $(RESULTS) --into README.md docs/results.md docs/tables.md
+	$(RUN) study/check_claims.py $(RESULTS) --out docs/verdicts.md
+	$(RUN) plot_curves.py $(RESULTS) --epochs 12 --figure 12 --out docs/figure12-fashion-mnist.png
+	for figure in 2 4; do $(RUN) study/plot_study.py $(RESULTS) --epochs 8 --figure $$figure --stand-in fashion-mnist \
+	  --out docs/figure$$figure-fashion-mnist.png || exit 1; done
 
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

@@ -8,6 +8,10 @@ from report import claims, compared_results, paper_tables, run_setting, verdicts
 from report.table_formats import render
 
 DIGITS = {'points': 2, 'nats': 3}
+RULE = (
+    'Our numbers are means over seeds with their sample standard deviation, and [ ] encloses the\n'
+    '95% interval of a difference d. docs/claims.md has the claims and the rule.'
+)
 
 
 def markdown(groups, stand_in):
@@ -25,27 +29,34 @@ def markdown(groups, stand_in):
     UserError
         Runs of several trainings could be compared.
     """
-    sections, rows = [], []
-    for number, claim in enumerate(claims.CLAIMS, 1):
-        findings = verdicts.find(claim, groups, stand_in)
-        verdict = verdicts.verdict_of_claim(findings)
-        sections.append(_section(number, claim, findings, stand_in))
-        rows.append([str(number), claim.title, claim.source, verdict, _counts(findings)])
-    header = ['', 'claim', 'in the paper', 'verdict', 'comparisons']
-    return '\n\n'.join([*sections, '## Verdicts', render(rows, header, 'github')]) + '\n'
+    findings = {claim: verdicts.find(claim, groups, stand_in) for claim in claims.CLAIMS}
+    sections = [
+        _section(number, claim, found, stand_in)
+        for number, (claim, found) in enumerate(findings.items(), 1)
+    ]
+    title = f"# The paper's claims on {run_setting.TITLES.get(stand_in, stand_in)}"
+    return '\n\n'.join([title, RULE, *sections, '## Verdicts', verdict_table(findings)]) + '\n'
+
+
+def verdict_table(findings):
+    """Return a table of the verdicts in {claim: list of ``verdicts.Finding``}."""
+    rows = [
+        [str(number), claim.title, claim.source, verdicts.verdict_of_claim(found), _counts(found)]
+        for number, (claim, found) in enumerate(findings.items(), 1)
+    ]
+    return render(rows, ['', 'claim', 'in the paper', 'verdict', 'comparisons'], 'github')
 
 
 def _counts(findings):
     """Return how many comparisons have which verdict, such as "2 supported, 1 undecided"."""
     found = [finding.verdict for finding in findings]
-    kinds = (verdicts.SUPPORTED, verdicts.CONTRADICTED, verdicts.UNDECIDED)
-    return ', '.join(f'{found.count(kind)} {kind}' for kind in kinds if kind in found)
+    return ', '.join(f'{found.count(kind)} {kind}' for kind in verdicts.VERDICTS if kind in found)
 
 
 def _section(number, claim, findings, stand_in):
     """Return the section of a claim: a table of results, and one of differences."""
     results = {
-        result.text: [result.text, _mean(claim, numbers), str(len(numbers)), _paper(claim, result)]
+        result.text: [result.text, mean(claim, numbers), str(len(numbers)), _paper(claim, result)]
         for finding in findings
         for result, numbers in finding.ours
     }
@@ -86,7 +97,7 @@ def _runs(claim, findings, stand_in):
     return f'part {claim.part}, {title}, {" or ".join(map(str, epochs))} epoch{plural}'
 
 
-def _mean(claim, numbers):
+def mean(claim, numbers):
     """Return mean and sample standard deviation of {seed: number} as a text."""
     values, digits = list(numbers.values()), DIGITS[claim.unit]
     if len(values) < 2:
@@ -94,14 +105,19 @@ def _mean(claim, numbers):
     return f'{numpy.mean(values):.{digits}f} ± {numpy.std(values, ddof=1):.{digits}f}'
 
 
+def paper_number(claim, result):
+    """Return what the paper prints for a result, '' if it prints none."""
+    found = compared_results.printed(claim.table, result)
+    return re.match(r'fail|[\d.]+( ± [\d.]+)?', found[2].replace('**', ''))[0] if found else ''
+
+
 def _paper(claim, result):
     """Return what the paper prints for a result and where, '' if it does not."""
     found = compared_results.printed(claim.table, result)
     if found is None:
         return ''
-    row, column, cell = found
-    number = re.match(r'fail|[\d.]+( ± [\d.]+)?', cell.replace('**', '')).group()
-    return f'{number} (Table {claim.table}: {" ".join(row)}, {column})'
+    place = f'Table {claim.table}: {" ".join(found[0])}, {found[1]}'
+    return f'{paper_number(claim, result)} ({place})'
 
 
 def _paper_difference(claim, difference):

@@ -22,6 +22,7 @@ class Series(NamedTuple):
 
 
 ERROR = ('test_error',)
+MANY = 5  # depths, for which a figure is as wide as a page and not as a column
 FIGURES = {
     2: (
         'Plain network, fused net and ensemble',
@@ -116,7 +117,7 @@ def bars(number, groups, stand_in=None):
             f'train {networks}{"" if stand_in else finished_runs.stand_in_hint(groups)}'
         )
     with pyplot.rc_context(STYLE):
-        width = COLUMN if len(depths) < 5 else 2 * COLUMN
+        width = COLUMN if len(depths) < MANY else 2 * COLUMN
         figure, axis = pyplot.subplots(figsize=(width, 2.4), constrained_layout=True)
         bar_width = 0.8 / len(members)
         for position, (series, runs) in enumerate(zip(members, ours)):
@@ -124,6 +125,8 @@ def bars(number, groups, stand_in=None):
             _bars(axis, series, runs, depths, (bar_width, shift))
         axis.set_xticks(range(len(depths)))
         axis.set_xticklabels(depths)
+        axis.set_xlim(-0.5, len(depths) - 0.5)  # also where a series has no run yet
+        axis.set_axisbelow(True)
         axis.set_xlabel('depth')
         axis.set_ylabel('test error (%)')
         axis.set_title(_title(number, ours, stand_in))
@@ -157,7 +160,7 @@ def _bars(axis, series, runs, depths, layout):
     ]
     if ticks:
         spread = [numpy.std(each, ddof=1) if len(each) > 1 else 0 for each in errors]
-        axis.bar(
+        drawn = axis.bar(
             [tick + shift for tick in ticks],
             [numpy.mean(each) for each in errors],
             0.92 * width,
@@ -166,6 +169,8 @@ def _bars(axis, series, runs, depths, layout):
             yerr=spread if any(spread) else None,
             error_kw={'linewidth': 0.8, 'capsize': 2},
         )
+        if len(depths) < MANY:  # in narrower bars the numbers would overlap
+            axis.bar_label(drawn, fmt='%.2f', label_type='center', color='#FFFFFF')
     paper = {
         tick: error
         for tick, error in enumerate(map(printed(series).get, depths))

@@ -8,7 +8,7 @@ from scipy import stats
 
 from report import claims, compared_results, repetition, run_setting
 
-SUPPORTED, CONTRADICTED, UNDECIDED = 'supported', 'contradicted', 'undecided'
+VERDICTS = SUPPORTED, CONTRADICTED, UNDECIDED = 'supported', 'contradicted', 'undecided'
 CONFIDENCE = 0.95
 
 

@@ -20,6 +20,7 @@ DOCUMENTS = [
     'data/README.md',
     *sorted(f'docs/{path.name}' for path in (ROOT / 'docs').glob('*.md')),
 ]
+WRITTEN_BY_SCRIPTS = ('docs/tables.md', 'docs/verdicts.md')  # by make results
 README_LINES, LONGEST = 120, 99
 # What users bring, or get when they convert, train or draw: it is not in a fresh checkout.
 OF_USERS = (
@@ -137,7 +138,7 @@ def test_the_readme_fits_on_two_screens():
     assert [line for line in lines if len(line) > LONGEST] == []
 
 
-@pytest.mark.parametrize('document', DOCUMENTS)
+@pytest.mark.parametrize('document', sorted({*DOCUMENTS} - {*WRITTEN_BY_SCRIPTS}))
 def test_lines_are_short(document):
     """Tables, code and addresses may be longer."""
     long = [
