@@ -21,7 +21,7 @@ class RemoteRun:
         self.header, self.records, self.arrays = header, records, arrays
         self.recipe = lowered(recipe, rollbacks_of(records))
         self.start = start_of(recipe, records, arrays)
-        self.log, self.advice = None, 'the first worker says how to go on'
+        self.log, self.advice = None, 'worker 0 says how to go on'
 
     @property
     def epoch(self):
@@ -29,7 +29,7 @@ class RemoteRun:
         return len(self.records)
 
     def save(self, symbol, trainer, record):
-        """Count an epoch, which the first worker saves."""
+        """Count an epoch, which worker 0 saves."""
         self.records = [*self.records, record]
 
     def roll_back(self, error):
@@ -40,7 +40,7 @@ class RemoteRun:
         """Do nothing: there is no folder to let go of."""
 
     def say(self, line):
-        """Say nothing: the first worker does."""
+        """Say nothing: worker 0 does."""
 
     def score_command(self, symbol):
-        """Return None: only the first worker says it."""
+        """Return None: only worker 0 says it."""

@@ -130,7 +130,7 @@ def check_data(batches, state, workers):
         Of the run that goes on. Older runs have only the numbers of images in their header.
     workers : distributed.cluster.Cluster
     """
-    identity, who, then = batches.identity, 'the first worker has', ''
+    identity, who, then = batches.identity, 'worker 0 has', ''
     known = workers.broadcast_json(identity)
     if state:
         known = state['header'].get('data') or state['header']

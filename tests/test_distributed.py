@@ -271,7 +271,7 @@ def wait_for(process, start):
 @pytest.mark.slow
 @pytest.mark.parametrize('who', [1, 0])
 def test_a_killed_worker_ends_the_job_and_it_goes_on(place, tmp_path, who):
-    """The first worker alone has the checkpoint; the other gets everything from it."""
+    """Worker 0 alone has the checkpoint; the other gets everything from it."""
     process = start_in(tmp_path, place, '--epochs', '40', '--kv-store', 'dist_sync')
     wait_for(process, 'epoch 2/40')
     os.kill(worker_number(tmp_path, who), signal.SIGKILL)
@@ -402,7 +402,7 @@ def started_job(folder, code):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_are_passed_on(tmp_path, number):
-    """launch.py gives the first worker the signal that it gets, and ends with 128 + n."""
+    """launch.py gives worker 0 the signal that it gets, and ends with 128 + n."""
     process = started_job(
         tmp_path,
         f'signal.signal({number}, lambda *_: sys.exit("in order"))\nprint("ready"); time.sleep(60)',
