@@ -111,12 +111,21 @@ def prepared_by_us(header):
 
 
 def cheapest():
-    """Return the header and the first record of the committed run whose epoch is least work."""
+    """Return the header and the first record of the committed run whose epoch is least work.
+
+    Runs of today's versions come first, since they can be the same to the last digit.
+    """
     runs = [log.read(path) for path in glob.glob(os.path.join(RESULTS, '*.jsonl'))]
     runs = [run for run in runs if run[1] and prepared_by_us(run[0])]
     if not runs:
         pytest.skip('there is no committed run of Fashion-MNIST in logs/results')
-    header, records = min(runs, key=lambda run: run[0]['parameters'] * run[0]['train_images'])
+
+    def rank(run):
+        header = run[0]
+        is_older = header['versions'] != operators.versions()
+        return is_older, header['parameters'] * header['train_images']
+
+    header, records = min(runs, key=rank)
     return header, records[0]
 
 
