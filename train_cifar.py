@@ -74,7 +74,7 @@ def main():
     plan = recipe.from_options(args, recipe.cifar_decay(recipe.first_epochs(args)))
 
     if state:
-        run = start_run.resumed_run(args, symbol, state, plan, workers)
+        run = start_run.resumed_run(args, symbol, state, plan, hardware)
     else:
         name = f'{args.dataset}-{args.network}-{args.depth}{training_options.widening(args)}'
         entries = start_run.header_entries(symbol, batches, hardware)

@@ -142,7 +142,7 @@ def main():
     plan = recipe.from_options(args, steps_of(args))
 
     if state:
-        run = start_run.resumed_run(args, symbol, state, plan, workers)
+        run = start_run.resumed_run(args, symbol, state, plan, hardware)
     else:
         name = f'{args.dataset}-{args.network}-{args.depth}'
         entries = start_run.header_entries(symbol, batches, hardware)

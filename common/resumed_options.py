@@ -22,7 +22,7 @@ FREE = (
     'compression_threshold',
     *FOLDERS,
 )
-# Older runs were started before these options existed. This is what each of them would have been:
+# Older runs were started before these options existed. These are the values that reproduce them:
 # first the options that belong to the setting of a run (report/run_setting.py), then the others.
 IMPLIED = {
     'momentum': MOMENTUM,
@@ -36,6 +36,9 @@ NOT_GIVEN = {'name': None, 'init_from': None, 'epochs_before': None}
 
 def resumed(parse_args, argv, stored, done):
     """Return the options of a run that goes on: those it was started with, except for ``FREE``.
+
+    The devices are those of before too, unless others are named, because BatchNorm's statistics are
+    over the images of one device.
 
     A finished run may go on to a larger number of epochs. Then ``epochs_before`` has the numbers of
     epochs after which it was finished before, in their order; the learning rate depends on them
@@ -59,6 +62,8 @@ def resumed(parse_args, argv, stored, done):
     kept = {key: value for key, value in stored.items() if key not in FREE}
     kept = {**NOT_GIVEN, **IMPLIED, **kept}
     options = parse_args(argv, argparse.Namespace(**kept))
+    if options.gpus is None and options.cpus is None:
+        options.gpus, options.cpus = stored.get('gpus'), stored.get('cpus')
     if options.epochs > kept['epochs']:
         if done < kept['epochs']:
             raise UserError(

@@ -28,11 +28,21 @@ def name_of(run):
 def resume(run):
     """Return the command that goes on with a run; in a job of launch.py only its options."""
     options = f'--resume {name_of(run)}'
+    options += _devices(run)
     if run.options.tensorboard:
         options += f' --tensorboard {shlex.quote(run.options.tensorboard)}'
     if 'DMLC_ROLE' in os.environ:
         return options
     return f'{command(log.script_of(run.header))} {options}'
+
+
+def _devices(run):
+    """Return the option that names the devices, '' if they are those the run was started with."""
+    gpus, cpus = run.options.gpus, run.options.cpus
+    before = run.header['options']
+    if (gpus, cpus) == (before.get('gpus'), before.get('cpus')):
+        return ''
+    return f' --gpus {",".join(map(str, gpus))}' if gpus else f' --cpus {cpus}'
 
 
 def score(run, symbol):

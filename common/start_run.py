@@ -82,20 +82,20 @@ def new_run(args, name, entries, recipe, workers, initial=None):
     return _shared(run, recipe, workers)
 
 
-def resumed_run(args, symbol, state, recipe, workers):
+def resumed_run(args, symbol, state, recipe, compute):
     """Return the ``Run`` of a state, with its last checkpoint.
 
     A line on stderr names what has changed since the run was stopped (versions, processor, numbers
-    of threads and workers) and alters the last bits of its results.
+    of threads, devices and workers) and alters its results.
     """
-    run = None
+    run, workers = None, compute.workers
     if not workers.rank:
         folder = checkpoint.find(args.resume, args.checkpoint_dir)
         run = Run(args, state['header'], recipe, folder)
         run.check_copy()
         run.load()  # with the lock of ``Run``: another process may have written until now
         run.mend_symbol(symbol)
-        _tell_changes(run.header, workers)
+        _tell_changes(run.header, compute)
     return _shared(run, recipe, workers)
 
 
@@ -191,18 +191,20 @@ def _free_name(name, folder):
     return free
 
 
-def _tell_changes(header, workers):
+def _tell_changes(header, compute):
     """Name on stderr what differs from the time when the run was started."""
     now = dict(
         operators.versions(),
         processor=engine.processor(),
         threads=engine.threads(),
-        workers=workers.size,
+        devices=len(compute.devices),
+        workers=compute.workers.size,
     )
     before = dict(
         header['versions'],
         processor=header.get('processor', now['processor']),  # older logs do not name it
         threads=header['threads'],
+        devices=len(header['devices']),
         workers=header.get('workers', 1),
     )
     changed = [

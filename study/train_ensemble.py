@@ -103,7 +103,7 @@ def main():
     plan = recipe.from_options(args, recipe.cifar_decay(recipe.first_epochs(args)))
 
     if state:
-        run = start_run.resumed_run(args, symbol, state, plan, workers)
+        run = start_run.resumed_run(args, symbol, state, plan, hardware)
     else:
         of = '-of' if args.component else ''
         name = f'{args.dataset}-{args.network}{of}-{args.depth}{training_options.widening(args)}'

@@ -697,7 +697,7 @@ def test_rollbacks_without_a_checkpoint(place, tmp_path, monkeypatch):
 def test_hints_can_be_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     args = parse_args(['--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"])
-    run = Run(args, {'run': 'r'}, Recipe(4, 0.1, cifar_decay(4)))
+    run = Run(args, {'run': 'r', 'options': vars(args)}, Recipe(4, 0.1, cifar_decay(4)))
     run.release()
     run.records = state_of(1)['records']
     words = shlex.split(run_commands.resume(run))

@@ -12,7 +12,7 @@ from training_runs import arguments, arrays_of, back_to, name_of, small_cifar
 import symbols
 import train_cifar
 import train_imagenet
-from common import checkpoint, fine_tuning, log, recipe, resumed_options, run_state
+from common import checkpoint, fine_tuning, log, recipe, resumed_options, run_commands, run_state
 from common.run import Run
 from distributed.cluster import ALONE
 from engine import params
@@ -152,6 +152,43 @@ def test_what_a_run_began_from_is_part_of_its_setting():
     assert settings[1] == settings[2]
     assert list(run_setting.differences(settings[2:])) == ['init_sha256']
     assert run_setting.brief('init_sha256', 'a' * 64) == 'from parameters aaaaaaaa'
+
+
+# ---- devices ----
+
+
+def test_a_run_goes_on_with_the_devices_of_before(place, tmp_path):
+    """Two CPU contexts have BatchNorm statistics of their own, so one gives other parameters."""
+    data = ('--data-dir', place / 'data')
+    run_script(*arguments(tmp_path, '--epochs', '2', '--cpus', '2', *data))
+    name = name_of(tmp_path / 'checkpoints')
+    run = tmp_path / 'checkpoints' / name
+    whole = arrays_of(run, 2)
+    resume = ('train_cifar.py', '--resume', name, *data, *folders(tmp_path))
+    back_to(run, 1)
+    assert 'goes on with' not in run_script(*resume, stderr=True)
+    assert arrays_of(run, 2) == whole
+    back_to(run, 1)
+    assert 'devices 1 instead of 2' in run_script(*resume, '--cpus', '1', stderr=True)
+    assert arrays_of(run, 2) != whole
+
+
+@pytest.mark.parametrize(
+    'words,devices,hint',
+    [
+        ([], ([0, 1], None), ''),
+        (['--gpus', '1'], ([1], None), ' --gpus 1'),
+        (['--cpus', '2'], (None, 2), ' --cpus 2'),
+    ],
+)
+def test_devices_that_are_named_take_the_place_of_those_of_before(words, devices, hint, tmp_path):
+    stored = vars(train_cifar.parse_args(['--gpus', '0,1', '--epochs', '2']))
+    found = resumed_options.resumed(train_cifar.parse_args, words, stored, 1)
+    assert (found.gpus, found.cpus) == devices
+    found.checkpoint_dir = str(tmp_path)
+    run = Run(found, {'run': 'r', 'options': stored}, recipe.Recipe(2, 0.1, None))
+    assert run_commands.resume(run).endswith(f'--resume r --checkpoint-dir {tmp_path}{hint}')
+    run.release()
 
 
 # ---- more epochs for a finished run ----
