@@ -8,7 +8,7 @@ from report import claims, compared_results, paper_tables, run_setting, verdicts
 from report.table_formats import render
 
 DIGITS = {'points': 2, 'nats': 3}
-RULE = (
+HOW_TO_READ = (
     'Our numbers are means over seeds with their sample standard deviation, and [ ] encloses the\n'
     '95% interval of a difference d. docs/claims.md has the claims and the rule.'
 )
@@ -35,7 +35,9 @@ def markdown(groups, stand_in):
         for number, (claim, found) in enumerate(findings.items(), 1)
     ]
     title = f"# The paper's claims on {run_setting.TITLES.get(stand_in, stand_in)}"
-    return '\n\n'.join([title, RULE, *sections, '## Verdicts', verdict_table(findings)]) + '\n'
+    return (
+        '\n\n'.join([title, HOW_TO_READ, *sections, '## Verdicts', verdict_table(findings)]) + '\n'
+    )
 
 
 def verdict_table(findings):
@@ -55,17 +57,16 @@ def _counts(findings):
 
 def _section(number, claim, findings, stand_in):
     """Return the section of a claim: a table of results, and one of differences."""
-    results = {
-        result.text: [result.text, mean(claim, numbers), str(len(numbers)), _paper(claim, result)]
-        for finding in findings
-        for result, numbers in finding.ours
-    }
+    results = [
+        [result.text, mean_text(claim, numbers), str(len(numbers)), _paper(claim, result)]
+        for result, numbers in verdicts.ours(findings).items()
+    ]
     differences = [
         [
             finding.difference,
             _expected(claim),
             _interval(claim, finding.interval),
-            str(finding.interval.count if finding.interval else 0),
+            str(finding.seeds),
             _paper_difference(claim, finding.difference),
             finding.verdict + (f' ({finding.reason})' if finding.reason else ''),
         ]
@@ -76,7 +77,7 @@ def _section(number, claim, findings, stand_in):
         [
             f'## {number}. {claim.title}: {verdicts.verdict_of_claim(findings)}',
             f'The paper: {claim.source}, on CIFAR-10. Ours: {_runs(claim, findings, stand_in)}.',
-            render(list(results.values()), ['', f'ours, {quantity}', 'seeds', 'paper'], 'github'),
+            render(results, ['', f'ours, {quantity}', 'seeds', 'paper'], 'github'),
             render(
                 differences,
                 ['d', 'expected', f'ours, {claim.unit}', 'seeds', 'paper', 'verdict'],
@@ -97,7 +98,7 @@ def _runs(claim, findings, stand_in):
     return f'part {claim.part}, {title}, {" or ".join(map(str, epochs))} epoch{plural}'
 
 
-def mean(claim, numbers):
+def mean_text(claim, numbers):
     """Return mean and sample standard deviation of {seed: number} as a text."""
     values, digits = list(numbers.values()), DIGITS[claim.unit]
     if len(values) < 2:

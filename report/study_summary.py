@@ -5,7 +5,7 @@ import textwrap
 from report import claim_formats, claims, curves, run_rows, table_formats, tables, verdicts
 from report.table_formats import render
 
-OF_THE_STUDY = (1, 2, 3, 4)  # numbers of the paper's tables on these networks
+TABLES = (1, 2, 3, 4)  # numbers of those of the paper on the networks of the study
 COLUMNS = 99  # of a line of the documents
 
 
@@ -13,9 +13,8 @@ def blocks(groups, stand_in):
     """Return {name: Markdown}, for ``marked_blocks.fill``.
 
     ``networks`` has the networks of one size, those of claim 1, beside the paper's numbers;
-    ``runs`` has every setting; ``tables`` are the paper's, filled for each data set and number of
-    epochs; ``verdicts`` has every claim, and ``decided`` is a sentence with
-    those that are supported or contradicted.
+    ``runs`` has every setting; ``tables`` are the paper's as far as runs fill them; ``verdicts``
+    has every claim, and ``decided`` is a sentence with those that are supported or contradicted.
 
     Arguments and errors are those of ``claim_formats.markdown``.
     """
@@ -23,7 +22,7 @@ def blocks(groups, stand_in):
     return {
         'networks': _networks(claims.CLAIMS[0], findings[claims.CLAIMS[0]]),
         'runs': _runs(groups),
-        'tables': _tables(groups),
+        'tables': _tables(groups, stand_in),
         'verdicts': claim_formats.verdict_table(findings),
         'decided': _decided(findings),
     }
@@ -31,15 +30,14 @@ def blocks(groups, stand_in):
 
 def _networks(claim, findings):
     """Return the results that a claim compares, with the names that the paper gives networks."""
-    ours = dict(pair for finding in findings for pair in finding.ours)
     rows = [
         [
             f'{curves.NAMES[result.network]}-{result.depth}',
-            claim_formats.mean(claim, numbers),
+            claim_formats.mean_text(claim, numbers),
             str(len(numbers)),
             claim_formats.paper_number(claim, result),
         ]
-        for result, numbers in ours.items()
+        for result, numbers in verdicts.ours(findings).items()
     ]
     return render(rows, ['network', 'test error (%)', 'runs', 'the paper, CIFAR-10'], 'github')
 
@@ -65,14 +63,21 @@ def _error(row):
     return f'{row.error:.2f}' + ('' if row.deviation is None else f' ± {row.deviation:.2f}')
 
 
-def _tables(groups):
-    """Return those of the paper's tables in which runs fill a cell, after their captions."""
+def _tables(groups, stand_in):
+    """Return the paper's tables for each data set of the study and each number of epochs.
+
+    They have only rows and columns in which a run fills a cell.
+    """
+    datasets = {claim.dataset(stand_in) for claim in claims.CLAIMS}
     trainings = {(group.setting['dataset'], group.setting['epochs']) for group in groups}
     filled = []
-    for dataset, epochs in sorted(trainings):
+    for dataset, epochs in sorted(pair for pair in trainings if pair[0] in datasets):
         same = [group for group in groups if group.setting['epochs'] == epochs]
-        found = [tables.build(number, same, dataset) for number in OF_THE_STUDY]
-        filled += [table_formats.markdown(table) for table in found if table.filled]
+        found = [tables.without_empty(tables.build(number, same, dataset)) for number in TABLES]
+        for table in found:
+            if table.filled:
+                caption, _, rows = table_formats.markdown(table).partition('\n\n')
+                filled.append(f'{_wrapped(caption)}\n\n{rows}')
     return '\n'.join(filled)
 
 
@@ -80,11 +85,20 @@ def _decided(findings):
     """Return a sentence that names the claims that are decided, and counts those that are not."""
     titles = {verdict: [] for verdict in verdicts.VERDICTS}
     for number, (claim, found) in enumerate(findings.items(), 1):
-        titles[verdicts.verdict_of_claim(found)].append(f'{number} ({claim.title})')
+        titles[verdicts.verdict_of_claim(found)].append(f'{number}. {claim.title}')
     supported, contradicted, undecided = titles.values()
     sentence = (
-        f'Of {len(findings)} claims of the paper, all runs together support '
-        f'{", ".join(supported) or "none"}, contradict {", ".join(contradicted) or "none"}, and '
-        f'leave {len(undecided)} undecided.'
+        f'Of {len(findings)} claims of the paper, so far {_counted(supported)} supported, '
+        f'{_counted(contradicted)} contradicted, and {len(undecided)} undecided.'
     )
+    return _wrapped(sentence)
+
+
+def _wrapped(sentence):
     return textwrap.fill(sentence, COLUMNS, break_long_words=False, break_on_hyphens=False)
+
+
+def _counted(titles):
+    """Return "2 (6. N_f6 is better than N_f3; 10. ...) are"."""
+    named = f' ({"; ".join(titles)})' if titles else ''
+    return f'{len(titles)}{named} {"is" if len(titles) == 1 else "are"}'

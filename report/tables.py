@@ -126,6 +126,20 @@ def build(number, groups, stand_in=None):
     return Table(number, labels, columns, filled, settings, stand_in)
 
 
+def without_empty(table):
+    """Return a table with only those rows and columns in which a run fills a cell."""
+    rows = [(labels, cells) for labels, cells in table.rows if any(cell.values for cell in cells)]
+    kept = [
+        number
+        for number in range(len(table.columns))
+        if any(cells[number].values for _, cells in rows)
+    ]
+    return table._replace(
+        columns=[table.columns[number] for number in kept],
+        rows=[(labels, [cells[number] for number in kept]) for labels, cells in rows],
+    )
+
+
 def text(cell):
     """Return our result in a cell as the paper prints it: the mean and the sample deviation."""
     if not cell.values:

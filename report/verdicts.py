@@ -26,7 +26,8 @@ class Finding(NamedTuple):
 
     difference: str  # as in claims.CLAIMS
     ours: list  # for each of its terms (compared_results.Result, {seed: number})
-    setting: dict | None  # of the runs of its first term, None if there are no runs to compare
+    setting: dict | None  # of the runs of a term, None if it is not known which runs to compare
+    seeds: int  # number of seeds that all of its terms have
     interval: Interval | None  # of d, None with fewer than two seeds in common
     verdict: str
     reason: str  # why there is no interval, '' if there is one
@@ -73,6 +74,16 @@ def verdict_of_claim(findings):
     return SUPPORTED if verdicts == {SUPPORTED} else UNDECIDED
 
 
+def ours(findings):
+    """Return {``compared_results.Result``: {seed: number}} of all the terms of ``Finding``."""
+    found = {}
+    for finding in findings:
+        for result, numbers in finding.ours:
+            # One comparison may know which runs of a network count where another does not.
+            found[result] = numbers or found.get(result, {})
+    return found
+
+
 def find(claim, groups, stand_in):
     """Return the ``Finding`` on each comparison of a claim.
 
@@ -97,31 +108,33 @@ def _compare(claim, difference, groups, stand_in):
     terms = compared_results.parse(difference)
     results = [result for _, result in terms]
     candidates = [_candidates(result, groups, claim.dataset(stand_in)) for result in results]
-    nothing = Finding(difference, [(each, {}) for each in results], None, None, UNDECIDED, '')
     lacking = [result.run for result, found in zip(results, candidates) if not found]
-    if lacking:
-        return nothing._replace(reason=f'no finished run of {", ".join(dict.fromkeys(lacking))}')
-    common = _with_one_training(candidates)
-    if not common:
-        return nothing._replace(reason=f'the runs differ in {_differences(candidates)}')
-    runs = repetition.only(common, f'the comparison {difference}')
-    training = _training(common[0])
-    numbers = [_by_seed(result, found, training) for result, found in zip(results, candidates)]
+    common = _with_one_training([found for found in candidates if found])
+    if not lacking:
+        repetition.only(common, f'the comparison {difference}')
+    setting = common[0].setting if len(common) == 1 else None
+    numbers = [_by_seed(result, found, setting) for result, found in zip(results, candidates)]
     seeds = sorted(set.intersection(*map(set, numbers)))
     differences = [
         sum(sign * of_seed[seed] for (sign, _), of_seed in zip(terms, numbers)) for seed in seeds
     ]
     interval = interval_of(differences) if len(seeds) > 1 else None
-    reason = '' if interval else f'too few seeds: {len(seeds)} in common'
+    if lacking:
+        reason = f'no finished run of {", ".join(dict.fromkeys(lacking))}'
+    elif not common:
+        reason = f'the runs differ in {_differences(candidates)}'
+    else:
+        reason = '' if interval else f'too few seeds: {len(seeds)} in common'
     verdict = verdict_of(claim.kind, interval, claim.margin)
     ours = list(zip(results, numbers))
-    return Finding(difference, ours, runs[0].setting, interval, verdict, reason)
+    return Finding(difference, ours, setting, len(seeds), interval, verdict, reason)
 
 
-def _by_seed(result, groups, training):
-    """Return {seed: number} of the runs that had this training and whose logs have the number."""
-    (runs,) = (group.runs for group in groups if _training(group) == training)
-    numbers = {run.seed: result.of(run) for run in runs if run.seed is not None}
+def _by_seed(result, groups, setting):
+    """Return {seed: number} of the runs whose training is that of ``setting``, {} without one."""
+    same = [group for group in groups if setting and _training(group.setting) == _training(setting)]
+    runs = [run for group in same for run in group.runs if run.seed is not None]
+    numbers = {run.seed: result.of(run) for run in runs}
     return {seed: number for seed, number in numbers.items() if number is not None}
 
 
@@ -137,25 +150,19 @@ def _candidates(result, groups, dataset):
     ]
 
 
-def _training(group):
+def _training(setting):
     """Return the parts of a setting that the runs of a comparison must have in common."""
-    return {
-        name: value for name, value in group.setting.items() if name not in ('network', 'depth')
-    }
+    return {name: value for name, value in setting.items() if name not in ('network', 'depth')}
 
 
 def _with_one_training(candidates):
     """Return those of the first candidates whose training each of the others has as well."""
-    return [
-        group
-        for group in candidates[0]
-        if all(
-            _training(group) in [_training(other) for other in others] for others in candidates[1:]
-        )
-    ]
+    first, *rest = candidates or [[]]
+    trainings = [[_training(group.setting) for group in others] for others in rest]
+    return [group for group in first if all(_training(group.setting) in each for each in trainings)]
 
 
 def _differences(candidates):
     """Return in what the trainings of runs that cannot be compared differ."""
-    settings = [_training(group) for found in candidates for group in found]
+    settings = [_training(group.setting) for found in candidates for group in found]
     return ', '.join(run_setting.word(name) for name in run_setting.differences(settings))

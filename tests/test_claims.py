@@ -282,6 +282,25 @@ def test_the_area_under_a_curve(tmp_path):
     assert loss.verdict == error.verdict == 'supported'
 
 
+def test_results_are_shown_where_a_partner_has_no_run_yet(tmp_path):
+    """N_f3 is compared with N_f6 at two depths, and one of the four networks has runs."""
+    (first, second) = findings_of('N_f6 is better than N_f3', write(tmp_path, 'fuse3-14', (7, 8)))
+    assert first.reason == 'no finished run of fuse6-14' and first.seeds == 0
+    assert first.setting['epochs'] == 2 and second.setting is None
+    shown = {result.text: numbers for result, numbers in verdicts.ours([first, second]).items()}
+    assert shown == {'fuse3-14': {1: 7, 2: 8}, 'fuse6-14': {}, 'fuse3-26': {}, 'fuse6-26': {}}
+
+
+def test_a_number_is_not_lost_to_a_comparison_that_lacks_runs(tmp_path):
+    """ResNet is compared with plain runs of its training, and with DFN-IL runs of another."""
+    paths = write(tmp_path, 'plain-26', (9, 9.1)) + write(tmp_path, 'resnet-26', (8, 8.2))
+    paths += write(tmp_path / 'more', 'il-14', (7, 7), lr=0.05)
+    found = findings_of('Order of the networks of one size', paths)
+    assert [finding.seeds for finding in found] == [2, 0, 0]
+    shown = {result.text: numbers for result, numbers in verdicts.ours(found).items()}
+    assert shown['resnet-26'] == {1: 8, 2: 8.2} and 'the learning rate' in found[1].reason
+
+
 # ---- the script ----
 
 
