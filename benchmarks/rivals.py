@@ -45,7 +45,13 @@ class Torch:
             return Ensemble(**spec['metadata'])
         from pytorch import networks
 
-        return networks.build(spec['metadata'])
+        try:
+            return networks.build(spec['metadata'])
+        except LookupError:
+            sys.exit(
+                f'{spec["network"]} has no module for PyTorch: add one to SMALL of '
+                'pytorch/networks.py, or compare with another side'
+            )
 
     def train(self, steps):
         self.network.train()

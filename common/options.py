@@ -66,13 +66,10 @@ def add_folders(parser):
         )
 
 
-def add_epochs_filter(parser):
+def add_epochs_filter(parser, text='take only runs that are to have N epochs in all'):
     """Add ``--epochs`` to a script that reads logs, see ``repetition.with_epochs``."""
     parser.add_argument(
-        '--epochs',
-        type=number(int, 1),
-        metavar='N',
-        help='take only runs of N epochs (default: all runs)',
+        '--epochs', type=number(int, 1), metavar='N', help=f'{text} (default: all runs)'
     )
 
 

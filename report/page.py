@@ -35,7 +35,7 @@ class TableView(NamedTuple):
     filled: bool
 
 
-def build(paths, stand_in=None, reload=None):
+def build(paths, stand_in=None, reload=None, epochs=None):
     """Return the page, and a sentence on each log that is left out.
 
     Parameters
@@ -46,17 +46,20 @@ def build(paths, stand_in=None, reload=None):
         A data set whose runs fill the tables' cells of CIFAR-10 and ImageNet, for a trial.
     reload : int, optional
         Seconds after which the page in a reader's browser loads itself again.
+    epochs : int, optional
+        Only runs of so many epochs fill the tables.
 
     Raises
     ------
     UserError
-        No log can be read, or none is of a finished run on ``stand_in``.
+        No log can be read, or none is of a finished run on ``stand_in`` or of ``epochs`` epochs.
     """
     runs, notes = _readable(paths)
     finished, _ = finished_runs.finished_of(runs)
     finished_runs.check_stand_in(finished, stand_in)
     groups, twins = repetition.group(runs)
     drawn, left_out = curves.group_runs(runs)
+    finished = repetition.with_epochs(finished, epochs)
     views = [_table(number, finished, stand_in) for number in range(1, 8)]
     notes += twins + [note for note in left_out if note not in twins]
     text = _render(

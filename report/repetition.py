@@ -108,7 +108,7 @@ def find(runs, setting, seed):
 
 
 def with_epochs(groups, epochs):
-    """Return those of the groups, or curves, that were trained for a number of epochs.
+    """Return those of the groups, or curves, whose runs are to have a number of epochs in all.
 
     All are returned if ``epochs`` is None.
 

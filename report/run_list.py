@@ -11,6 +11,7 @@ HEADER = [
     'run',
     'network',
     'depth',
+    'seed',
     'data set',
     'epochs',
     'test error',
@@ -18,7 +19,7 @@ HEADER = [
     'images/s',
     'state',
 ]
-ALIGN = ('left', 'left', 'right', 'left', 'right', 'right', 'right', 'right', 'left')
+ALIGN = ('left', 'left', 'right', 'right', 'left', 'right', 'right', 'right', 'right', 'left')
 
 
 def table(runs):
@@ -33,14 +34,16 @@ def table(runs):
 
 def _row(run):
     options = run.header['options']
-    named = [run.header['run'], options['network'], options['depth'], options['dataset']]
+    named = [options[name] for name in ('network', 'depth')]
+    named += [options.get('seed', ''), options['dataset']]
     epochs = f'{len(run.records)}/{options["epochs"]}'
     state = 'finished' if run.finished else 'not finished'
     if not run.records:
-        return [*named, epochs, '', '', '', state]
+        return [run.header['run'], *named, epochs, '', '', '', state]
     last, best = run.records[-1], run.records[run_state.best(run.records) - 1]
     speed = last.get('images_per_second', math.nan)
     return [
+        run.header['run'],
         *named,
         epochs,
         f'{last["test_error"]:.2f}%',

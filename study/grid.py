@@ -155,18 +155,18 @@ def state_of(line, runs, checkpoint_dir):
     return State('', '', 0)
 
 
-class Claims:
-    """Claims on lines of a file, so that two processes with one file never run the same line.
+class LineLocks:
+    """Locks on the lines of a file, so that two processes with one file never run the same line.
 
-    The claim on line n is a lock on byte n of the file itself. It ends when the process ends, even
-    if it is killed, and leaves nothing behind.
+    Line n is locked by byte n of the file itself. The lock ends when the process ends, even if it
+    is killed, and leaves nothing behind.
     """
 
     def __init__(self, path):
         self.file = open(path, 'r+b')
 
     def take(self, line):
-        """Claim a line; return False if another process has it."""
+        """Lock a line; return False if another process has it."""
         try:
             fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, line.number)
         except (BlockingIOError, PermissionError):
@@ -174,5 +174,5 @@ class Claims:
         return True
 
     def release(self, line):
-        """Give a line back."""
+        """Unlock a line."""
         fcntl.lockf(self.file, fcntl.LOCK_UN, 1, line.number)

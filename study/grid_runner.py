@@ -46,7 +46,7 @@ class Runner:
     """Runs the lines of a file until all are done or a signal asks the process to stop."""
 
     def __init__(self, lines, args):
-        self.args, self.claims = args, grid.Claims(args.file)
+        self.args, self.locks = args, grid.LineLocks(args.file)
         self.waiting, self.jobs, self.failures, self.done = list(lines), [], [], 0
         self.slots, self.total, self.stopped_by = slots_of(args), len(lines), None
         self.end_of_wait = time.time() + (WAIT_FOR_LINE if args.line else 0)
@@ -78,7 +78,7 @@ class Runner:
         state = grid.state_of(line, runs, self.args.checkpoint_dir)
         if state.finished:
             self.done += 1
-            self.claims.release(line)
+            self.locks.release(line)
             print(f'line {line.number}: finished before, {state.finished}', flush=True)
             return
         taken = [job.slot for job in self.jobs]
@@ -91,7 +91,7 @@ class Runner:
 
     def _claim(self, line):
         """Return whether the line is this process's now; a task of SLURM waits for it a while."""
-        while not self.claims.take(line):
+        while not self.locks.take(line):
             if time.time() >= self.end_of_wait or self.stopped_by is not None:
                 return False
             time.sleep(PAUSE)
@@ -101,7 +101,7 @@ class Runner:
         """Report the jobs that have ended."""
         for job in [job for job in self.jobs if not job.running()]:
             self.jobs.remove(job)
-            self.claims.release(job.line)
+            self.locks.release(job.line)
             self.done += 1
             if job.status:
                 self.failures.append(job)

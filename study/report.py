@@ -47,6 +47,7 @@ def parse_args():
         help="fill CIFAR-10's and ImageNet's cells with runs on this data set, as a trial; "
         'cifar10 itself stands for images that are not the official ones',
     )
+    options.add_epochs_filter(parser, 'fill the tables with runs of N epochs only')
     options.add_overwrite(parser)
     return parser.parse_args()
 
@@ -55,7 +56,7 @@ def write(args, told, reload=None):
     """Write the page, and say what is left out unless ``told``, a set, has it already."""
     from report import page, repetition
 
-    text, notes = page.build(repetition.logs_in(args.logs), args.stand_in, reload)
+    text, notes = page.build(repetition.logs_in(args.logs), args.stand_in, reload, args.epochs)
     files.write_output(args.out, text.encode(), args.overwrite)
     for note in dict.fromkeys(notes):
         if note not in told:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # PYTHON_ARGCOMPLETE_OK
-"""Write the results of the study's runs into documents, in place of those of before.
+"""Write the results of the study's runs into documents, replacing older results.
 
 python study/update_results.py logs/results/*.jsonl --into README.md docs/results.md
 """

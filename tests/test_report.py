@@ -110,6 +110,20 @@ def test_tables_have_ours_beside_the_papers(page):
     assert page.read_text().count('<details id="table-') == 7
 
 
+def test_runs_of_two_lengths_fill_no_table_but_with_epochs(tmp_path):
+    """ResNet of depth 26 is trained for one epoch and for two, as the study trains it."""
+    for errors in ((8.0,), (9.0, 7.0)):
+        log_files.write(tmp_path / 'logs', 'resnet', 26, list(map(log_files.record, errors)))
+    out = tmp_path / 'report.html'
+    run_script('study/report.py', tmp_path / 'logs', '--out', out)
+    assert 'Not filled, because ' in out.read_text() and '7.00 (1)' not in out.read_text()
+    run_script('study/report.py', tmp_path / 'logs', '--epochs', 2, '--out', out)
+    assert 'Not filled, because ' not in out.read_text() and '7.00 (1)' in out.read_text()
+    assert 'so many epochs; they have 1, 2' in user_error(
+        'study/report.py', tmp_path / 'logs', '--epochs', 3, '--out', out
+    )
+
+
 @pytest.mark.parametrize('path', COMMITTED)
 def test_the_command_repeats_a_run(path):
     header, _ = log.read(os.path.join(ROOT, path))

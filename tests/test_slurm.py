@@ -17,7 +17,7 @@ from scripts import ROOT, run_script, user_error
 from training_runs import small_cifar, start
 
 from common import log
-from study.grid import Claims
+from study.grid import LineLocks
 
 LINE = 'train_cifar.py --network plain --depth 5 --dataset cifar10 --batch-size 20'
 EPOCHS = 40
@@ -121,12 +121,12 @@ def test_a_warning_of_the_time_limit_that_does_not_help(place, grid, epochs_befo
 def test_a_task_waits_for_the_one_before_to_end(place, grid):
     """A task that was just cancelled may still have the line."""
     command, folder = grid
-    claims = Claims(folder / 'grid.txt')
-    assert claims.take(SimpleNamespace(number=FIRST))
+    locks = LineLocks(folder / 'grid.txt')
+    assert locks.take(SimpleNamespace(number=FIRST))
     task = start([*command, '--data-dir', place / 'data', '--line', str(FIRST)])
     time.sleep(3)
     assert task.poll() is None and not (folder / 'logs').exists()
-    claims.release(SimpleNamespace(number=FIRST))
+    locks.release(SimpleNamespace(number=FIRST))
     wait_for(lambda: epochs_of(folder).get(1), task)
     task.send_signal(signal.SIGTERM)
     assert 'the same command resumes' in task.communicate(timeout=SECONDS)[1]
