@@ -43,6 +43,9 @@ def follow(commands, place, more=(), **names):
         if words[0] == 'mkdir':
             os.makedirs(words[-1])
             continue
+        if words[0] == 'mv':
+            os.rename(*words[1:])
+            continue
         words[0] = sys.executable
         if words[1].endswith('.py'):
             words += ['--data-dir', f'{place}/data', '--log-dir', f'{place}/logs', '--cpus', '1']
@@ -92,6 +95,16 @@ def test_the_recipe_from_png_files_to_a_scored_network(place, scored):
         header = json.loads(file.readline())
     assert header['data']['official'] is False and header['options']['dataset'] == 'mine'
     assert (header['train_images'], header['test_images']) == (90, 30)
+
+
+def test_a_test_set_is_drawn_from_folders_without_one(place):
+    more = ['--network', 'plain', '--depth', '5', '--epochs', '1', '--batch-size', '9']
+    (recipe,) = (block for block in blocks() if 'mkdir data/shirts' in block)
+    files = ('--log-dir', f'{place}/shirts/logs', '--checkpoint-dir', f'{place}/shirts/checkpoints')
+    follow(recipe, place, [*more, *files], FOLDER=f'{place}/FOLDER/train')
+    found = manifest.read(str(place / 'data' / 'shirts'))
+    counts = [sum(found['splits'][split].values()) for split in ('train', 'test')]
+    assert counts == [81, 9] and found['classes'] == CLASSES
 
 
 def test_what_was_found_is_that_of_the_images(place, scored):
