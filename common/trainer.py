@@ -13,7 +13,7 @@ from engine import mx, private
 from graphs import fast, half
 from system.progress import Pace, Progress
 
-TOGETHER = 100  # after so many batches several workers check together that their loss is finite
+CHECK_EVERY = 100  # batches after which several workers check together that their loss is finite
 
 
 class Diverged(Exception):
@@ -104,7 +104,7 @@ class Trainer:
         from engine.optimizer import Nesterov  # see _schedule
 
         updates = start.epoch * self.per_epoch
-        before = self._schedule(start.lr or self.recipe.lr)(updates) if updates else None
+        last_lr = self._schedule(start.lr or self.recipe.lr)(updates) if updates else None
         loss_scale = half.LOSS_SCALE if self.recipe.dtype == 'float16' else 1
         optimizer = Nesterov(
             learning_rate=self.recipe.lr,
@@ -113,7 +113,7 @@ class Trainer:
             wd=self.recipe.weight_decay,
             begin_num_update=updates,
             rescale_grad=1 / (self.batches.batch * self.workers.size * loss_scale),
-            velocity_lr=before,
+            velocity_lr=last_lr,
         )
         kvstore = self.compute.kvstore
         if kvstore.startswith('dist'):
@@ -163,9 +163,9 @@ class Trainer:
 
     def _check_finite(self, meter, epoch, loss=None):
         # Once the sum of the losses is not finite, it stays so. One worker looks at it after every
-        # batch. Several must all stop at the same batch, so they exchange it every ``TOGETHER``.
+        # batch. Several must all stop at the same batch, so they exchange it every ``CHECK_EVERY``.
         if loss is None:
-            if self.workers.size > 1 and (not meter.batches or meter.batches % TOGETHER):
+            if self.workers.size > 1 and (not meter.batches or meter.batches % CHECK_EVERY):
                 return
             loss = self.workers.sum([meter.sums[0]])[0] if meter.images else 0
         if not math.isfinite(loss):

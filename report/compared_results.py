@@ -32,7 +32,7 @@ class Result(NamedTuple):
         return self.run + (f': {self.measure}' if self.measure else '')
 
     def of(self, run):
-        """Return the number of a ``repetition.Run``, None if its log does not have it."""
+        """Return the number of a ``repetition.LoggedRun``, None if its log does not have it."""
         if self.measure == LOSS:
             return _mean(run.records, 'train_loss')
         if self.measure == EARLY:

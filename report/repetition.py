@@ -13,8 +13,8 @@ from report.run_setting import differences, setting_of, word
 from system.errors import UserError
 
 
-class Run(NamedTuple):
-    """A run as its log shows it."""
+class LoggedRun(NamedTuple):
+    """A run as its log shows it, where ``common.run.Run`` is one that is being trained."""
 
     path: str  # of the log
     header: dict
@@ -36,7 +36,7 @@ class Repetitions(NamedTuple):
     """Runs of one setting with different seeds."""
 
     setting: dict
-    runs: list  # of Run
+    runs: list  # of LoggedRun
 
 
 def logs_in(names):
@@ -50,7 +50,7 @@ def logs_in(names):
 
 
 def read(paths):
-    """Return the ``Run`` of each log.
+    """Return the ``LoggedRun`` of each log.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read(paths):
     for path in paths:
         header, records = log.read(path)
         setting = setting_of(header['options'], header, records)
-        runs.append(Run(path, header, records, setting))
+        runs.append(LoggedRun(path, header, records, setting))
     return runs
 
 

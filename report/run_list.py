@@ -23,7 +23,7 @@ ALIGN = ('left', 'left', 'right', 'right', 'left', 'right', 'right', 'right', 'r
 
 
 def table(runs):
-    """Return the table of ``repetition.Run``, a row for each, as a text.
+    """Return the table of ``repetition.LoggedRun``, a row for each, as a text.
 
     ``test error`` is that after the last epoch, and ``best`` the one after the epoch that
     ``score.py --checkpoint best`` takes, with its number. The speed is that of the last epoch.
