@@ -43,10 +43,17 @@ def markdown(groups, stand_in):
 def verdict_table(findings):
     """Return a table of the verdicts in {claim: list of ``verdicts.Finding``}."""
     rows = [
-        [str(number), claim.title, claim.source, verdicts.verdict_of_claim(found), _counts(found)]
+        [
+            str(number),
+            claim.title,
+            claim.source,
+            verdicts.verdict_of_claim(found),
+            _counts(found),
+            f'{verdicts.seeds_in_common(found)} of {claims.SEEDS[claim.part]}',
+        ]
         for number, (claim, found) in enumerate(findings.items(), 1)
     ]
-    return render(rows, ['', 'claim', 'in the paper', 'verdict', 'comparisons'], 'github')
+    return render(rows, ['', 'claim', 'in the paper', 'verdict', 'comparisons', 'seeds'], 'github')
 
 
 def _counts(findings):

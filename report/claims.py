@@ -11,6 +11,7 @@ from report.compared_results import EARLY, LOSS
 # The kinds of comparisons, and the margins in percentage points; docs/claims.md has the reasons.
 GREATER, ALIKE, NOT_MORE = 'greater', 'alike', 'not more'
 MARGIN, MARGIN_WITHOUT = 0.5, 0.1
+SEEDS = {'A': 5, 'B': 3, 'C': 3}  # runs of each network, by part; with fewer no verdict is final
 SUBSETS = {'fashion-mnist': 'fashion-mnist-12000'}  # for part C, by the data set of the others
 
 

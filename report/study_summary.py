@@ -14,7 +14,7 @@ def blocks(groups, stand_in):
 
     ``networks`` has the networks of one size, those of claim 1, beside the paper's numbers;
     ``runs`` has every setting; ``tables`` are the paper's as far as runs fill them; ``verdicts``
-    has every claim, and ``decided`` is a sentence with those that are supported or contradicted.
+    has every claim, and ``decided`` is a sentence on the final verdicts.
 
     Arguments and errors are those of ``claim_formats.markdown``.
     """
@@ -82,16 +82,17 @@ def _tables(groups, stand_in):
 
 
 def _decided(findings):
-    """Return a sentence that names the claims that are decided, and counts those that are not."""
+    """Return a sentence on the final verdicts, and on how many claims have none yet."""
+    final = {claim: found for claim, found in findings.items() if verdicts.is_final(claim, found)}
     titles = {verdict: [] for verdict in verdicts.VERDICTS}
     for number, (claim, found) in enumerate(findings.items(), 1):
-        titles[verdicts.verdict_of_claim(found)].append(f'{number}. {claim.title}')
-    supported, contradicted, undecided = titles.values()
-    sentence = (
-        f'Of {len(findings)} claims of the paper, so far {_counted(supported)} supported, '
-        f'{_counted(contradicted)} contradicted, and {len(undecided)} undecided.'
+        if claim in final:
+            titles[verdicts.verdict_of_claim(found)].append(f'{number}. {claim.title}')
+    supported, contradicted, undecided = map(_counted, titles.values())
+    return _wrapped(
+        f'Of {len(findings)} claims of the paper the verdict on {len(final)} is final: {supported} '
+        f'supported, {contradicted} contradicted, and {undecided} undecided.'
     )
-    return _wrapped(sentence)
 
 
 def _wrapped(sentence):

@@ -74,6 +74,17 @@ def verdict_of_claim(findings):
     return SUPPORTED if verdicts == {SUPPORTED} else UNDECIDED
 
 
+def seeds_in_common(findings):
+    """Return the number of seeds of the comparison of a claim that has fewest."""
+    return min(finding.seeds for finding in findings)
+
+
+def is_final(claim, findings):
+    """Return whether no further run of the study can change the verdict on a claim."""
+    whole = [finding for finding in findings if finding.seeds >= claims.SEEDS[claim.part]]
+    return len(whole) == len(findings) or verdict_of_claim(whole) == CONTRADICTED
+
+
 def ours(findings):
     """Return {``compared_results.Result``: {seed: number}} of all the terms of ``Finding``."""
     found = {}

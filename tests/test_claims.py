@@ -114,6 +114,11 @@ def test_the_page_states_the_claims_of_the_code():
     )
 
 
+def test_the_page_states_how_many_seeds_a_part_has():
+    stated = re.findall(r'^\| ([ABC]) \|.*\| 1 to (\d) \|$', PAGE, re.M)
+    assert {part: int(last) for part, last in stated} == claims.SEEDS
+
+
 def test_the_page_gives_the_papers_numbers_behind_the_margin():
     header, rows = paper_tables.read(4)
     deviations = [
@@ -291,6 +296,24 @@ def test_results_are_shown_where_a_partner_has_no_run_yet(tmp_path):
     assert shown == {'fuse3-14': {1: 7, 2: 8}, 'fuse6-14': {}, 'fuse3-26': {}, 'fuse6-26': {}}
 
 
+def test_a_verdict_is_final_with_all_seeds_or_once_contradicted(tmp_path):
+    title = 'N_f6 is better than N_f3'
+    (claim,) = (claim for claim in claims.CLAIMS if claim.title == title)
+    paths = write(tmp_path, 'fuse3-14', (7, 7.1)) + write(tmp_path, 'fuse6-14', (9, 9.2, 9.3))
+    two = findings_of(title, paths)
+    assert verdicts.verdict_of_claim(two) == 'contradicted' and not verdicts.is_final(claim, two)
+    paths += write(tmp_path, 'fuse3-14', (7, 7.1, 7.2))[2:]
+    three = findings_of(title, paths)
+    assert [finding.seeds for finding in three] == [3, 0] and verdicts.is_final(claim, three)
+    better = write(tmp_path / 'better', 'fuse3-14', (9, 9.2, 9.3))
+    better += write(tmp_path / 'better', 'fuse6-14', (7, 7.1, 7.2))
+    assert not verdicts.is_final(claim, findings_of(title, better))
+    for run in ('fuse3-26', 'fuse6-26'):
+        better += write(tmp_path / 'better', run, (8, 8, 8))
+    found = findings_of(title, better)
+    assert verdicts.verdict_of_claim(found) == 'undecided' and verdicts.is_final(claim, found)
+
+
 def test_a_number_is_not_lost_to_a_comparison_that_lacks_runs(tmp_path):
     """ResNet is compared with plain runs of its training, and with DFN-IL runs of another."""
     paths = write(tmp_path, 'plain-26', (9, 9.1)) + write(tmp_path, 'resnet-26', (8, 8.2))
@@ -324,7 +347,7 @@ def test_the_script_prints_a_block_for_each_claim_and_the_verdicts(logs):
     assert '| plain-26 - resnet-26 | d > 0 | +2.00 [+1.75, +2.25] | 3 | +1.26 | supported |' in said
     assert 'Ours: part A, Fashion-MNIST, 2 epochs.' in said
     end = '| 1 | Order of the networks of one size | section 6.3, Table 4 | undecided | '
-    assert f'{end}1 supported, 2 undecided |' in said.split('## Verdicts')[1]
+    assert f'{end}1 supported, 2 undecided | 0 of 5 |' in said.split('## Verdicts')[1]
 
 
 def test_the_script_names_what_does_not_count(logs, tmp_path):
