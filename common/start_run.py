@@ -204,7 +204,7 @@ def _tell_changes(header, compute):
         header['versions'],
         processor=header.get('processor', now['processor']),  # older logs do not name it
         threads=header['threads'],
-        devices=len(header['devices']),
+        devices=len(header.get('devices', compute.devices)),
         workers=header.get('workers', 1),
     )
     changed = [
