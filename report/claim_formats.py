@@ -98,7 +98,8 @@ def _runs(claim, findings, stand_in):
     """Return which runs decide a claim, such as "part A, Fashion-MNIST, 12 epochs"."""
     settings = [finding.setting for finding in findings if finding.setting]
     if not settings:
-        return f'part {claim.part}, {claim.dataset(stand_in)}, no runs yet'
+        dataset = claim.dataset(stand_in)
+        return f'part {claim.part}, {run_setting.TITLES.get(dataset, dataset)}, no runs yet'
     epochs = sorted({setting['epochs'] for setting in settings})
     title = run_setting.title(settings[0])
     plural = 's' * (epochs != [1])
