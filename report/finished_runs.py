@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from report import repetition, run_setting
-from system.errors import UserError
+from system.errors import UserError, tell
 
 REPLACEABLE = ('cifar10', 'imagenet')  # data sets that --stand-in replaces
 
@@ -27,6 +27,14 @@ def read(paths):
         A file is no log, or is named twice.
     """
     return finished_of(repetition.read(paths))
+
+
+def read_and_tell(paths):
+    """Return the ``Repetitions`` that ``read`` finds, and name on stderr each log left out."""
+    groups, notes = read(paths)
+    for note in notes:
+        tell(note)
+    return groups
 
 
 def finished_of(runs):

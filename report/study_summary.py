@@ -18,7 +18,7 @@ def blocks(groups, stand_in):
 
     Arguments and errors are those of ``claim_formats.markdown``.
     """
-    findings = {claim: verdicts.find(claim, groups, stand_in) for claim in claims.CLAIMS}
+    findings = verdicts.find_all(groups, stand_in)
     return {
         'networks': _networks(claims.CLAIMS[0], findings[claims.CLAIMS[0]]),
         'runs': _runs(groups),
@@ -83,14 +83,14 @@ def _tables(groups, stand_in):
 
 def _decided(findings):
     """Return a sentence on the final verdicts, and on how many claims have none yet."""
-    final = {claim: found for claim, found in findings.items() if verdicts.is_final(claim, found)}
     titles = {verdict: [] for verdict in verdicts.VERDICTS}
     for number, (claim, found) in enumerate(findings.items(), 1):
-        if claim in final:
+        if verdicts.is_final(claim, found):
             titles[verdicts.verdict_of_claim(found)].append(f'{number}. {claim.title}')
+    final = sum(map(len, titles.values()))
     supported, contradicted, undecided = map(_counted, titles.values())
     return _wrapped(
-        f'Of {len(findings)} claims of the paper the verdict on {len(final)} is final: {supported} '
+        f'Of {len(findings)} claims of the paper the verdict on {final} is final: {supported} '
         f'supported, {contradicted} contradicted, and {undecided} undecided.'
     )
 

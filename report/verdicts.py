@@ -114,6 +114,11 @@ def find(claim, groups, stand_in):
     return [_compare(claim, difference, groups, stand_in) for difference in claim.differences]
 
 
+def find_all(groups, stand_in):
+    """Return {claim: list of its ``Finding``} of every claim, see ``find``."""
+    return {claim: find(claim, groups, stand_in) for claim in claims.CLAIMS}
+
+
 def _compare(claim, difference, groups, stand_in):
     """Return the ``Finding`` on one comparison of a claim."""
     terms = compared_results.parse(difference)
@@ -137,8 +142,8 @@ def _compare(claim, difference, groups, stand_in):
     else:
         reason = '' if interval else f'too few seeds: {len(seeds)} in common'
     verdict = verdict_of(claim.kind, interval, claim.margin)
-    ours = list(zip(results, numbers))
-    return Finding(difference, ours, setting, len(seeds), interval, verdict, reason)
+    shown = list(zip(results, numbers))
+    return Finding(difference, shown, setting, len(seeds), interval, verdict, reason)
 
 
 def _by_seed(result, groups, setting):

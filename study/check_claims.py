@@ -46,9 +46,7 @@ def main():
 
     if args.out and not args.out.endswith('.md'):
         raise UserError(f'--out {args.out}: the name ends in .md')
-    groups, notes = finished_runs.read(args.logs)
-    for note in notes:
-        sys.stderr.write(f'{note}\n')
+    groups = finished_runs.read_and_tell(args.logs)
     claims.check_runs(groups, args.stand_in)
     page = claim_formats.markdown(groups, args.stand_in)
     if not args.out:

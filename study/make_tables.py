@@ -81,9 +81,7 @@ def save(chosen, folder, overwrite):
 
 def main():
     args = parse_args()
-    groups, notes = finished_runs.read(args.logs)
-    for note in notes:
-        sys.stderr.write(f'{note}\n')
+    groups = finished_runs.read_and_tell(args.logs)
     finished_runs.check_stand_in(groups, args.stand_in)
     groups = repetition.with_epochs(groups, args.epochs)
     chosen = [tables.build(number, groups, args.stand_in) for number in args.table or range(1, 8)]

@@ -60,9 +60,7 @@ def main():
             else component_depths.imagenet_networks()
         )
     else:
-        groups, notes = finished_runs.read(args.logs)
-        for note in notes:
-            sys.stderr.write(f'{note}\n')
+        groups = finished_runs.read_and_tell(args.logs)
         finished_runs.check_stand_in(groups, args.stand_in)
         groups = repetition.with_epochs(groups, args.epochs)
         figure = study_figures.bars(args.figure, groups, args.stand_in)

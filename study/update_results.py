@@ -55,9 +55,7 @@ def main():
     from report import claims, finished_runs, marked_blocks, study_summary
 
     before = {path: read(path) for path in args.into}
-    groups, notes = finished_runs.read(args.logs)
-    for note in notes:
-        sys.stderr.write(f'{note}\n')
+    groups = finished_runs.read_and_tell(args.logs)
     claims.check_runs(groups, args.stand_in)
     contents = study_summary.blocks(groups, args.stand_in)
     after = {path: marked_blocks.fill(text, contents, path) for path, text in before.items()}
