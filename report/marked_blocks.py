@@ -9,7 +9,9 @@ import re
 
 from system.errors import UserError
 
-BLOCK = re.compile(r'<!-- begin (?P<name>\w+) -->\n(?P<content>.*?)<!-- end (?P=name) -->', re.S)
+BLOCK = re.compile(
+    r'<!-- begin (?P<name>\w+) -->(?P<line_end>\r?\n).*?<!-- end (?P=name) -->', re.S
+)
 MARK = re.compile(r'<!-- (?:begin|end) \w+ -->')
 
 
@@ -44,6 +46,7 @@ def fill(text, contents, document):
         name = block['name']
         if name not in contents:
             raise UserError(f'{document}: {name} is not one of the results, which are {names}')
-        return f'<!-- begin {name} -->\n{contents[name].strip()}\n<!-- end {name} -->'
+        lines = f'<!-- begin {name} -->\n{contents[name].strip()}\n<!-- end {name} -->'
+        return lines.replace('\n', block['line_end'])
 
     return BLOCK.sub(filled, text)

@@ -39,11 +39,14 @@ def parse_args():
 
 
 def read(path):
-    """Return the text of a document; raise ``UserError`` if it cannot be read."""
+    """Return the text of a document, its line ends as they are.
+
+    Raises ``UserError`` if it cannot be read.
+    """
     if not os.path.isfile(path):
         raise UserError(f'{path} is not a file: name Markdown documents after --into')
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8', newline='') as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f'{path} cannot be read: {error}; name another document after --into')

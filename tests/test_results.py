@@ -79,6 +79,16 @@ def test_the_script_changes_blocks_and_nothing_else(logs, tmp_path):
     assert document.read_text() == text
 
 
+def test_a_document_from_windows_keeps_its_line_ends(logs, tmp_path):
+    document = tmp_path / 'notes.md'
+    document.write_bytes(b'Above.\r\n<!-- begin runs -->\r\n<!-- end runs -->\r\nBelow.\r\n')
+    run_script(SCRIPT, *logs, '--into', document)
+    found = document.read_bytes()
+    assert found.startswith(b'Above.\r\n<!-- begin runs -->\r\n| data set ')
+    assert found.endswith(b'<!-- end runs -->\r\nBelow.\r\n')
+    assert found.count(b'\n') == found.count(b'\r\n')
+
+
 def test_what_the_script_cannot_fill_stays_as_it_is(logs, tmp_path):
     good, bad = tmp_path / 'good.md', tmp_path / 'bad.md'
     shutil.copy(Path(ROOT, 'README.md'), good)
