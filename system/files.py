@@ -22,7 +22,8 @@ def write_atomically(path, write):
 
     A reader, or a run that is started after a crash, finds either the old file or the new one. Of
     two processes that write the same file, one waits for the other. A process that is killed leaves
-    the temporary file behind; the next process that writes ``path`` overwrites it.
+    the temporary file behind; the next process that writes ``path`` overwrites it. A file that is
+    replaced hands its permissions on.
     """
     folder, temporary = os.path.dirname(os.path.abspath(path)), partial(path)
     with locked(temporary):
@@ -30,11 +31,22 @@ def write_atomically(path, write):
             write(temporary)
             with open(temporary, 'rb+') as file:
                 os.fsync(file.fileno())
+            mode = _mode_of(path)
             os.replace(temporary, path)
+            if mode is not None:
+                os.chmod(path, mode)
         except BaseException:
             remove(temporary)
             raise
     _sync_folder(folder)
+
+
+def _mode_of(path):
+    """Return the permissions of the file ``path``, None if there is none."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return None
 
 
 def partial(path):

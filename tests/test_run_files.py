@@ -337,6 +337,16 @@ def test_an_output_that_is_no_file(tmp_path):
     assert (tmp_path / 'real.svg').read_bytes().startswith(b'<svg/>')
 
 
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / 'notes.md'
+    path.write_text('first')
+    for mode in (0o600, 0o640, 0o444):
+        path.chmod(mode)
+        files.write_text(str(path), f'{mode:o}')
+        assert path.read_text() == f'{mode:o}'
+        assert path.stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.skipif(not shutil.which('dot'), reason='graphviz is not installed')
 @pytest.mark.slow
 def test_a_drawing_writes_one_file(tmp_path):
