@@ -82,13 +82,18 @@ def _tables(groups, stand_in):
 
 
 def _decided(findings):
-    """Return a sentence on the final verdicts, and on how many claims have none yet."""
+    """Return a sentence on the final verdicts; undecided claims have their number alone."""
     titles = {verdict: [] for verdict in verdicts.VERDICTS}
     for number, (claim, found) in enumerate(findings.items(), 1):
         if verdicts.is_final(claim, found):
-            titles[verdicts.verdict_of_claim(found)].append(f'{number}. {claim.title}')
+            verdict = verdicts.verdict_of_claim(found)
+            name = str(number) if verdict == verdicts.UNDECIDED else f'{number}. {claim.title}'
+            titles[verdict].append(name)
     final = sum(map(len, titles.values()))
-    supported, contradicted, undecided = map(_counted, titles.values())
+    supported, contradicted, undecided = (
+        _counted(names, '; ' if verdict != verdicts.UNDECIDED else ', ')
+        for verdict, names in titles.items()
+    )
     return _wrapped(
         f'Of {len(findings)} claims of the paper the verdict on {final} is final: {supported} '
         f'supported, {contradicted} contradicted, and {undecided} undecided.'
@@ -99,7 +104,7 @@ def _wrapped(sentence):
     return textwrap.fill(sentence, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
-def _counted(titles):
+def _counted(titles, separator):
     """Return "2 (6. N_f6 is better than N_f3; 10. ...) are"."""
-    named = f' ({"; ".join(titles)})' if titles else ''
+    named = f' ({separator.join(titles)})' if titles else ''
     return f'{len(titles)}{named} {"is" if len(titles) == 1 else "are"}'
