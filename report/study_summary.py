@@ -48,14 +48,15 @@ def _runs(groups):
         [
             row.dataset,
             str(row.epochs),
-            f'{row.network}-{row.depth}',
+            row.network,
+            str(row.depth),
             f'{row.parameters:,}',
             _error(row),
             ', '.join(map(str, row.seeds)),
         ]
         for row in sorted(run_rows.rows(groups), key=lambda row: (row.dataset, -row.epochs))
     ]
-    header = ['data set', 'epochs', 'network', 'parameters', 'test error (%)', 'seeds']
+    header = ['data set', 'epochs', 'network', 'depth', 'parameters', 'test error (%)', 'seeds']
     return render(rows, header, 'github')
 
 

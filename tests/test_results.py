@@ -72,7 +72,7 @@ def test_the_script_changes_blocks_and_nothing_else(logs, tmp_path):
     assert text.startswith('Above.\n<!-- begin networks -->\n| network ') and 'old' not in text
     assert text.count('Between.\n') == 3 and text.endswith('<!-- end decided -->\nBelow.\n')
     assert '| ResNet-26 | 8.10 ± 0.14 | 2 | 6.62 ± 0.24 |' in text
-    assert '| Fashion-MNIST | 1 | DFN-MR-14 |' in text and '| 6.10 ± 0.14 | 1, 2 |' in text
+    assert '| Fashion-MNIST | 1 | DFN-MR | 14 |' in text and '| 6.10 ± 0.14 | 1, 2 |' in text
     assert 'Ours after 1 epoch on Fashion-MNIST in place of CIFAR-10' in ' '.join(text.split())
     assert 'Of 21 claims of the paper the verdict on 0 is final: 0 are supported,' in text
     assert 'is up to date' in run_script(SCRIPT, *logs, '--into', document)
