@@ -33,11 +33,13 @@ def write_atomically(path, write):
                 os.fsync(file.fileno())
             mode = _mode_of(path)
             os.replace(temporary, path)
-            if mode is not None:
-                os.chmod(path, mode)
         except BaseException:
             remove(temporary)
             raise
+        # After the rename the temporary name may be another process's, which must not be removed.
+        # Some file systems refuse every change of permissions, so equal ones are not set again.
+        if mode not in (None, _mode_of(path)):
+            os.chmod(path, mode)
     _sync_folder(folder)
 
 
