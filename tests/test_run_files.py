@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import os
+import resource
 import shlex
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from scripts import ROOT, run_script, user_error
 from test_faults import poison, trained_here
 from training_runs import arguments, name_of, records_of, small_cifar
 
-from common import checkpoint, log, run_commands, run_lock, run_state
+import symbols
+from common import checkpoint, log, run_commands, run_lock, run_state, symbol_file
 from common.recipe import Recipe, cifar_decay
 from common.run import Run
 from common.trainer import Trainer
@@ -436,6 +438,21 @@ def test_only_the_runs_own_checkpoints_are_removed(tmp_path):
         'state-before.json',
     }
     assert set(os.listdir(tmp_path)) == own | set(foreign) | {'model-0001.params'}
+
+
+def test_checkpoints_take_no_more_memory(tmp_path):
+    """MXNet loses some 0.15 MB whenever it makes this symbol into text."""
+    symbol, known = symbols.get_symbol('mr', 14), {}
+    for number in range(101):
+        known[run_state.SYMBOL] = symbol_file.write(str(tmp_path), symbol, known)
+        if number == 0:
+            before = resident_megabytes()
+    assert resident_megabytes() - before < 4
+
+
+def resident_megabytes():
+    with open('/proc/self/statm') as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
 def test_a_file_in_the_way_of_a_checkpoint_is_kept(tmp_path, capsys):
