@@ -32,6 +32,13 @@ def parse_args():
         '(default: %(default)s)',
     )
     parser.add_argument('--top5', action='store_true', help='for Figure 8: draw top-5 errors too')
+    parser.add_argument(
+        '--most-error',
+        type=options.number(float, 0.1, 100),
+        metavar='PERCENT',
+        help='upper end of the axis of errors, so that peaks of the first epochs do not hide how '
+        'the last ones differ (default: all errors are inside)',
+    )
     options.add_epochs_filter(parser)
     parser.add_argument(
         '--out', required=True, metavar='FILE', help='file to write, .png, .pdf or .svg'
@@ -57,7 +64,10 @@ def main():
     for note in notes:
         sys.stderr.write(f'{note}\n')
     found = repetition.with_epochs(found, args.epochs)
-    figure = figures.figure8(found, args.top5) if args.figure == 8 else figures.figure12(found)
+    if args.figure == 8:
+        figure = figures.figure8(found, args.top5, args.most_error)
+    else:
+        figure = figures.figure12(found, args.most_error)
     figures.save(figure, args.out, args.overwrite)
     print(f'{args.out} shows {", ".join(map(describe, found))}')
     for sentence in curves.gaps(found) if args.figure == 8 else ():

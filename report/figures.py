@@ -46,8 +46,15 @@ FORMATS = ('.png', '.pdf', '.svg')
 MARKERS = 9  # number of markers on a curve, approximately
 
 
-def figure12(found):
-    """Return Figure 12: training loss above test error, a column for each data set and d1/d2."""
+def figure12(found, most_error=None):
+    """Return Figure 12: training loss above test error, a column for each data set and d1/d2.
+
+    Parameters
+    ----------
+    found : list of curves.Curves
+    most_error : float, optional
+        The upper end of the axis of errors, in %; by default all errors are inside.
+    """
     columns = panels(found)
     with pyplot.rc_context(STYLE):
         # One panel is as wide as a column of text; several fill the width of a page.
@@ -72,11 +79,11 @@ def figure12(found):
         axes[1, 0].set_ylabel('test error (%)')
         # From 0, so that the heights of curves can be compared.
         axes[0, 0].set_ylim(bottom=0)
-        axes[1, 0].set_ylim(bottom=0)
+        axes[1, 0].set_ylim(0, most_error)
     return figure
 
 
-def figure8(found, top5=False):
+def figure8(found, top5=False, most_error=None):
     """Return Figure 8: top-1 error, dotted for training and with markers for validation.
 
     The legend has the final error of each curve in %, as (top-1, top-5) if the logs have both.
@@ -86,6 +93,8 @@ def figure8(found, top5=False):
     found : list of curves.Curves
     top5 : bool
         Draw top-5 errors too, in a paler colour.
+    most_error : float, optional
+        As of ``figure12``.
 
     Raises
     ------
@@ -119,7 +128,7 @@ def figure8(found, top5=False):
                     _curve(axis, curves, f'{split}_top5', color=colour, alpha=0.5, **style)
         axis.set_xlabel('epoch')
         axis.set_ylabel('top-1 and top-5 error (%)' if top5 else 'top-1 error (%)')
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, most_error)
         axis.set_title(', '.join(dict.fromkeys(map(_dataset, found))))
         both = any('test_top5' in curves.curves for curves in found)
         title = f'final {"(top-1, top-5)" if both else "top-1"} in %'

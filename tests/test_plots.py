@@ -77,6 +77,13 @@ def test_figure_12_is_a_column_for_each_pair(two_pairs):
     assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ['ResNet', 'DFN-MR']
 
 
+@pytest.mark.parametrize('figure', [figures.figure8, figures.figure12])
+def test_the_axis_of_errors_ends_where_it_is_told_to(two_pairs, figure):
+    found = drawn(two_pairs)
+    whole, cut = (figure(found, most_error=most).axes[-1].get_ylim() for most in (None, 20))
+    assert whole[0] == 0 and whole[1] > 80.6 and cut == (0, 20)  # the highest error is 80.6
+
+
 def test_an_ensemble_and_a_component_share_the_panel_of_their_depth(tmp_path):
     networks = ('ensemble8', 'LLR', 'resnet')
     figure = figures.figure12(drawn([write(tmp_path, network, 26) for network in networks]))
@@ -280,6 +287,9 @@ def test_mistakes(tmp_path):
     assert 'named twice' in user_error('plot_curves.py', good, again, '--out', tmp_path / 'x.png')
     assert 'no top-5' in user_error(
         'plot_curves.py', good, '--figure', '8', '--top5', '--out', tmp_path / 'x.png'
+    )
+    assert 'nan is less than 0.1' in user_error(
+        'plot_curves.py', good, '--most-error', 'nan', '--out', tmp_path / 'x.png'
     )
     assert 'add --figure 8' in user_error(
         'plot_curves.py', good, '--top5', '--out', tmp_path / 'x.png'
