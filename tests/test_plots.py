@@ -8,6 +8,7 @@ import subprocess
 import log_files
 import numpy
 import pytest
+from matplotlib import pyplot
 from scripts import ROOT, run_script, user_error
 
 from common import log
@@ -43,6 +44,12 @@ def legend(axis):
     """The names of curves, in the axis or, in Figure 8, below it."""
     (found,) = [each for each in (axis.get_legend(), *axis.figure.legends) if each]
     return [text.get_text() for text in found.get_texts()]
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    pyplot.close('all')
 
 
 @pytest.fixture
