@@ -159,14 +159,15 @@ def _bars(axis, series, runs, depths, layout):
         [finished_runs.result(run, series.field) for run in runs[depths[tick]]] for tick in ticks
     ]
     if ticks:
-        spread = [numpy.std(each, ddof=1) if len(each) > 1 else 0 for each in errors]
+        # Of a single run it is not 0 but unknown, and nothing is drawn.
+        spread = [numpy.std(each, ddof=1) if len(each) > 1 else numpy.nan for each in errors]
         drawn = axis.bar(
             [tick + shift for tick in ticks],
             [numpy.mean(each) for each in errors],
             0.92 * width,
             color=series.colour,
             label=series.name,
-            yerr=spread if any(spread) else None,
+            yerr=None if numpy.isnan(spread).all() else spread,
             error_kw={'linewidth': 0.8, 'capsize': 2},
         )
         if len(depths) < MANY:  # in narrower bars the numbers would overlap

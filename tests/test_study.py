@@ -421,6 +421,18 @@ def heights(axis):
     }
 
 
+def error_bars(axis):
+    return {
+        bars.get_label(): [
+            tuple(round(float(y), 4) for _, y in segment)
+            for segment in bars.errorbar.lines[2][0].get_segments()
+            if numpy.isfinite(segment).all() and len(segment)
+        ]
+        for bars in axis.containers
+        if isinstance(bars, BarContainer) and bars.errorbar
+    }
+
+
 def test_bars_are_the_means(tmp_path):
     logs = [
         write(
@@ -439,6 +451,11 @@ def test_bars_are_the_means(tmp_path):
         'Ensemble-8': [7.2, 8.0],
         'Ensemble-7': [6.5],
         'Ensemble-7 w/o retraining': [14.7, 15.5],
+    }
+    # The error bars: two runs have a standard deviation, and a single one has none.
+    assert error_bars(axis) == {
+        'Ensemble-8': [(6.9172, 7.4828)],
+        'Ensemble-7 w/o retraining': [(14.4172, 14.9828)],
     }
     assert axis.get_title() == 'With and without the deepest network\n1 epoch'
     assert [text.get_text() for text in axis.get_xticklabels()] == ['26', '38']
