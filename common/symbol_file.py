@@ -18,7 +18,8 @@ def write(folder, symbol, known):
     """
     path = os.path.join(folder, run_state.SYMBOL)
     found = run_state.digest(path)
-    # Looked at before the symbol is made into text, which MXNet never frees all the memory of.
+    # This comes before the symbol is made into text, because that costs memory which MXNet never
+    # frees.
     if found is not None and found == known.get(run_state.SYMBOL):
         return found
     text = symbol.tojson()

@@ -48,8 +48,8 @@ def random_arrays(symbol, shape):
     return arrays
 
 
-def with_logits_of_one(symbol, arrays, shape):
-    """Scale the classifiers' weights until logits have the standard deviation 1.
+def with_unit_logits(symbol, arrays, shape):
+    """Scale the classifiers' weights so that logits have the standard deviation 1.
 
     In a deep ResNet every unit adds to what is passed on. So with unscaled weights its softmax
     output is 1 for one class, which hides what an export got wrong.
@@ -83,7 +83,7 @@ def by_onnx(content, images):
 
 def check_onnx(symbol, shape, components=False):
     """Compare the outputs of ONNX Runtime with MXNet's, folded and not, for batches of 1 and 5."""
-    arrays = with_logits_of_one(symbol, random_arrays(symbol, shape), shape)
+    arrays = with_unit_logits(symbol, random_arrays(symbol, shape), shape)
     folded, *values = fold.fold(symbol, arrays['arg'], arrays['aux'])
     for graph, (arg, aux) in ((symbol, (arrays['arg'], arrays['aux'])), (folded, values)):
         model = onnx_graph.convert(graph, {**arg, **aux}, shape, components)
@@ -94,8 +94,8 @@ def check_onnx(symbol, shape, components=False):
             images = images_of(batch, shape)
             expected, found = by_mxnet(symbol, arrays, images), by_onnx(content, images)
             mean = numpy.mean(expected, axis=0)
-            # The network is neither sure of one class nor as unsure as without any layers.
-            assert 0.1 / mean.shape[1] < mean.std() and mean.max() < 0.9
+            # The network neither calls all classes alike nor is sure of one.
+            assert mean.std() > 1e-3 and mean.max() < 0.9
             compare(found.pop(onnx_graph.OUTPUT), mean)
             names = symbol.list_outputs() if components else []
             assert list(found) == [name[: -len('_output')] for name in names]

@@ -446,13 +446,13 @@ def test_nan_again_and_again(place, tmp_path):
 # ---- a long run ----
 
 
-def usage(process):
+def usage(pid):
     """Return the resident memory (MB), open files and threads of a process."""
-    with open(f'/proc/{process.pid}/status') as file:
+    with open(f'/proc/{pid}/status') as file:
         status = dict(line.split(':', 1) for line in file)
     return (
         int(status['VmRSS'].split()[0]) / 1024,
-        len(os.listdir(f'/proc/{process.pid}/fd')),
+        len(os.listdir(f'/proc/{pid}/fd')),
         int(status['Threads']),
     )
 
@@ -470,7 +470,7 @@ def test_memory_stays_flat(place, tmp_path):
         with open(logs[0]) if logs else open(os.devnull) as file:
             done = max(0, sum(1 for _ in file) - 1)
         if done >= 20 * (len(table) + 1) and done < 200:
-            table.append((done, *usage(process)))
+            table.append((done, *usage(process.pid)))
             epoch, megabytes, files, threads = table[-1]
             print(f'epoch {epoch}: {megabytes:.1f} MB, {files} files, {threads} threads')
     assert process.returncode == 0, process.communicate()[1]

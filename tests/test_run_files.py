@@ -4,7 +4,6 @@ import ast
 import hashlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import time
 import numpy
 import pytest
 from scripts import ROOT, run_script, user_error
-from test_faults import poison, trained_here
+from test_faults import poison, trained_here, usage
 from training_runs import arguments, name_of, records_of, small_cifar
 
 import symbols
@@ -446,13 +445,9 @@ def test_checkpoints_take_no_more_memory(tmp_path):
     for number in range(101):
         known[run_state.SYMBOL] = symbol_file.write(str(tmp_path), symbol, known)
         if number == 0:
-            before = resident_megabytes()
-    assert resident_megabytes() - before < 4
-
-
-def resident_megabytes():
-    with open('/proc/self/statm') as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+            before, *_ = usage(os.getpid())
+    after, *_ = usage(os.getpid())
+    assert after - before < 3.8
 
 
 def test_a_file_in_the_way_of_a_checkpoint_is_kept(tmp_path, capsys):
