@@ -11,8 +11,9 @@ from report.compared_results import EARLY, LOSS
 # The kinds of comparisons, and the margins in percentage points; docs/claims.md has the reasons.
 GREATER, ALIKE, NOT_MORE = 'greater', 'alike', 'not more'
 MARGIN, MARGIN_WITHOUT = 0.5, 0.1
-SEEDS = {'A': 5, 'B': 3, 'C': 3}  # runs of each network, by part; with fewer no verdict is final
-SUBSETS = {'fashion-mnist': 'fashion-mnist-12000'}  # for part C, by the data set of the others
+# Runs of each network, by part; with fewer no verdict is final.
+SEEDS = {'A': 5, 'B': 3, 'C': 3, 'D': 3}
+SUBSETS = {'fashion-mnist': 'fashion-mnist-12000'}  # by the data set of parts A and B
 
 
 class Claim(NamedTuple):
@@ -29,7 +30,7 @@ class Claim(NamedTuple):
 
     def dataset(self, stand_in):
         """Return the data set of the claim's runs in a study on ``stand_in``."""
-        return SUBSETS.get(stand_in, stand_in) if self.part == 'C' else stand_in
+        return SUBSETS.get(stand_in, stand_in) if self.part in ('C', 'D') else stand_in
 
 
 def check_runs(groups, stand_in):
@@ -211,5 +212,22 @@ CLAIMS = (
         'A',
         GREATER,
         (f'resnet-26: {EARLY} - mr-14: {EARLY}',),
+    ),
+    Claim(
+        'A component of medium depth is the best alone',
+        'Table 2',
+        'D',
+        GREATER,
+        tuple(f'ensemble8-98: {name} alone - ensemble8-98: RLR alone' for name in ('LLL', 'RRR')),
+        table=2,
+    ),
+    Claim(
+        'The deepest component matters no more than the medium ones at depth 98',
+        'section 4, Table 3',
+        'D',
+        NOT_MORE,
+        tuple(f'ensemble8-98: without RRR - ensemble8-98: without {name}' for name in MEDIUM),
+        table=3,
+        margin=MARGIN_WITHOUT,
     ),
 )

@@ -11,7 +11,7 @@ from common.recipe import cifar_decay, drop_epochs
 from report import finished_runs, paper_tables
 
 LOSS, EARLY = 'mean training loss', 'mean early test error'
-SMALLEST = 26  # depth in Tables 2 and 3, which stands beside our runs of depth 14
+SMALLEST = 26  # depth in Tables 2 and 3, which also stands beside our runs of depth 14
 
 
 class Result(NamedTuple):
@@ -82,12 +82,13 @@ def printed(table, result):
 def _row_and_column(table, result):
     """Return the last labels of a result's row and the header of its column in Table 1 to 4."""
     first, _, last = result.measure.partition(' ')
+    depth = str(max(result.depth, SMALLEST))
     if table == 2:
         sharing = 'without' if result.network == 'separate8' else 'with'
-        return [str(SMALLEST), sharing], first or 'Overall'
+        return [depth, sharing], first or 'Overall'
     if table == 3:
         whole = 'Overall' if result.network == 'ensemble8' else None
-        return [str(SMALLEST)], f'W/O {last}' if first == 'without' else whole
+        return [depth], f'W/O {last}' if first == 'without' else whole
     names = {network: name for name, network in paper_tables.NETWORKS.items()}
     name = names.get(result.network)
     if table == 4:

@@ -97,7 +97,7 @@ def test_the_page_states_the_claims_of_the_code():
     for section in sections:
         title, text = section.split('\n', 1)
         rows = re.findall(r'^\| (\w[^|]*-\d[^|]*) \| ([\w ]+) \|$', text, re.M)
-        part = re.search(r'Part\s([ABC])', text).group(1)
+        part = re.search(r'Part\s([ABCD])', text).group(1)
         margin = re.search(r'M\s=\s([\d.]+)', text)
         stated.append((title, tuple(rows), part, float(margin.group(1)) if margin else 0.5))
     assert stated == [
@@ -115,7 +115,7 @@ def test_the_page_states_the_claims_of_the_code():
 
 
 def test_the_page_states_how_many_seeds_a_part_has():
-    stated = re.findall(r'^\| ([ABC]) \|.*\| 1 to (\d) \|$', PAGE, re.M)
+    stated = re.findall(r'^\| ([ABCD]) \|.*\| 1 to (\d) \|$', PAGE, re.M)
     assert {part: int(last) for part, last in stated} == claims.SEEDS
 
 
@@ -183,6 +183,8 @@ def test_the_numbers_beside_a_claim_are_the_papers():
         (2, 'ensemble8-14: LLR alone'): (['26', 'with'], 'LLR', '9.89 ↓'),
         (3, 'ensemble8-14: without RRR'): (['26'], 'W/O RRR', '**7.34**'),
         (3, 'ensemble7-14'): None,
+        (2, 'ensemble8-98: RLR alone'): (['98', 'with'], 'RLR', '9.31 ↑'),
+        (3, 'ensemble8-98: without RLR'): (['98'], 'W/O RLR', '**9.75**'),
         (None, 'mr-14: mean training loss'): None,
     }.items():
         assert cells[table, text] == cell, text
