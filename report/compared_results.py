@@ -11,7 +11,7 @@ from common.recipe import cifar_decay, drop_epochs
 from report import finished_runs, paper_tables
 
 LOSS, EARLY = 'mean training loss', 'mean early test error'
-SMALLEST = 26  # depth in Tables 2 and 3, which also stands beside our runs of depth 14
+SMALLEST = 26  # depth in Tables 2 and 3; its numbers also stand beside our runs of depth 14
 
 
 class Result(NamedTuple):
