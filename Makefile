@@ -19,10 +19,19 @@ STUDY := study-sample
 STUDY_DEPTHS := 14 26
 STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --checkpoint-dir $(STUDY)/checkpoints
 
+# Both demonstrations begin anew. A folder of that name which make did not make is left alone.
+MADE := .made-by-make
+define begin_anew
+@if [ -e $(1) ] && [ ! -e $(1)/$(MADE) ]; then echo "$(1) was not made by make and is left alone: rename it" >&2; exit 2; fi
+rm -rf $(1)
+mkdir $(1)
+@touch $(1)/$(MADE)
+endef
+
 .PHONY: demo study results lint test test-slow clean
 
 demo: $(VENV)/installed
-	rm -rf $(DEMO)
+	$(call begin_anew,$(DEMO))
 	$(RUN) data/prepare.py sample
 	$(RUN) train_cifar.py --network mr --depth 14 $(SMALL)
 	$(RUN) train_cifar.py --network resnet --depth 26 $(SMALL)
@@ -35,7 +44,7 @@ demo: $(VENV)/installed
 	@echo "  python data/prepare.py cifar10 && python train_cifar.py --network mr --depth 56  # the paper's"
 
 study: $(VENV)/installed
-	rm -rf $(STUDY)
+	$(call begin_anew,$(STUDY))
 	$(RUN) data/prepare.py sample
 	set -e; for depth in $(STUDY_DEPTHS); do \
 	  for network in plain fuse3 fuse6 resnet; do $(RUN) train_cifar.py --network $$network --depth $$depth $(STUDY_RUN); done; \
@@ -44,7 +53,7 @@ study: $(VENV)/installed
 	$(RUN) study/make_tables.py $(STUDY)/logs/*.jsonl --stand-in sample --out $(STUDY)
 	for figure in 2 4 5 11; do $(RUN) study/plot_study.py $(STUDY)/logs/*.jsonl --figure $$figure --stand-in sample --out $(STUDY)/figure$$figure.png || exit 1; done
 
-# Parts A and B of the study have 12 and 8 epochs. Part C has 12 as well, on fashion-mnist-12000.
+# Parts A and B of the study have 12 and 8 epochs, and C and D 12 as well, on fashion-mnist-12000.
 results: $(VENV)/installed
 	$(RUN) study/update_results.py $(RESULTS) --into README.md docs/results.md
 	$(RUN) study/check_claims.py $(RESULTS) --out docs/verdicts.md
@@ -83,4 +92,5 @@ $(VENV)/bin/python:
 	echo "no Python 3.10 to 3.14 with the modules venv and ensurepip was found: install one (on Debian and Ubuntu: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.13" >&2; exit 2
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(STUDY) engine/native/build
+	rm -rf $(VENV) engine/native/build
+	for folder in $(DEMO) $(STUDY); do if [ -e $$folder/$(MADE) ]; then rm -rf $$folder; fi; done

@@ -887,3 +887,31 @@ def test_crops_of_photographs_of_one_name(tmp_path):
     assert 'file' in user_error(
         'data/crops.py', '--size', '32', '--out', tmp_path / 'file', paths[0]
     )
+
+
+@pytest.mark.parametrize('target', ['demo', 'study', 'clean'])
+def test_make_leaves_a_folder_alone_that_it_did_not_make(target, tmp_path):
+    shutil.copy(os.path.join(ROOT, 'Makefile'), tmp_path)
+    for name in ('requirements.txt', 'requirements-common.txt', 'requirements-compiler.txt'):
+        (tmp_path / name).touch()
+    (tmp_path / '.venv/bin').mkdir(parents=True)
+    (tmp_path / '.venv/bin/python').touch()
+    (tmp_path / '.venv/installed').touch()
+    mine = [tmp_path / name / 'mine.txt' for name in ('demo', 'study-sample')]
+    for file in mine:
+        file.parent.mkdir()
+        file.write_text('mine')
+    made = subprocess.run(['make', target], cwd=tmp_path, capture_output=True, text=True)
+    assert all(file.read_text() == 'mine' for file in mine)
+    if target == 'clean':
+        assert made.returncode == 0 and not (tmp_path / '.venv').exists()
+    else:
+        assert made.returncode == 2 and 'rename it' in made.stderr
+
+
+def test_make_clean_removes_what_make_demo_made(tmp_path):
+    shutil.copy(os.path.join(ROOT, 'Makefile'), tmp_path)
+    (tmp_path / 'demo/logs').mkdir(parents=True)
+    (tmp_path / 'demo/.made-by-make').touch()
+    subprocess.run(['make', 'clean'], cwd=tmp_path, capture_output=True, check=True)
+    assert not (tmp_path / 'demo').exists()
