@@ -39,7 +39,7 @@ def parse_args(words=None, defaults=None):
         default=56,
         metavar='D',
         help="the network's own depth: d1 for plain, resnet, fuse3, fuse6; d2 = d1/2 + 1 for il, "
-        'mr, side (default: %(default)s)',
+        'mr, mr-late, side (default: %(default)s)',
     )
     training_options.add_small_images(parser)
     return parser.parse_args(words, defaults)
