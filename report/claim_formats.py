@@ -14,22 +14,16 @@ HOW_TO_READ = (
 )
 
 
-def markdown(groups, stand_in):
+def markdown(findings, stand_in):
     """Return a page with a section for each claim, and a table of all verdicts at its end.
 
     Parameters
     ----------
-    groups : list of repetition.Repetitions
-        Of finished runs.
+    findings : dict
+        {claims.Claim: list of its ``verdicts.Finding``} of every claim, in their order.
     stand_in : str
         The data set of the study.
-
-    Raises
-    ------
-    UserError
-        Runs of several trainings could be compared.
     """
-    findings = verdicts.find_all(groups, stand_in)
     sections = [
         _section(number, claim, found, stand_in)
         for number, (claim, found) in enumerate(findings.items(), 1)
@@ -73,7 +67,7 @@ def _section(number, claim, findings, stand_in):
             finding.difference,
             _expected(claim),
             _interval(claim, finding.interval),
-            str(finding.seeds),
+            str(len(finding.seeds)),
             _paper_difference(claim, finding.difference),
             finding.verdict + (f' ({finding.reason})' if finding.reason else ''),
         ]

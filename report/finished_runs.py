@@ -72,7 +72,7 @@ def stand_in_hint(groups):
 
 
 def matching(groups, query, stand_in=None):
-    """Return the ``Repetitions`` that a query asks for and whose runs have its field."""
+    """Return the ``Repetitions`` that a query asks for, of those runs that have its field."""
     found = []
     for group in groups:
         setting = group.setting
@@ -83,9 +83,9 @@ def matching(groups, query, stand_in=None):
             same_images = setting['dataset'] == stand_in
         else:
             same_images = setting['dataset'] == query.dataset and setting['data'].official
-        has_field = result(group.runs[0], query.field) is not None
-        if same_network and same_kind and same_images and has_field:
-            found.append(group)
+        runs = [run for run in group.runs if result(run, query.field) is not None]
+        if same_network and same_kind and same_images and runs:
+            found.append(group._replace(runs=runs))
     return found
 
 

@@ -16,7 +16,7 @@ def blocks(groups, stand_in):
     ``runs`` has every setting; ``tables`` are the paper's as far as runs fill them; ``verdicts``
     has every claim, and ``decided`` is a sentence on the final verdicts.
 
-    Arguments and errors are those of ``claim_formats.markdown``.
+    Arguments and errors are those of ``verdicts.find_all``.
     """
     findings = verdicts.find_all(groups, stand_in)
     return {
@@ -50,7 +50,7 @@ def _runs(groups):
             str(row.epochs),
             row.network,
             str(row.depth),
-            f'{row.parameters:,}',
+            f'{row.parameters:,}' if row.parameters else '',
             _error(row),
             ', '.join(map(str, row.seeds)),
         ]

@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     difference: str  # as in claims.CLAIMS
     ours: list  # for each of its terms (compared_results.Result, {seed: number})
     setting: dict | None  # of the runs of a term, None if it is not known which runs to compare
-    seeds: int  # number of seeds that all of its terms have
+    seeds: tuple  # of int, in increasing order: those that all of its terms have
     interval: Interval | None  # of d, None with fewer than two seeds in common
     verdict: str
     reason: str  # why there is no interval, '' if there is one
@@ -76,12 +76,18 @@ def verdict_of_claim(findings):
 
 def seeds_in_common(findings):
     """Return the number of seeds of the comparison of a claim that has fewest."""
-    return min(finding.seeds for finding in findings)
+    return min(len(finding.seeds) for finding in findings)
 
 
 def is_final(claim, findings):
-    """Return whether no further run of the study can change the verdict on a claim."""
-    whole = [finding for finding in findings if finding.seeds >= claims.SEEDS[claim.part]]
+    """Return whether the verdict on a claim is final by the rule of docs/claims.md.
+
+    It is with the seeds that the study has planned for all comparisons of the claim, or for one
+    that contradicts it. As many seeds of other numbers do not count as these: which ones count was
+    fixed before the runs.
+    """
+    planned = set(range(1, claims.SEEDS[claim.part] + 1))
+    whole = [finding for finding in findings if planned <= set(finding.seeds)]
     return len(whole) == len(findings) or verdict_of_claim(whole) == CONTRADICTED
 
 
@@ -115,8 +121,43 @@ def find(claim, groups, stand_in):
 
 
 def find_all(groups, stand_in):
-    """Return {claim: list of its ``Finding``} of every claim, see ``find``."""
+    """Return {claim: list of its ``Finding``} of every claim; the rest is as in ``find``."""
     return {claim: find(claim, groups, stand_in) for claim in claims.CLAIMS}
+
+
+def not_compared(findings, groups, stand_in):
+    """Return a sentence on each run that is left out because of how it was trained.
+
+    Its network is compared with others, but in runs of another training than its own.
+
+    Parameters
+    ----------
+    findings : dict
+        What ``find_all`` returned.
+    groups, stand_in
+        Those that it was given.
+    """
+    compared = {}  # {network: the trainings of its runs that are compared}
+    for claim, found in findings.items():
+        dataset = claim.dataset(stand_in)
+        for finding in found:
+            if finding.setting and not finding.reason:
+                for result, _ in finding.ours:
+                    trainings = compared.setdefault((result.network, result.depth, dataset), [])
+                    trainings.append(_training(finding.setting))
+    notes = []
+    for group in groups:
+        network, depth, dataset = (group.setting[name] for name in ('network', 'depth', 'dataset'))
+        trainings, own = compared.get((network, depth, dataset), []), _training(group.setting)
+        if trainings and own not in trainings:
+            differ = min((run_setting.differences([own, each]) for each in trainings), key=len)
+            what = ', '.join(map(run_setting.word, differ))
+            notes += [
+                f'{run.path} is left out: from the runs of {network}-{depth} that are compared it '
+                f'differs in {what}'
+                for run in group.runs
+            ]
+    return notes
 
 
 def _compare(claim, difference, groups, stand_in):
@@ -130,7 +171,7 @@ def _compare(claim, difference, groups, stand_in):
         repetition.only(common, f'the comparison {difference}')
     setting = common[0].setting if len(common) == 1 else None
     numbers = [_by_seed(result, found, setting) for result, found in zip(results, candidates)]
-    seeds = sorted(set.intersection(*map(set, numbers)))
+    seeds = tuple(sorted(set.intersection(*map(set, numbers))))
     differences = [
         sum(sign * of_seed[seed] for (sign, _), of_seed in zip(terms, numbers)) for seed in seeds
     ]
@@ -143,7 +184,7 @@ def _compare(claim, difference, groups, stand_in):
         reason = '' if interval else f'too few seeds: {len(seeds)} in common'
     verdict = verdict_of(claim.kind, interval, claim.margin)
     shown = list(zip(results, numbers))
-    return Finding(difference, shown, setting, len(seeds), interval, verdict, reason)
+    return Finding(difference, shown, setting, seeds, interval, verdict, reason)
 
 
 def _by_seed(result, groups, setting):

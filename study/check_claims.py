@@ -13,7 +13,7 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from common import options
 from system import files
-from system.errors import UserError
+from system.errors import UserError, tell
 from system.script import run_main
 
 
@@ -42,13 +42,16 @@ def parse_args():
 def main():
     args = parse_args()
     # Not at the top: scipy.stats takes a second, and --help needs none of it.
-    from report import claim_formats, claims, finished_runs
+    from report import claim_formats, claims, finished_runs, verdicts
 
     if args.out and not args.out.endswith('.md'):
         raise UserError(f'--out {args.out}: the name ends in .md')
     groups = finished_runs.read_and_tell(args.logs)
     claims.check_runs(groups, args.stand_in)
-    page = claim_formats.markdown(groups, args.stand_in)
+    findings = verdicts.find_all(groups, args.stand_in)
+    for note in verdicts.not_compared(findings, groups, args.stand_in):
+        tell(note)
+    page = claim_formats.markdown(findings, args.stand_in)
     if not args.out:
         print(page, end='')
         return

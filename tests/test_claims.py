@@ -23,24 +23,18 @@ SCRIPT = 'study/check_claims.py'
 SEEDS = (1, 2, 3)
 
 
-def write(folder, run, errors, dataset='fashion-mnist', of=None, more=lambda seed: {}, **options):
-    """Write a log of two epochs a seed; ``errors`` are the last ones, ``more`` parts of records."""
+def write(folder, run, errors, trained=2, more=lambda seed: {}, **options):
+    """Write a log of ``trained`` epochs for each seed.
+
+    ``errors`` are those of the last epoch, and ``more`` gives parts of the records.
+    """
     network, depth = run.rsplit('-', 1)
+    options = {'dataset': 'fashion-mnist', **options}
     paths = []
     for seed, error in zip(SEEDS, errors):
-        records = [log_files.record(value, **more(seed)) for value in (error + 10, error)]
-        paths.append(
-            log_files.write(
-                folder,
-                network,
-                int(depth),
-                records,
-                dataset=dataset,
-                seed=seed,
-                epochs=of or len(records),
-                **options,
-            )
-        )
+        before = (trained - 1) * [error + 10]
+        records = [log_files.record(value, **more(seed)) for value in (*before, error)]
+        paths.append(log_files.write(folder, network, int(depth), records, seed=seed, **options))
     return paths
 
 
@@ -144,7 +138,7 @@ def test_the_page_gives_the_papers_numbers_behind_the_margin():
 
 
 def test_every_run_of_a_claim_is_in_the_grid():
-    """Every run that a claim asks for is in experiments/fashion-mnist.txt, with seeds 1 to 3."""
+    """Every run that a claim asks for is in experiments/fashion-mnist.txt, with all its seeds."""
     from study import grid
 
     lines = grid.read(f'{ROOT}/experiments/fashion-mnist.txt', [])
@@ -162,7 +156,8 @@ def test_every_run_of_a_claim_is_in_the_grid():
                 for result in wanted
             ]
             shared = set.intersection(*trained)
-            assert {seed for _, seed in shared} >= set(SEEDS), difference
+            planned = set(range(1, claims.SEEDS[claim.part] + 1))
+            assert {seed for _, seed in shared} == planned, difference
             assert len({epochs for epochs, _ in shared}) == 1, difference
 
 
@@ -227,18 +222,41 @@ def test_seeds_are_paired_whatever_the_order_of_the_logs(tmp_path):
 
 
 def test_runs_of_other_trainings_are_not_compared(tmp_path):
-    """ResNet-26 of part A has 12 epochs and cannot be compared with N_f6 of part B."""
-    fuse6 = write(tmp_path, 'fuse6-26', (9.0, 9.1, 9.2))
-    twelve = write(tmp_path / 'a', 'resnet-26', (8.0, 8.1, 8.2), of=None, lr=0.05)
+    """ResNet-26 of part A has 12 epochs and cannot be compared with N_f6 of part B, which has 8."""
+    fuse6 = write(tmp_path, 'fuse6-26', (9.0, 9.1, 9.2), trained=8)
+    twelve = write(tmp_path / 'a', 'resnet-26', (8.0, 8.1, 8.2), trained=12)
     title = 'ResNet is better than N_f6'
     (found,) = findings_of(title, [*fuse6, *twelve])
-    assert found.interval is None and found.reason == 'the runs differ in the learning rate'
-    eight = write(tmp_path / 'b', 'resnet-26', (7.0, 7.1, 7.2))
+    assert found.interval is None and found.reason == 'the runs differ in the number of epochs'
+    eight = write(tmp_path / 'b', 'resnet-26', (7.0, 7.1, 7.2), trained=8)
     (found,) = findings_of(title, [*fuse6, *twelve, *eight])
     assert found.interval.mean == pytest.approx(2) and found.verdict == 'supported'
-    both = write(tmp_path / 'c', 'fuse6-26', (9.0, 9.1, 9.2), lr=0.05)
-    with pytest.raises(UserError, match='learning rate'):
+    both = write(tmp_path / 'c', 'fuse6-26', (9.0, 9.1, 9.2), trained=12)
+    with pytest.raises(UserError, match='number of epochs'):
         findings_of(title, [*fuse6, *twelve, *eight, *both])
+
+
+def test_a_run_that_is_left_out_because_of_its_training_is_named(tmp_path):
+    """Runs that are compared elsewhere, or whose network is compared nowhere, are not named."""
+    paths = [
+        *write(tmp_path, 'fuse6-26', (9.0, 9.1, 9.2), trained=8),
+        *write(tmp_path, 'resnet-26', (8.0, 8.1, 8.2), trained=8),
+        *write(tmp_path / 'a', 'resnet-26', (7.0, 7.1, 7.2), trained=12),
+        *write(tmp_path / 'a', 'plain-26', (7.5, 7.6, 7.7), trained=12),
+        *write(tmp_path / 'a', 'resnet-8', (7.5, 7.6, 7.7), trained=12),
+    ]
+    other = write(tmp_path / 'b', 'resnet-26', (6.0,), trained=8, validation=0.1)
+
+    def named(logs):
+        groups, _ = finished_runs.read(logs)
+        found = verdicts.find_all(groups, 'fashion-mnist')
+        return verdicts.not_compared(found, groups, 'fashion-mnist')
+
+    assert named(paths) == []
+    assert named([*paths, *other]) == [
+        f'{other[0]} is left out: from the runs of resnet-26 that are compared it differs in '
+        'the share of training images that is held out'
+    ]
 
 
 def test_components_and_what_is_left_without_one(tmp_path):
@@ -292,7 +310,7 @@ def test_the_area_under_a_curve(tmp_path):
 def test_results_are_shown_where_a_partner_has_no_run_yet(tmp_path):
     """N_f3 is compared with N_f6 at two depths, and one of the four networks has runs."""
     (first, second) = findings_of('N_f6 is better than N_f3', write(tmp_path, 'fuse3-14', (7, 8)))
-    assert first.reason == 'no finished run of fuse6-14' and first.seeds == 0
+    assert first.reason == 'no finished run of fuse6-14' and first.seeds == ()
     assert first.setting['epochs'] == 2 and second.setting is None
     shown = {result.text: numbers for result, numbers in verdicts.ours([first, second]).items()}
     assert shown == {'fuse3-14': {1: 7, 2: 8}, 'fuse6-14': {}, 'fuse3-26': {}, 'fuse6-26': {}}
@@ -306,7 +324,14 @@ def test_a_verdict_is_final_with_all_seeds_or_once_contradicted(tmp_path):
     assert verdicts.verdict_of_claim(two) == 'contradicted' and not verdicts.is_final(claim, two)
     paths += write(tmp_path, 'fuse3-14', (7, 7.1, 7.2))[2:]
     three = findings_of(title, paths)
-    assert [finding.seeds for finding in three] == [3, 0] and verdicts.is_final(claim, three)
+    assert [finding.seeds for finding in three] == [SEEDS, ()] and verdicts.is_final(claim, three)
+    others = [
+        log_files.changed(path, f'{path}.later.jsonl', seed=9) for path in paths if '-3.' in path
+    ]
+    assert len(others) == 2
+    later = findings_of(title, [path for path in paths if '-3.' not in path] + others)
+    assert later[0].seeds == (1, 2, 9) and later[0].verdict == 'contradicted'
+    assert not verdicts.is_final(claim, later)
     better = write(tmp_path / 'better', 'fuse3-14', (9, 9.2, 9.3))
     better += write(tmp_path / 'better', 'fuse6-14', (7, 7.1, 7.2))
     assert not verdicts.is_final(claim, findings_of(title, better))
@@ -321,7 +346,7 @@ def test_a_number_is_not_lost_to_a_comparison_that_lacks_runs(tmp_path):
     paths = write(tmp_path, 'plain-26', (9, 9.1)) + write(tmp_path, 'resnet-26', (8, 8.2))
     paths += write(tmp_path / 'more', 'il-14', (7, 7), lr=0.05)
     found = findings_of('Order of the networks of one size', paths)
-    assert [finding.seeds for finding in found] == [2, 0, 0]
+    assert [finding.seeds for finding in found] == [(1, 2), (), ()]
     shown = {result.text: numbers for result, numbers in verdicts.ours(found).items()}
     assert shown['resnet-26'] == {1: 8, 2: 8.2} and 'the learning rate' in found[1].reason
 
@@ -337,7 +362,8 @@ def logs(tmp_path):
         *write(tmp_path, 'resnet-26', (7.0, 7.1, 7.2)),
     ]
     paths.append(log_files.changed(paths[0], tmp_path / 'again.jsonl'))
-    paths += write(tmp_path / 'unfinished', 'il-14', (8.0,), of=12)
+    paths += write(tmp_path / 'unfinished', 'il-14', (8.0,), epochs=12)
+    paths += write(tmp_path / 'cosine', 'plain-26', (8.0,), decay='cosine')
     return paths
 
 
@@ -358,6 +384,7 @@ def test_the_script_names_what_does_not_count(logs, tmp_path):
     )
     assert done.returncode == 0 and 'is not finished and is left out' in done.stderr
     assert 'again.jsonl has the setting and the seed of' in done.stderr
+    assert re.search('cosine/.* is left out: from the runs of plain-26 ', done.stderr)
 
 
 def test_a_page_that_the_script_wrote_is_replaced_and_no_other(logs, tmp_path):
@@ -400,4 +427,6 @@ def test_a_log_of_a_real_run(tmp_path, fashion):
         'The fused net and the ensemble are better than the plain network', paths, 'cifar10'
     )
     assert found[0].interval[:3] == (0, 0, 0) and found[0].verdict == 'undecided'
-    assert '0.00 [+0.00, +0.00]' in claim_formats.markdown(finished_runs.read(paths)[0], 'cifar10')
+    assert '0.00 [+0.00, +0.00]' in claim_formats.markdown(
+        verdicts.find_all(finished_runs.read(paths)[0], 'cifar10'), 'cifar10'
+    )

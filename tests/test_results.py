@@ -7,7 +7,7 @@ import log_files
 import pytest
 from scripts import ROOT, run_script, user_error
 
-from report import claim_formats, finished_runs, marked_blocks, study_summary
+from report import claim_formats, finished_runs, marked_blocks, study_summary, verdicts
 from system import output_marks
 from system.errors import UserError
 
@@ -36,7 +36,10 @@ def test_a_document_has_the_results_of_the_committed_logs(name, groups):
 def test_the_verdicts_are_those_of_the_committed_logs(groups):
     path = Path(ROOT, 'docs', 'verdicts.md')
     written = output_marks.marked(
-        str(path), claim_formats.markdown(groups, 'fashion-mnist').encode()
+        str(path),
+        claim_formats.markdown(
+            verdicts.find_all(groups, 'fashion-mnist'), 'fashion-mnist'
+        ).encode(),
     )
     assert path.read_bytes() == written, 'run: make results'
 
