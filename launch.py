@@ -101,8 +101,11 @@ def read_hosts(path):
         return [None]
     if not os.path.isfile(path):
         raise UserError(f'--hosts {path}: there is no such file')
-    with open(path) as file:
-        names = [line.split('#')[0].strip() for line in file]
+    try:
+        with open(path, encoding='utf-8') as file:
+            names = [line.split('#')[0].strip() for line in file]
+    except UnicodeDecodeError as error:
+        raise UserError(f'--hosts {path} is not UTF-8 ({error}): save it as UTF-8') from None
     if not any(names):
         raise UserError(f'--hosts {path} names no machine: write one name into each line')
     return [name for name in names if name]
@@ -149,8 +152,8 @@ def addresses(machines, own=None):
 def _resolved(host):
     try:
         return socket.gethostbyname(host.split('@')[-1])
-    except OSError as error:
-        raise UserError(f'the host {host} cannot be found ({error})')
+    except (OSError, UnicodeError) as error:  # UnicodeError: such as a..b, which no name can be
+        raise UserError(f'the host {host} cannot be found ({error}): correct its name')
 
 
 def _is_here(address):

@@ -8,7 +8,7 @@ import os
 
 from common.log_format import FORMAT, parse_first, parse_header, parse_record, upgraded
 from system import files, schema
-from system.errors import UserError
+from system.errors import UserError, describe
 
 _parse_name = schema.checker(
     {'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}}
@@ -66,6 +66,16 @@ def is_of(path, header):
         return json.dumps(header).startswith(first)
 
 
+def is_ahead(path, epochs):
+    """Return whether a log has more whole lines than the header and so many records."""
+    try:
+        with open(path, 'rb') as file:
+            lines = [line for line in file if line.strip() and line.endswith(b'\n')]
+    except FileNotFoundError:
+        return False
+    return len(lines) > 1 + epochs
+
+
 def _line(record):
     return json.dumps(record) + '\n'
 
@@ -79,7 +89,7 @@ def read(path):
     Raises
     ------
     UserError
-        There is no such file, or it is not a log of this version.
+        There is no such file, it cannot be read, or it is not a log of this version.
     """
     try:
         with open(path, encoding='utf-8') as file:
@@ -88,6 +98,8 @@ def read(path):
         raise UserError(f'{path} is not there: name the log of a run, logs/NAME.jsonl') from None
     except (ValueError, IsADirectoryError) as error:
         raise UserError(f'{path} is not a training log ({error}): name a logs/NAME.jsonl') from None
+    except OSError as error:
+        raise UserError(f'{path} cannot be read: {describe(error)}') from None
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     header = _header(path, numbered[0][1] if numbered else '')
     return header, [

@@ -14,8 +14,10 @@ _PERCENT = {'type': 'number', 'minimum': 0, 'maximum': 100}
 # No larger than single precision holds. 1e999 is read as infinity, and a figure cannot show 1e308.
 _POSITIVE = {'type': 'number', 'minimum': 0, 'maximum': 3.5e38}
 _PERCENTS = {'type': 'object', 'additionalProperties': _PERCENT}
-# Names are printed and drawn, so they have no control characters, which terminals obey.
-_NAME = {'type': 'string', 'pattern': r'^[^\x00-\x1f\x7f-\x9f]+$', 'maxLength': 255}
+# Names are printed, drawn and written as UTF-8, so they have no control characters, which terminals
+# obey, and no surrogates, which UTF-8 cannot hold.
+_UNFIT = r'\x00-\x1f\x7f-\x9f\ud800-\udfff'
+_NAME = {'type': 'string', 'pattern': f'^[^{_UNFIT}]+$', 'maxLength': 255}
 
 
 def _or_null(kind):
@@ -72,7 +74,7 @@ HEADER = {
     'type': 'object',
     'required': ['run', 'options'],
     'properties': {
-        'run': {**_NAME, 'pattern': r'^[^/\x00-\x1f\x7f-\x9f]+$'},  # a name of files
+        'run': {**_NAME, 'pattern': f'^[^/{_UNFIT}]+$'},  # a name of files
         'script': _NAME,
         'options': _OPTIONS,
         'data': _or_null(_DATA),

@@ -41,7 +41,11 @@ class Run:
         self.lock = run_lock.Lock(self.folder)
 
     def load(self):
-        """Take over the last checkpoint, and write the log as it was then."""
+        """Take over the last checkpoint, and write the log as it was then.
+
+        A log of epochs after that checkpoint, as the run of another machine has written it, is kept
+        under another name, and so is the log of another run.
+        """
         state = with_more_epochs(self.folder, run_state.load(self.folder), self.options)
         self.header, self.records = state['header'], state['records']
         self.rollbacks = rollbacks_of(self.records)
@@ -49,6 +53,12 @@ class Run:
         if not log.is_of(self.log, self.header):
             kept = files.set_aside(self.log)
             sys.stderr.write(f'{self.log} is not the log of this run: it is kept as {kept}\n')
+        elif log.is_ahead(self.log, self.epoch):
+            kept = files.set_aside(self.log)
+            sys.stderr.write(
+                f'{self.log} has epochs after the last checkpoint, that of epoch {self.epoch}: it '
+                f'is kept as {kept}\n'
+            )
         log.restore(self.log, self.header, self.records)
 
     def open_events(self):

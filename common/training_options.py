@@ -34,6 +34,16 @@ def tag(text):
     return text
 
 
+def run_or_file(text):
+    """Return the value of ``--resume`` or ``--init-from``, or refuse an empty one.
+
+    It is what a shell makes of a variable that is not set, and would begin a new run.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError('it is empty: name a run')
+    return text
+
+
 def add_recipe(parser, epochs, lr, batch):
     """Add the options that all training scripts have: recipe, run, kvstore, devices and folders.
 
@@ -154,12 +164,14 @@ def add_run(parser):
     )
     group.add_argument(
         '--init-from',
+        type=run_or_file,
         metavar='RUN|FILE',
         help='fine-tuning: begin with the parameters of the last checkpoint of this run, or of '
         'this .params file; a head of another number of classes is made anew',
     )
     group.add_argument(
         '--resume',
+        type=run_or_file,
         metavar='RUN',
         help='go on with this run from its last checkpoint; with a larger --epochs, with a run '
         'that is finished',

@@ -15,7 +15,7 @@ from data.dataset_files import IMAGES, LOCK, TEMPORARY, has_fingerprint
 from recordio import manifest
 from recordio.manifest import SPLITS, WORK
 from system import files
-from system.errors import UserError
+from system.errors import UserError, printable, tell
 
 ATTEMPTS = 100  # to take a lock while other processes remove the empty folder
 
@@ -111,21 +111,34 @@ def _listed(folder, pattern):
 def publish(work, target):
     """Move the files of a complete conversion from ``work`` to ``target``, the manifest last.
 
-    If an earlier move was interrupted, some of the files are in ``target`` already.
+    If an earlier move was interrupted, some of the files are in ``target`` already. A file that
+    somebody has changed since it was converted is kept under another name.
     """
     new, old = manifest.read(work), manifest.read(target) or {'files': {}}
     waiting = [name for name in new['files'] if os.path.exists(os.path.join(work, name))]
     images = os.path.join(work, IMAGES)
     keep_images = new['options'].get('keep_images', False) and os.path.isdir(images)
     target_checks.check_files(target, waiting, keep_images)
+    gone = sorted(set(old['files']) - set(new['files']))
+    for name in (*waiting, *gone):
+        _keep_if_changed(os.path.join(target, name), old['files'].get(name))
     for name in waiting:
         files.move(os.path.join(work, name), os.path.join(target, name))
     if keep_images:
         files.move(images, os.path.join(target, IMAGES))
-    for name in set(old['files']) - set(new['files']):
+    for name in gone:
         files.remove(os.path.join(target, name))
     files.move(os.path.join(work, manifest.NAME), os.path.join(target, manifest.NAME))
     clear(work)
+
+
+def _keep_if_changed(path, expected):
+    """Rename a file that has not the fingerprint ``expected`` any more, and say so."""
+    if expected and os.path.lexists(path) and not has_fingerprint(path, expected):
+        kept = files.set_aside(path)
+        tell(
+            f'{printable(path)} was changed after it was converted: it is kept as {printable(kept)}'
+        )
 
 
 def finish(target):

@@ -5,6 +5,7 @@ them as a manifest, see manifest.py. It is written anew if the record files chan
 file of another origin.
 """
 
+import contextlib
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -53,12 +54,28 @@ def known(folder):
 
 
 def _is_of(found, folder):
-    """Return whether the files have the sizes that a manifest says."""
+    """Return whether the files are those that a manifest describes.
+
+    Other labels do not change the size of a file. So where a file is younger than the manifest, its
+    digest is compared, and then the manifest is made the younger one.
+    """
     paths = {name: os.path.join(folder, name) for name in NAMES}
-    return all(
+    if not all(
         os.path.isfile(path) and os.path.getsize(path) == found['files'][name]['bytes']
         for name, path in paths.items()
+    ):
+        return False
+    own = os.path.join(folder, manifest.NAME)
+    if max(os.stat(path).st_ctime_ns for path in paths.values()) < os.stat(own).st_ctime_ns:
+        return True
+    same = all(
+        files.digest_of(path, hashlib.sha256()) == found['files'][name]['sha256']
+        for name, path in paths.items()
     )
+    if same:
+        with contextlib.suppress(OSError):  # a folder that cannot be written to
+            os.utime(own)
+    return same
 
 
 def describe(folder):

@@ -58,8 +58,11 @@ def read(path, folders):
     UserError
         The file has no command, or a line is no training command; the message names the line.
     """
-    with open(path, encoding='utf-8') as file:
-        texts = file.read().split('\n')
+    try:
+        with open(path, encoding='utf-8') as file:
+            texts = file.read().split('\n')
+    except UnicodeDecodeError as error:
+        raise UserError(f'{path} is not UTF-8 ({error}): save it as UTF-8') from None
     lines = []
     for number, text in enumerate(texts, 1):
         try:

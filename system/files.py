@@ -11,7 +11,7 @@ import os
 import stat
 
 from system.errors import UserError
-from system.output_marks import UNMARKED, is_own, marked
+from system.output_marks import UNMARKED, is_own, marked, note
 
 BLOCK = 1 << 20  # bytes read at a time
 PARTIAL = '.dfn-partial'  # suffix of a temporary file
@@ -137,10 +137,11 @@ def write_output(path, content, overwrite=False):
 
 
 def write_outputs(contents, overwrite=False):
-    """Write figures, diagrams or tables to paths that the user chose: all of them or none.
+    """Write figures, diagrams or tables to paths that the user chose.
 
     An existing file is replaced only if this project wrote it and nobody has changed it since,
-    which system/output_marks.py can tell. Missing folders are created.
+    which system/output_marks.py can tell. If one of them may not be replaced, none is written.
+    Missing folders are created.
 
     Parameters
     ----------
@@ -158,6 +159,8 @@ def write_outputs(contents, overwrite=False):
         _check_output(path, content, overwrite)
     for path, content in contents.items():
         _write_bytes(os.path.realpath(path), marked(path, content))  # a symbolic link remains one
+        for beside, digest in note(path, content).items():
+            _write_bytes(beside, digest)
 
 
 def _check_output(path, content, overwrite):

@@ -1,8 +1,8 @@
 """Marks at the end of figures and tables, by which the project knows files that it wrote itself.
 
 A mark holds the SHA-256 of the rest of the file: in a PNG it is a chunk before the last one, in
-other formats a comment. CSV has no comments; such a file is recognised by its first line. Files of
-weights and JSON cannot have a mark, and are recognised only if they would not change.
+other formats a comment. CSV has no comments, so the SHA-256 of such a file is in a hidden file
+beside it. Files of weights and JSON have no mark, and are recognised only if they would not change.
 """
 
 import hashlib
@@ -25,13 +25,36 @@ def is_own(path, content):
     if path.endswith(UNMARKED):
         return found == content
     if path.endswith('.csv'):
-        return found.split(b'\n')[0] == content.split(b'\n')[0]
+        return _noted(path) == _digest(found)
     length = len(_mark(path, b''))
     if path.endswith('.png'):
         before = found[: -length - len(PNG_END)] + PNG_END
     else:
         before = found[:-length]
     return found == marked(path, before)
+
+
+def note(path, content):
+    """Return {path: content} of the hidden file beside a CSV with this content, {} for others."""
+    return {_note_path(path): _digest(content)} if path.endswith('.csv') else {}
+
+
+def _note_path(path):
+    folder, name = os.path.split(os.path.realpath(path))
+    return os.path.join(folder, f'.{name}.dfn-sha256')
+
+
+def _noted(path):
+    """Return what the hidden file beside a CSV says, b'' without one."""
+    try:
+        with open(_note_path(path), 'rb') as file:
+            return file.read()
+    except OSError:
+        return b''
+
+
+def _digest(content):
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def marked(path, content):
@@ -43,19 +66,16 @@ def marked(path, content):
 
 
 def _mark(path, before):
-    """Return the mark for a file that begins with the bytes ``before``; b'' if it has none."""
+    """Return the mark for a file that begins with the bytes ``before``; b'' if it has none.
+
+    The file is a PNG, PDF or SVG, or of LaTeX, Markdown or HTML.
+    """
     text = (MARK + hashlib.sha256(before).hexdigest()).encode()
-    ending = os.path.splitext(path)[1]
-    if ending in UNMARKED:
+    if path.endswith((*UNMARKED, '.csv')):
         return b''
-    if ending == '.png':
+    if path.endswith('.png'):
         chunk = b'tEXt' + b'Software\0' + text
         return struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
-    return {
-        '.csv': b'',
-        '.pdf': b'%% %s\n' % text,
-        '.tex': b'%% %s\n' % text,
-        '.svg': b'<!-- %s -->\n' % text,
-        '.md': b'<!-- %s -->\n' % text,
-        '.html': b'<!-- %s -->\n' % text,
-    }[ending]
+    if path.endswith(('.pdf', '.tex')):
+        return b'%% %s\n' % text
+    return b'<!-- %s -->\n' % text

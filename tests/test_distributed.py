@@ -490,10 +490,15 @@ def test_what_a_user_can_get_wrong(place, tmp_path):
     assert 'names no machine' in user_error(
         'launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script
     )
-    (tmp_path / 'hosts').write_text('no.such.host.invalid\n')
-    assert 'cannot be found' in user_error(
-        'launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script
-    )
+    for name, words in (
+        (b'no.such.host.invalid', 'cannot be found'),
+        (b'two..dots', 'cannot be found'),
+        (b'n\xfcrnberg', 'is not UTF-8'),
+    ):
+        (tmp_path / 'hosts').write_bytes(name + b'\n')
+        assert words in user_error(
+            'launch.py', '--workers', '2', '--hosts', tmp_path / 'hosts', *script
+        )
     (tmp_path / 'hosts').write_text('127.0.0.1\n')
     assert 'cannot be started' in user_error(
         'launch.py',

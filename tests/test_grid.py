@@ -188,6 +188,12 @@ def test_a_file_that_is_none(place, tmp_path, text, words):
     assert all(word in said for word in words), said
 
 
+def test_a_file_of_another_encoding(place, tmp_path):
+    words = command(place, tmp_path, LINE)
+    (tmp_path / 'grid.txt').write_bytes(f'{LINE}  # für morgen\n'.encode('latin-1'))
+    assert 'is not UTF-8' in user_error(*words)
+
+
 def test_the_grid_of_table_4_has_every_cell_five_times():
     from study import grid
 

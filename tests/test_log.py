@@ -33,7 +33,7 @@ def lines_of(path):
             for name, values in {
                 'network': (None, 3, '', 'm\x1b[31mr'),
                 'depth': (None, '14', 14.5, True, -2, 0, 10**30),
-                'dataset': (None, [], 'a\nb', 'x' * 300),
+                'dataset': (None, [], 'a\nb', 'x' * 300, '\ud800'),
                 'epochs': (None, 0, '8', 1e999),
                 'widen': ('4', 0),
                 'lr': ('0.1', 1e999, float('nan'), -1),
@@ -138,6 +138,12 @@ def test_bytes_that_are_no_text(tmp_path):
     )
     with pytest.raises(UserError, match='not a training log'):
         log.read(str(tmp_path))
+
+
+def test_a_link_that_leads_to_itself(tmp_path):
+    (tmp_path / 'x.jsonl').symlink_to('x.jsonl')
+    with pytest.raises(UserError, match='x.jsonl cannot be read: Too many levels'):
+        log.read(str(tmp_path / 'x.jsonl'))
 
 
 def test_images_that_have_no_manifest(good):

@@ -129,15 +129,15 @@ def test_the_files_are_read_once(place, scored, capfd):
     assert '90' in run_script('data/verify.py', place / 'data' / 'mine' / 'train.rec')
 
 
-def packed(folder, images):
-    """Write train and test records of images with the labels 0, 1, 0, 1, ..."""
+def packed(folder, images, first=0):
+    """Write train and test records of images, every second one labelled ``first`` (0 or 1)."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in ('train', 'test'):
         with open(folder / f'{split}.rec', 'wb') as rec, open(folder / f'{split}.idx', 'w') as idx:
             for number, image in enumerate(images):
                 idx.write(f'{number}\t{rec.tell()}\n')
                 data = cv2.imencode('.png', image)[1].tobytes()
-                record_format.write(rec, number, number % 2, data)
+                record_format.write(rec, number, (number + first) % 2, data)
 
 
 def test_other_files_are_described_anew(tmp_path, capfd):
@@ -148,6 +148,22 @@ def test_other_files_are_described_anew(tmp_path, capfd):
     packed(tmp_path / 'own', grey[2:] * 3)
     assert datasets.small('own', str(tmp_path)).mean == (35, 35, 35)
     assert datasets.small('own', str(tmp_path)).names == ['0', '1']  # there is no list
+
+
+def test_other_labels_are_described_anew(tmp_path, capfd):
+    """They do not change the size of a file. A copy of the same files is read once."""
+    folder = tmp_path / 'own'
+    packed(folder, [BLACK] * 5)
+    before = datasets.small('own', str(tmp_path)), datasets.identity(str(folder))
+    assert manifest.read(str(folder))['splits']['train'] == {'0': 3, '1': 2}
+    packed(folder, [BLACK] * 5)
+    capfd.readouterr()
+    after = datasets.small('own', str(tmp_path)), datasets.identity(str(folder))
+    assert after == before and capfd.readouterr().err == ''
+    packed(folder, [BLACK] * 5, first=1)
+    datasets.small('own', str(tmp_path))
+    assert manifest.read(str(folder))['splits']['train'] == {'0': 2, '1': 3}
+    assert datasets.identity(str(folder)) != before[1]
 
 
 def test_a_manifest_of_the_users_is_not_touched(tmp_path):

@@ -24,7 +24,7 @@ from common.trainer import Trainer
 from engine import build, mx
 from recordio import datasets
 from report import curves, figures
-from system import files
+from system import files, output_marks
 from system.errors import UserError
 from train_cifar import parse_args
 
@@ -287,6 +287,36 @@ def test_a_figure_that_somebody_changed_is_not_replaced(tmp_path, ending):
         assert out.read_bytes() == content
 
 
+def test_a_table_that_somebody_changed_is_not_replaced(tmp_path):
+    """A CSV cannot have a mark; its digest is in a hidden file beside it."""
+    for out in (tmp_path / 'table4.csv', tmp_path / '.csv'):
+        files.write_output(str(out), b'depth,error\n26,7.0\n')
+        files.write_output(str(out), b'depth,error\n26,6.9\n')  # its own
+        out.write_bytes(b'depth,error\n26,6.9\n50,5.8\n')
+        with pytest.raises(UserError, match='choose another name, or add --overwrite'):
+            files.write_output(str(out), b'depth,error\n26,6.9\n')
+        files.write_output(str(out), b'depth,error\n26,6.9\n', overwrite=True)
+        files.write_output(str(out), b'depth,error\n26,6.8\n')
+        assert out.read_bytes() == b'depth,error\n26,6.8\n'
+
+
+def test_a_table_of_others_is_not_replaced_through_a_link(tmp_path):
+    mine, link = tmp_path / 'mine.csv', tmp_path / 'table.csv'
+    mine.write_bytes(b'depth,error\n')
+    link.symlink_to(mine)
+    with pytest.raises(UserError, match='--overwrite'):
+        files.write_output(str(link), b'depth,error\n1,2\n')
+    assert mine.read_bytes() == b'depth,error\n' and link.is_symlink()
+
+
+@pytest.mark.parametrize('name', ('.md', '.png', '.html', '.tex', '.svg'))
+def test_a_name_that_is_an_ending_alone(tmp_path, name):
+    content = output_marks.PNG_END if name == '.png' else b'text\n'
+    for _ in range(2):
+        files.write_output(str(tmp_path / name), content)
+    assert (tmp_path / name).read_bytes() == output_marks.marked(name, content)
+
+
 def test_marks_keep_files_readable(tmp_path):
     """A PNG with a mark decodes to the same image, and its chunks have the right checksums."""
     import cv2
@@ -323,7 +353,7 @@ def test_tables_replace_no_other_file(tmp_path):
         mine.unlink()
     run_script(*command)
     run_script(*command)
-    assert len(os.listdir(tmp_path / 'out')) == 3
+    assert len(list((tmp_path / 'out').glob('table4.*'))) == 3
 
 
 def test_an_output_that_is_no_file(tmp_path):
@@ -682,6 +712,20 @@ def test_another_file_under_the_name_of_the_log_is_kept(place, copy):
     path.write_text(json.dumps(log.read(str(path))[0])[:40])  # torn: its own
     assert said_by(resume(place, folder, name)) == ''
     assert records_of(path) == records
+
+
+def test_a_log_that_is_ahead_of_its_checkpoint_is_kept(place, copy):
+    """Such as one that came from the machine where the run had gone on."""
+    folder, name, run = copy
+    path = folder / 'logs' / (name + '.jsonl')
+    ahead = path.read_text()
+    state = run_state.load(str(run))
+    before = dict(state, epoch=EPOCHS - 1, records=state['records'][:-1])
+    run_state.write(str(run), run_state.STATE, before)
+    said = said_by(resume(place, folder, name))
+    assert f'has epochs after the last checkpoint, that of epoch {EPOCHS - 1}' in said
+    (kept,) = path.parent.glob('*.kept-1')
+    assert kept.read_text() == ahead and len(records_of(path)) == EPOCHS
 
 
 def test_a_log_that_cannot_be_written(place, tmp_path, monkeypatch):

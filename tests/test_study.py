@@ -245,6 +245,16 @@ def test_cells_from_logs(tmp_path):
     assert '**14.50** (1)' in table_formats.markdown(tables.build(3, groups))  # the largest
 
 
+def test_a_log_without_a_result_leaves_those_of_the_others(tmp_path):
+    """Whichever log comes first, a cell has the mean of the runs that have the result."""
+    whole = write(tmp_path, 'ensemble8', 26, 7.0, test_components=parts(8.0))
+    bare = write(tmp_path, 'ensemble8', 26, 7.5)
+    for logs in ([whole, bare], [bare, whole]):
+        cells = filled(finished_runs.read(logs)[0])
+        assert cells[2, '26', 'with', 'LLL'] == f'{parts(8.0)["LLL"]:.2f}'
+        assert cells[2, '26', 'with', 'Overall'].startswith('7.25')
+
+
 def test_components_that_were_trained_alone(tmp_path):
     """They fill the cells of Table 2 that no ensemble without sharing fills."""
     logs = [write(tmp_path, 'LLR', 26, 9.0), write(tmp_path, 'RRR', 38, 8.5)]
@@ -323,6 +333,7 @@ def test_formats_of_the_script(tmp_path):
     ]
     said = run_script('study/make_tables.py', *logs, '--out', tmp_path / 'tables')
     assert len(said.splitlines()) == 3 and sorted(os.listdir(str(tmp_path / 'tables'))) == [
+        '.table4.csv.dfn-sha256',
         'table4.csv',
         'table4.md',
         'table4.tex',

@@ -647,6 +647,12 @@ def test_resume_with_other_options(finished):
     assert '--depth 8' in said and 'new run' in said
 
 
+@pytest.mark.parametrize('option', ('--resume', '--init-from'))
+def test_a_run_without_a_name(place, option):
+    """A shell variable that is not set; no new run may begin."""
+    assert 'it is empty: name a run' in user_error(*arguments(place, option, ''))
+
+
 def test_log_folder_that_cannot_be_written(place):
     (place / 'file').write_text('')
     assert 'check the path' in user_error(*arguments(place, '--log-dir', place / 'file' / 'logs'))
