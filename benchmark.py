@@ -73,8 +73,15 @@ OPERATOR_CLASSES = {
 
 
 def parse_args():
-    number = options.number
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    _add_network(parser)
+    _add_measurement(parser)
+    _add_turns(parser)
+    options.add_devices(parser)
+    return parser.parse_args()
+
+
+def _add_network(parser):
     parser.add_argument(
         '--network',
         choices=sorted([*symbols.NETWORKS, ENSEMBLE]),
@@ -87,24 +94,27 @@ def parse_args():
     )
     parser.add_argument(
         '--widen',
-        type=number(int, 1),
+        type=options.number(int, 1),
         default=1,
         help='factor on the numbers of channels (default: %(default)s)',
     )
     parser.add_argument(
         '--image-size',
-        type=number(int, 64),
+        type=options.number(int, 64),
         metavar='PIXELS',
         help="measure a network of train_imagenet.py on images of this size (default: CIFAR's "
         'networks at 32)',
     )
     parser.add_argument(
         '--batch-size',
-        type=number(int, 1),
+        type=options.number(int, 1),
         default=64,
         metavar='N',
         help='number of images in a batch (default: %(default)s)',
     )
+
+
+def _add_measurement(parser):
     parser.add_argument(
         '--task',
         choices=('train', 'inference'),
@@ -145,22 +155,23 @@ def parse_args():
         action='store_true',
         help='instead, print how long each class of operators takes in a training step',
     )
+
+
+def _add_turns(parser):
     parser.add_argument(
         '--rounds',
-        type=number(int, 1),
+        type=options.number(int, 1),
         default=5,
         metavar='N',
         help='number of turns (default: %(default)s)',
     )
     parser.add_argument(
         '--seconds',
-        type=number(float, 0.1),
+        type=options.number(float, 0.1),
         default=4,
         metavar='S',
         help='approximate length of a turn in seconds (default: %(default)s)',
     )
-    options.add_devices(parser)
-    return parser.parse_args()
 
 
 def specification(args):

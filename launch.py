@@ -46,6 +46,20 @@ def parse_args(arguments=None):
         metavar='N',
         help='number of processes that sum gradients (default: as many as workers)',
     )
+    _add_hosts(parser)
+    parser.add_argument(
+        'command',
+        nargs=argparse.REMAINDER,
+        metavar='SCRIPT ...',
+        help='a training script and its options',
+    )
+    args = parser.parse_args(arguments)
+    if not args.command:
+        parser.error('name a training script, such as train_cifar.py, and its options')
+    return args
+
+
+def _add_hosts(parser):
     parser.add_argument(
         '--hosts',
         metavar='FILE',
@@ -83,16 +97,6 @@ def parse_args(arguments=None):
         metavar='PATH',
         help='Python interpreter on the hosts (default: as here)',
     )
-    parser.add_argument(
-        'command',
-        nargs=argparse.REMAINDER,
-        metavar='SCRIPT ...',
-        help='a training script and its options',
-    )
-    args = parser.parse_args(arguments)
-    if not args.command:
-        parser.error('name a training script, such as train_cifar.py, and its options')
-    return args
 
 
 def read_hosts(path):

@@ -59,6 +59,18 @@ def parse_args(words=None, defaults=None):
         )
         + f' (default: {", ".join(f"{depth} for {name}" for name, depth in DEPTHS.items())})',
     )
+    _add_photographs(parser)
+    training_options.add_recipe(parser, '100', 'see --schedule', batch=256)
+    args = parser.parse_args(words, defaults)
+    args.depth = args.depth or DEPTHS[args.network]
+    if args.decay == 'cosine' and args.drop_every:
+        raise UserError('--drop-every is for --decay steps: leave it out with a cosine')
+    if args.decay == 'steps':
+        args.drop_every = args.drop_every or SCHEDULES[args.schedule].every
+    return args
+
+
+def _add_photographs(parser):
     parser.add_argument(
         '--dataset',
         default='imagenet',
@@ -95,14 +107,6 @@ def parse_args(words=None, defaults=None):
         'authors-2016: crops of 196 to 480 pixels of 480, contrast, illumination; authors-2018: '
         'as paper with aspect ratio and HSL instead of PCA noise (default: %(default)s)',
     )
-    training_options.add_recipe(parser, '100', 'see --schedule', batch=256)
-    args = parser.parse_args(words, defaults)
-    args.depth = args.depth or DEPTHS[args.network]
-    if args.decay == 'cosine' and args.drop_every:
-        raise UserError('--drop-every is for --decay steps: leave it out with a cosine')
-    if args.decay == 'steps':
-        args.drop_every = args.drop_every or SCHEDULES[args.schedule].every
-    return args
 
 
 def steps_of(args):

@@ -93,6 +93,14 @@ def add_recipe(parser, epochs, lr, batch):
         help='hold out this share of the training images of each class, the same ones for every '
         'seed, and choose the best epoch on them (default: %(default)s)',
     )
+    _add_numerics(group)
+    add_run(parser)
+    add_kvstore(parser)
+    add_devices(parser)
+    add_folders(parser)
+
+
+def _add_numerics(group):
     group.add_argument(
         '--bn-momentum',
         type=number(float, 0, 1),
@@ -115,10 +123,6 @@ def add_recipe(parser, epochs, lr, batch):
         help='when the loss is not finite: stop, or go back to the last checkpoint with a '
         'tenth of the learning rate, three times at most (default: %(default)s)',
     )
-    add_run(parser)
-    add_kvstore(parser)
-    add_devices(parser)
-    add_folders(parser)
 
 
 def _add_optimizer(group):

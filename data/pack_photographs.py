@@ -73,20 +73,11 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
     }
     with ProcessPoolExecutor(processes, initializer=_prepare_process) as pool:
         for split in splits:
-            entries = split.entries
-            if split.name == 'train':
-                order = numpy.random.RandomState(SHUFFLE_SEED).permutation(len(entries))
-                entries = [entries[index] for index in order]
+            entries = _in_order(split)
             identity = _identity(entries, short_side, source)
             output = Output(os.path.join(folder, split.name), identity)
             remaining = _results(entries[output.taken :], short_side, pool, processes)
             counts = _pack_split(split.name, entries, output, remaining)
-            if not sum(counts.values()):
-                raise UserError(
-                    f'none of the {len(entries)} files to {split.name} on can be read '
-                    f'as an image, {entries[0].name} for example: give --source other '
-                    'photographs'
-                )
             numbers = {str(label): counts[label] for label in range(len(classes))}
             description['splits'][split.name] = numbers
             description['left_out'][split.name] = len(entries) - sum(counts.values())
@@ -95,6 +86,14 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
             name = split.name + ending
             description['files'][name] = dataset_files.fingerprint(os.path.join(folder, name))
     return description
+
+
+def _in_order(split):
+    """Return the entries of a split in the order in which they are written."""
+    if split.name != 'train':
+        return split.entries
+    order = numpy.random.RandomState(SHUFFLE_SEED).permutation(len(split.entries))
+    return [split.entries[index] for index in order]
 
 
 def _prepare_process():
@@ -108,7 +107,8 @@ def _prepare_process():
 def _pack_split(name, entries, output, remaining):
     """Write the images of a split that are not written yet; return how many each label has.
 
-    ``remaining`` is the generator of ``_results`` for them.
+    ``remaining`` is the generator of ``_results`` for them. It is a ``UserError`` if there is no
+    image in the whole split.
     """
     bar = Bar(total=len(entries), initial=output.taken, unit=' images', desc=name, disable=None)
     try:
@@ -120,7 +120,13 @@ def _pack_split(name, entries, output, remaining):
         output.save_progress()
     finally:
         output.close()
-    return Counter(entry.label for entry in entries) - output.missing
+    counts = Counter(entry.label for entry in entries) - output.missing
+    if not counts:
+        raise UserError(
+            f'none of the {len(entries)} files to {name} on can be read as an image, '
+            f'{entries[0].name} for example: give --source other photographs'
+        )
+    return counts
 
 
 def _identity(entries, short_side, source):
