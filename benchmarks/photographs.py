@@ -19,7 +19,7 @@ import engine
 from common import options
 from data import pack_photographs
 from data.split import Entry, Photographs
-from recordio import datasets, record_format
+from recordio import datasets, images, record_format
 from recordio.images import cv2
 from recordio.record_iterator import Reading, Records
 from system.script import run_main
@@ -73,7 +73,8 @@ def packing(args):
         chunks = [files[first :: 8 * args.processes] for first in range(8 * args.processes)]
         for _ in range(args.turns):
             start = time.time()
-            with ProcessPoolExecutor(args.processes, initializer=use_one_thread) as pool:
+            pool = ProcessPoolExecutor(args.processes, initializer=use_one_thread)
+            with images.one_thread(), pool:
                 list(pool.map(convert_with_opencv, chunks))
             limit = len(files) / (time.time() - start)
             start = time.time()

@@ -71,7 +71,8 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
         'quality': QUALITY,
         'left_out': {},
     }
-    with ProcessPoolExecutor(processes, initializer=_prepare_process) as pool:
+    pool = ProcessPoolExecutor(processes, initializer=_prepare_process)
+    with images.one_thread(), pool:
         for split in splits:
             entries = _in_order(split)
             identity = _identity(entries, short_side, source)

@@ -6,6 +6,7 @@ and the size against ``MOST_PIXELS``. OpenCV's own limit cannot be used: OpenCV 
 imported, and MXNet may import it earlier.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -38,6 +39,21 @@ START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 # encodes a byte of 0xFF in compressed data; 0x01 and 0xD0 to 0xD7 (restarts), which have no length;
 # and the repetitions of 0xFF that may precede a marker.
 MARKER = re.compile(rb'\xff([^\x00\x01\xd0-\xd7\xff])')
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Let OpenCV compute in a single thread, in this process and in those that it forks.
+
+    OpenCV must not keep threads of its own when a process is forked: the new one does not have
+    them, and waits forever when OpenCV ends them there.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def with_short_side(image, short):

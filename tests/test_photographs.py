@@ -183,6 +183,28 @@ def entries_of(tmp_path, count):
     ]
 
 
+AFTER_OPENCV = """
+import sys, cv2, numpy
+from data import pack_photographs, split
+cv2.setNumThreads(4)
+cv2.GaussianBlur(numpy.zeros((2000, 2000, 3), numpy.uint8), (31, 31), 5)
+path, size, folder = sys.argv[1:]
+entries = [split.Entry(path, 0, int(size), label, 'x') for label in (0, 1)]
+split = split.Photographs('test', entries)
+pack_photographs.pack_photographs(['a', 'b'], [split], folder, 64, 2)
+assert cv2.getNumThreads() == 4
+"""
+
+
+def test_a_conversion_where_opencv_has_threads_of_its_own(tmp_path):
+    """Processes that are forked then would wait forever for threads that they do not have."""
+    entry = entries_of(tmp_path, 1)[0]
+    command = [sys.executable, '-c', AFTER_OPENCV, entry.path, str(entry.bytes), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(read(str(tmp_path / 'test.rec'))) == 2
+
+
 def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
     """It is stopped three times, and the files are those of one that never was."""
     entries = entries_of(tmp_path, 90)
