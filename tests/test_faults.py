@@ -228,12 +228,15 @@ def test_a_damaged_state_is_not_used(copy, capsys, harm, at):
 
 
 def test_a_run_goes_on_from_the_checkpoint_before(place, copy):
-    """And it ends like the run that was never damaged."""
+    """And it ends like the run that was never damaged. The log has an epoch more, and is kept."""
     folder, name, run = copy
     flip(run / 'model-0004.params', 5000)
     process = start(command_for(place, folder))
     said = process.communicate()[1]
     assert process.returncode == 0 and said.count('damaged') == 1
+    kept = folder / 'logs' / (name + '.jsonl.kept-1')
+    assert len(records_of(kept)) == EPOCHS and str(kept) in said
+    kept.unlink()
     same_as_undisturbed(place, folder, name, kept=['model-0004.params.kept-1'])
 
 
