@@ -75,9 +75,9 @@ class Ours:
     def _batches(self, spec):
         if not spec['data']:
             return iter(lambda: self.fixed, None)
-        name = os.path.basename(os.path.normpath(spec['data']))
+        folder, name = os.path.split(os.path.normpath(spec['data']))
         source = record_iterator.Batches(
-            spec['data'], datasets.get(name), self.batch, threads=engine.cores()
+            spec['data'], datasets.get(name, folder or '.'), self.batch, threads=engine.cores()
         )
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 

@@ -46,6 +46,16 @@ def test_alone_and_from_records(sample):
 
 
 @pytest.mark.slow
+def test_record_files_of_ones_own(sample, tmp_path):
+    """They lie in any folder, and no table of data sets has their name."""
+    (tmp_path / 'mine').mkdir()
+    for name in ('train.rec', 'train.idx', 'test.rec', 'test.idx'):
+        (tmp_path / 'mine' / name).symlink_to(sample / 'sample' / name)
+    said = run_script('benchmark.py', *SHORT, '--task', 'train', '--data', tmp_path / 'mine')
+    assert rates(said, 'train', 'ours') > 10
+
+
+@pytest.mark.slow
 def test_against_the_textbook():
     said = run_script('benchmark.py', *SHORT, '--compare', 'textbook', '--task', 'train')
     assert rates(said, 'train', 'textbook') > 1
