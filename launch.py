@@ -23,6 +23,7 @@ from common import options
 from distributed import cluster
 from distributed.job import Job, Member
 from engine import cpu
+from system import files
 from system.errors import UserError
 from system.script import run_main
 
@@ -105,11 +106,7 @@ def read_hosts(path):
         return [None]
     if not os.path.isfile(path):
         raise UserError(f'--hosts {path}: there is no such file')
-    try:
-        with open(path, encoding='utf-8') as file:
-            names = [line.split('#')[0].strip() for line in file]
-    except UnicodeDecodeError as error:
-        raise UserError(f'--hosts {path} is not UTF-8 ({error}): save it as UTF-8') from None
+    names = [line.split('#')[0].strip() for line in files.read_text(path).split('\n')]
     if not any(names):
         raise UserError(f'--hosts {path} names no machine: write one name into each line')
     return [name for name in names if name]

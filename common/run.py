@@ -51,15 +51,14 @@ class Run:
         self.rollbacks = rollbacks_of(self.records)
         self.arrays = checkpoint.load_arrays(run_state.params_path(self.folder, self.epoch))
         if not log.is_of(self.log, self.header):
-            kept = files.set_aside(self.log)
-            sys.stderr.write(f'{self.log} is not the log of this run: it is kept as {kept}\n')
+            self._keep_log('is not the log of this run')
         elif log.is_ahead(self.log, self.epoch):
-            kept = files.set_aside(self.log)
-            sys.stderr.write(
-                f'{self.log} has epochs after the last checkpoint, that of epoch {self.epoch}: it '
-                f'is kept as {kept}\n'
-            )
+            self._keep_log(f'has epochs after the last checkpoint, that of epoch {self.epoch}')
         log.restore(self.log, self.header, self.records)
+
+    def _keep_log(self, reason):
+        kept = files.set_aside(self.log)
+        sys.stderr.write(f'{self.log} {reason}: it is kept as {kept}\n')
 
     def open_events(self):
         """Begin to write events for TensorBoard, if ``--tensorboard`` asks for them."""

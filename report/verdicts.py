@@ -125,7 +125,7 @@ def find_all(groups, stand_in):
     return {claim: find(claim, groups, stand_in) for claim in claims.CLAIMS}
 
 
-def not_compared(findings, groups, stand_in):
+def not_compared(findings, groups):
     """Return a sentence on each run that is left out because of how it was trained.
 
     Its network is compared with others, but in runs of another training than its own.
@@ -134,21 +134,28 @@ def not_compared(findings, groups, stand_in):
     ----------
     findings : dict
         What ``find_all`` returned.
-    groups, stand_in
+    groups : list of repetition.Repetitions
         Those that it was given.
     """
-    compared = {}  # {network: the trainings of its runs that are compared}
-    for claim, found in findings.items():
-        dataset = claim.dataset(stand_in)
-        for finding in found:
-            if finding.setting and not finding.reason:
-                for result, _ in finding.ours:
-                    trainings = compared.setdefault((result.network, result.depth, dataset), [])
-                    trainings.append(_training(finding.setting))
+    compared = [
+        (result.network, result.depth, _training(finding.setting))
+        for found in findings.values()
+        for finding in found
+        if finding.setting and not finding.reason
+        for result, _ in finding.ours
+    ]
     notes = []
     for group in groups:
-        network, depth, dataset = (group.setting[name] for name in ('network', 'depth', 'dataset'))
-        trainings, own = compared.get((network, depth, dataset), []), _training(group.setting)
+        network, depth, own = (
+            group.setting['network'],
+            group.setting['depth'],
+            _training(group.setting),
+        )
+        trainings = [
+            training
+            for *same, training in compared
+            if same == [network, depth] and training['dataset'] == own['dataset']
+        ]
         if trainings and own not in trainings:
             differ = min((run_setting.differences([own, each]) for each in trainings), key=len)
             what = ', '.join(map(run_setting.word, differ))

@@ -49,7 +49,7 @@ def main():
     groups = finished_runs.read_and_tell(args.logs)
     claims.check_runs(groups, args.stand_in)
     findings = verdicts.find_all(groups, args.stand_in)
-    for note in verdicts.not_compared(findings, groups, args.stand_in):
+    for note in verdicts.not_compared(findings, groups):
         tell(note)
     page = claim_formats.markdown(findings, args.stand_in)
     if not args.out:

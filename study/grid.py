@@ -14,6 +14,7 @@ from typing import NamedTuple
 from common import run_state
 from recordio import datasets
 from report import run_setting
+from system import files
 from system.errors import UserError
 
 SCRIPTS = ('train_cifar.py', 'study/train_ensemble.py', 'train_imagenet.py')
@@ -58,13 +59,8 @@ def read(path, folders):
     UserError
         The file has no command, or a line is no training command; the message names the line.
     """
-    try:
-        with open(path, encoding='utf-8') as file:
-            texts = file.read().split('\n')
-    except UnicodeDecodeError as error:
-        raise UserError(f'{path} is not UTF-8 ({error}): save it as UTF-8') from None
     lines = []
-    for number, text in enumerate(texts, 1):
+    for number, text in enumerate(files.read_text(path).split('\n'), 1):
         try:
             words = shlex.split(text, comments=True)
         except ValueError as error:

@@ -107,6 +107,15 @@ def _sync_folder(folder):
         os.close(descriptor)
 
 
+def read_text(path):
+    """Return the text of a file that a user has written; raise ``UserError`` if it is not UTF-8."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise UserError(f'{path} is not UTF-8 ({error}): save it as UTF-8') from None
+
+
 def write_text(path, text):
     """Write a text file atomically."""
 

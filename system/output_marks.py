@@ -78,4 +78,6 @@ def _mark(path, before):
         return struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
     if path.endswith(('.pdf', '.tex')):
         return b'%% %s\n' % text
-    return b'<!-- %s -->\n' % text
+    if path.endswith(('.svg', '.md', '.html')):
+        return b'<!-- %s -->\n' % text
+    raise ValueError(f'{path}: no mark is known for a file of this ending')

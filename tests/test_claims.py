@@ -250,7 +250,7 @@ def test_a_run_that_is_left_out_because_of_its_training_is_named(tmp_path):
     def named(logs):
         groups, _ = finished_runs.read(logs)
         found = verdicts.find_all(groups, 'fashion-mnist')
-        return verdicts.not_compared(found, groups, 'fashion-mnist')
+        return verdicts.not_compared(found, groups)
 
     assert named(paths) == []
     assert named([*paths, *other]) == [
