@@ -57,7 +57,7 @@ def write_logs(folder):
     name = HOSTILE.replace('/', '|')
     header.update(run=name, processor=f'<b>{HOSTILE}', versions={HOSTILE: [HOSTILE]})
     header['options'].update(
-        dataset=HOSTILE[:99] + '\u202e\ud800\ufffe$', network=HOSTILE, odd=HOSTILE
+        dataset=HOSTILE[:99] + '\u202e\ufffe$', network=HOSTILE, odd=HOSTILE
     )
     log_files.save(path, header, records)
 
