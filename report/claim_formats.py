@@ -10,7 +10,8 @@ from report.table_formats import render
 DIGITS = {'points': 2, 'nats': 3}
 HOW_TO_READ = (
     'Our numbers are means over seeds with their sample standard deviation, and [ ] encloses the\n'
-    '95% interval of a difference d. docs/claims.md has the claims and the rule.'
+    '95% interval of a difference d. "Above 0" has the number of seeds with a d above 0, of those\n'
+    'that d has. docs/claims.md has the claims and the rule.'
 )
 
 
@@ -67,7 +68,7 @@ def _section(number, claim, findings, stand_in):
             finding.difference,
             _expected(claim),
             _interval(claim, finding.interval),
-            str(len(finding.seeds)),
+            _above_zero(finding),
             _paper_difference(claim, finding.difference),
             finding.verdict + (f' ({finding.reason})' if finding.reason else ''),
         ]
@@ -81,11 +82,17 @@ def _section(number, claim, findings, stand_in):
             render(results, ['', f'ours, {quantity}', 'seeds', 'paper'], 'github'),
             render(
                 differences,
-                ['d', 'expected', f'ours, {claim.unit}', 'seeds', 'paper', 'verdict'],
+                ['d', 'expected', f'ours, {claim.unit}', 'above 0', 'paper', 'verdict'],
                 'github',
             ),
         ]
     )
+
+
+def _above_zero(finding):
+    """Return with how many seeds d is above 0, such as "2 of 3", '' without any."""
+    above = sum(difference > 0 for difference in finding.differences.values())
+    return f'{above} of {len(finding.differences)}' if finding.differences else ''
 
 
 def _runs(claim, findings, stand_in):

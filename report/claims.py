@@ -11,8 +11,9 @@ from report.compared_results import EARLY, LOSS
 # The kinds of comparisons, and the margins in percentage points; docs/claims.md has the reasons.
 GREATER, ALIKE, NOT_MORE = 'greater', 'alike', 'not more'
 MARGIN, MARGIN_WITHOUT = 0.5, 0.1
-# Runs of each network, by part; with fewer no verdict is final.
+# Runs of each network and epochs of each run, by part of the study.
 SEEDS = {'A': 5, 'B': 3, 'C': 3, 'D': 3}
+EPOCHS = {'A': 12, 'B': 8, 'C': 12, 'D': 12}
 SUBSETS = {'fashion-mnist': 'fashion-mnist-12000'}  # by the data set of the other parts
 ON_SUBSET = ('C', 'D')
 
@@ -28,6 +29,11 @@ class Claim(NamedTuple):
     table: int | None = None  # the paper's table with the errors of these networks
     margin: float = MARGIN
     unit: str = 'points'
+
+    @property
+    def planned_seeds(self):
+        """The set of seeds that its part of the study has."""
+        return set(range(1, SEEDS[self.part] + 1))
 
     def dataset(self, stand_in):
         """Return the data set of the claim's runs in a study on ``stand_in``."""

@@ -27,12 +27,7 @@ def figure11(networks):
         )
         for axis, (title, _), found in zip(axes[0], networks, counts):
             size = sum(found.values())
-            # Integer division first, because 2**200 paths are too many for a float.
-            axis.bar(
-                list(found),
-                [count * 10**6 // size / 10**4 for count in found.values()],
-                color='#0072B2',
-            )
+            axis.bar(list(found), [100 * count / size for count in found.values()], color='#0072B2')
             mean, deviation = paths.mean_and_deviation(found)
             axis.set_title(f'{title} ({mean:.2f} ± {deviation:.2f})\n{_short(size)} networks')
             axis.set_xlabel('depth')

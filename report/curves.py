@@ -143,19 +143,21 @@ def panels(found):
 def gaps(found):
     """Return sentences that say how much lower DFN-MR's top-1 validation error is (section 6.5).
 
-    There is one for each pair of a DFN-MR and a ResNet that were trained on the same photographs.
+    There is one for each pair of a DFN-MR and a ResNet-101 that were trained alike on the same
+    photographs.
     """
-    sentences = []
-    for resnet in found:
-        for mr in found:
-            are_pair = resnet.network == 'resnet' and mr.network in ('mr', 'mr-relu')
-            images = [
-                [each.setting.get(key) for key in ('dataset', 'data', 'image_size')]
-                for each in (resnet, mr)
-            ]
-            if are_pair and run_setting.is_photographs(mr.setting) and images[0] == images[1]:
-                sentences.append(_gap(resnet, mr))
-    return sentences
+    return [_gap(resnet, mr) for resnet in found for mr in found if _are_of_section_6_5(resnet, mr)]
+
+
+def _are_of_section_6_5(resnet, mr):
+    """Return whether two curves are of networks that the paper compares, trained alike."""
+    differ = run_setting.differences([resnet.setting, mr.setting])
+    return (
+        (resnet.network, resnet.depth) == ('resnet', 101)
+        and mr.network in ('mr', 'mr-relu')
+        and run_setting.is_photographs(mr.setting)
+        and differ.keys() <= {'network', 'depth', 'epochs'}
+    )
 
 
 def _gap(resnet, mr):

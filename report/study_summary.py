@@ -48,7 +48,7 @@ def _runs(groups):
         [
             row.dataset,
             str(row.epochs),
-            row.network,
+            row.network + (f' ({row.differences})' if row.differences else ''),
             str(row.depth),
             f'{row.parameters:,}' if row.parameters else '',
             _error(row),
@@ -96,8 +96,8 @@ def _decided(findings):
         for verdict, names in titles.items()
     )
     return _wrapped(
-        f'Of {len(findings)} claims of the paper the verdict on {final} is final: {supported} '
-        f'supported, {contradicted} contradicted, and {undecided} undecided.'
+        f'Of {len(findings)} claims the verdict on {final} is final: {supported} supported, '
+        f'{contradicted} contradicted, and {undecided} undecided.'
     )
 
 

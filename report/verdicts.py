@@ -27,10 +27,15 @@ class Finding(NamedTuple):
     difference: str  # as in claims.CLAIMS
     ours: list  # for each of its terms (compared_results.Result, {seed: number})
     setting: dict | None  # of the runs of a term, None if it is not known which runs to compare
-    seeds: tuple  # of int, in increasing order: those that all of its terms have
-    interval: Interval | None  # of d, None with fewer than two seeds in common
+    differences: dict  # {seed: d}, in increasing order of the seeds
+    interval: Interval | None  # of d, None with fewer than two seeds
     verdict: str
     reason: str  # why there is no interval, '' if there is one
+
+    @property
+    def seeds(self):
+        """The seeds that its interval is over, in increasing order."""
+        return tuple(self.differences)
 
 
 def interval_of(values):
@@ -86,8 +91,7 @@ def is_final(claim, findings):
     that contradicts it. As many seeds of other numbers do not count as these: which ones count was
     fixed before the runs.
     """
-    planned = set(range(1, claims.SEEDS[claim.part] + 1))
-    whole = [finding for finding in findings if planned <= set(finding.seeds)]
+    whole = [finding for finding in findings if claim.planned_seeds <= set(finding.seeds)]
     return len(whole) == len(findings) or verdict_of_claim(whole) == CONTRADICTED
 
 
@@ -174,15 +178,19 @@ def _compare(claim, difference, groups, stand_in):
     candidates = [_candidates(result, groups, claim.dataset(stand_in)) for result in results]
     lacking = [result.run for result, found in zip(results, candidates) if not found]
     common = _with_one_training([found for found in candidates if found])
+    if len(common) > 1:  # of part A's and part B's runs of the same networks, for example
+        planned = [each for each in common if each.setting['epochs'] == claims.EPOCHS[claim.part]]
+        common = planned or common
     if not lacking:
         repetition.only(common, f'the comparison {difference}')
     setting = common[0].setting if len(common) == 1 else None
     numbers = [_by_seed(result, found, setting) for result, found in zip(results, candidates)]
-    seeds = tuple(sorted(set.intersection(*map(set, numbers))))
-    differences = [
-        sum(sign * of_seed[seed] for (sign, _), of_seed in zip(terms, numbers)) for seed in seeds
-    ]
-    interval = interval_of(differences) if len(seeds) > 1 else None
+    seeds = _seeds(claim, numbers)
+    differences = {
+        seed: sum(sign * of_seed[seed] for (sign, _), of_seed in zip(terms, numbers))
+        for seed in seeds
+    }
+    interval = interval_of(list(differences.values())) if len(seeds) > 1 else None
     if lacking:
         reason = f'no finished run of {", ".join(dict.fromkeys(lacking))}'
     elif not common:
@@ -191,7 +199,16 @@ def _compare(claim, difference, groups, stand_in):
         reason = '' if interval else f'too few seeds: {len(seeds)} in common'
     verdict = verdict_of(claim.kind, interval, claim.margin)
     shown = list(zip(results, numbers))
-    return Finding(difference, shown, setting, seeds, interval, verdict, reason)
+    return Finding(difference, shown, setting, differences, interval, verdict, reason)
+
+
+def _seeds(claim, numbers):
+    """Return the seeds of a comparison: the planned ones alone as soon as each term has them.
+
+    So a verdict that is final does not change with runs that are added because of it.
+    """
+    common = set.intersection(*map(set, numbers))
+    return sorted(claim.planned_seeds if claim.planned_seeds <= common else common)
 
 
 def _by_seed(result, groups, setting):

@@ -108,9 +108,10 @@ def test_the_page_states_the_claims_of_the_code():
     )
 
 
-def test_the_page_states_how_many_seeds_a_part_has():
-    stated = re.findall(r'^\| ([ABCD]) \|.*\| 1 to (\d) \|$', PAGE, re.M)
-    assert {part: int(last) for part, last in stated} == claims.SEEDS
+def test_the_page_states_how_many_epochs_and_seeds_a_part_has():
+    stated = re.findall(r'^\| ([ABCD]) \|.*\| (\d+) \| 1 to (\d) \|$', PAGE, re.M)
+    assert {part: int(epochs) for part, epochs, _ in stated} == claims.EPOCHS
+    assert {part: int(last) for part, _, last in stated} == claims.SEEDS
 
 
 def test_the_page_gives_the_papers_numbers_behind_the_margin():
@@ -156,9 +157,8 @@ def test_every_run_of_a_claim_is_in_the_grid():
                 for result in wanted
             ]
             shared = set.intersection(*trained)
-            planned = set(range(1, claims.SEEDS[claim.part] + 1))
-            assert {seed for _, seed in shared} == planned, difference
-            assert len({epochs for epochs, _ in shared}) == 1, difference
+            assert {seed for _, seed in shared} == claim.planned_seeds, difference
+            assert {epochs for epochs, _ in shared} == {claims.EPOCHS[claim.part]}, difference
 
 
 def test_the_numbers_beside_a_claim_are_the_papers():
@@ -232,8 +232,14 @@ def test_runs_of_other_trainings_are_not_compared(tmp_path):
     (found,) = findings_of(title, [*fuse6, *twelve, *eight])
     assert found.interval.mean == pytest.approx(2) and found.verdict == 'supported'
     both = write(tmp_path / 'c', 'fuse6-26', (9.0, 9.1, 9.2), trained=12)
+    (found,) = findings_of(title, [*fuse6, *twelve, *eight, *both])  # part B has 8 epochs
+    assert found.setting['epochs'] == 8 and found.interval.mean == pytest.approx(2)
+    others = [
+        *write(tmp_path / 'd', 'fuse6-26', (9.0, 9.1, 9.2), trained=7),
+        *write(tmp_path / 'd', 'resnet-26', (8.0, 8.1, 8.2), trained=7),
+    ]
     with pytest.raises(UserError, match='number of epochs'):
-        findings_of(title, [*fuse6, *twelve, *eight, *both])
+        findings_of(title, [*twelve, *both, *others])
 
 
 def test_a_run_that_is_left_out_because_of_its_training_is_named(tmp_path):
@@ -332,6 +338,7 @@ def test_a_verdict_is_final_with_all_seeds_or_once_contradicted(tmp_path):
     later = findings_of(title, [path for path in paths if '-3.' not in path] + others)
     assert later[0].seeds == (1, 2, 9) and later[0].verdict == 'contradicted'
     assert not verdicts.is_final(claim, later)
+    assert findings_of(title, [*paths, others[0], others[1]])[0].seeds == SEEDS
     better = write(tmp_path / 'better', 'fuse3-14', (9, 9.2, 9.3))
     better += write(tmp_path / 'better', 'fuse6-14', (7, 7.1, 7.2))
     assert not verdicts.is_final(claim, findings_of(title, better))
@@ -372,7 +379,8 @@ def test_the_script_prints_a_block_for_each_claim_and_the_verdicts(logs):
     blocks = re.findall(r'^## (\d+)\. (.*): (supported|contradicted|undecided)$', said, re.M)
     assert [title for _, title, _ in blocks] == [claim.title for claim in claims.CLAIMS]
     assert '| plain-26 | 9.10 ± 0.10 | 3 | 7.88 ± 0.19 (Table 4: 26/14, CIFAR-10 Plain) |' in said
-    assert '| plain-26 - resnet-26 | d > 0 | +2.00 [+1.75, +2.25] | 3 | +1.26 | supported |' in said
+    row = '| plain-26 - resnet-26 | d > 0 | +2.00 [+1.75, +2.25] | 3 of 3 | +1.26 | supported |'
+    assert row in said
     assert 'Ours: part A, Fashion-MNIST, 2 epochs.' in said
     end = '| 1 | Order of the networks of one size | section 6.3, Table 4 | undecided | '
     assert f'{end}1 supported, 2 undecided | 0 of 5 |' in said.split('## Verdicts')[1]

@@ -167,6 +167,9 @@ def test_the_gap_of_section_6_5(tmp_path):
     assert curves.gaps(found) == [
         'ResNet-101 on ImageNet and DFN-MR-44 share 12 epochs: the paper compares epochs 30 to 55'
     ]
+    other = log_files.changed(logs[1], tmp_path / 'other.jsonl', lr=0.05)
+    assert curves.gaps(drawn([logs[0], other])) == []  # not trained alike
+    assert curves.gaps(drawn([photographs('resnet', 50, 60, 0), logs[1]])) == []
     assert curves.gaps(drawn([write(tmp_path, 'resnet', 26), write(tmp_path, 'mr', 14)])) == []
 
 

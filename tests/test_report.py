@@ -56,9 +56,7 @@ def write_logs(folder):
     # The name of a run is one of files, and a log with a slash in it is refused.
     name = HOSTILE.replace('/', '|')
     header.update(run=name, processor=f'<b>{HOSTILE}', versions={HOSTILE: [HOSTILE]})
-    header['options'].update(
-        dataset=HOSTILE[:99] + '\u202e\ufffe$', network=HOSTILE, odd=HOSTILE
-    )
+    header['options'].update(dataset=HOSTILE[:99] + '\u202e\ufffe$', network=HOSTILE, odd=HOSTILE)
     log_files.save(path, header, records)
 
 

@@ -211,6 +211,7 @@ def test_cells_from_logs(tmp_path):
     logs = [write(tmp_path, 'mr', 14, error) for error in (6.0, 6.2, 6.7)] + [
         write(tmp_path, 'resnet', 26, 6.1),
         write(tmp_path, 'il', 14, 72.0),
+        write(tmp_path, 'plain', 26, 8.0),
     ]
     logs += [
         write(tmp_path, 'ensemble8', 26, 7.0, test_components=parts(8.0), test_without=parts(7.5)),
@@ -224,6 +225,7 @@ def test_cells_from_logs(tmp_path):
         (4, '0.4M', '26/14', 'CIFAR-10 DFN-MR'): '6.30 ± 0.36',
         (4, '0.4M', '26/14', 'CIFAR-10 ResNet'): '6.10',
         (4, '0.4M', '26/14', 'CIFAR-10 DFN-IL'): 'fail',
+        (4, '0.4M', '26/14', 'CIFAR-10 Plain'): '8.00',
         (1, '26', '26', 'DFN'): '7.25',
         (1, '26', '26', 'Ensemble'): '7.00',
         (5, 'DFN-MR2', '14.9M', 'SVHN'): '4.00',
@@ -242,6 +244,9 @@ def test_cells_from_logs(tmp_path):
         and '| 6.30 ± 0.36 (3) | **6.48 ± 0.04** |' in row
         and '|  | 29.69 ± 0.15 |' in row
     )
+    some = [group for group in groups if group.setting['network'] != 'plain']
+    some = table_formats.markdown(tables.build(4, some))
+    assert '6.10 (1)' in some and '**6.10**' not in some  # one network has no run yet
     assert '**14.50** (1)' in table_formats.markdown(tables.build(3, groups))  # the largest
 
 
@@ -288,13 +293,25 @@ def test_captions_say_what_is_not_the_papers(tmp_path):
     assert table_captions.caption(tables.build(4, groups)).endswith(
         'Ours after 1 epoch on CIFAR-10 (the paper: 400) and 1 epoch on SVHN (the paper: '
         '40), in brackets the number of runs. '
-        'Not as in the paper: the learning rate 0.05 instead of 0.1.'
+        'Not as in the paper: the learning rate 0.05 instead of 0.1, '
+        'the number of devices 1 instead of 2.'
     )
-    records = [log_files.record(6.0)] * 400
-    groups = finished([log_files.write(tmp_path, 'mr', 14, records)])
-    assert table_captions.caption(tables.build(4, groups)).endswith(
-        'Ours after 400 epochs on CIFAR-10, in brackets the number of runs.'
-    )
+    one = log_files.write(tmp_path, 'mr', 14, [log_files.record(6.0)] * 400)
+    for devices, workers in ((['gpu(0)', 'gpu(1)'], 1), (['cpu(0)'], 2)):
+        as_in_paper = log_files.changed(
+            one, tmp_path / f'{workers}.jsonl', devices=devices, workers=workers
+        )
+        assert table_captions.caption(tables.build(4, finished([as_in_paper]))).endswith(
+            'Ours after 400 epochs on CIFAR-10, in brackets the number of runs.'
+        )
+    went_on = log_files.changed(as_in_paper, tmp_path / 'on.jsonl', epochs_before=[200])
+    tuned = log_files.changed(as_in_paper, tmp_path / 'tuned.jsonl', init_from='pretrained/x')
+    for path, differs in (
+        (went_on, 'the epochs after which they were finished before 200 instead of none.'),
+        (tuned, 'what they began from x instead of nothing.'),
+    ):
+        said = table_captions.caption(tables.build(4, finished([path])))
+        assert said.endswith(f'Not as in the paper: {differs}')
 
 
 def test_imagenets_tables(tmp_path):
