@@ -19,10 +19,15 @@ STUDY := study-sample
 STUDY_DEPTHS := 14 26
 STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --checkpoint-dir $(STUDY)/checkpoints
 
+# These are removed, and a shell takes a name with a space for two.
+ifneq ($(words $(VENV)) $(words $(DEMO)) $(words $(STUDY)),1 1 1)
+$(error VENV, DEMO and STUDY are names of folders, each without a space)
+endif
+
 # Both demonstrations begin anew. A folder of that name which make did not make is left alone.
 MADE := .made-by-make
 define begin_anew
-@if [ -e $(1) ] && [ ! -e $(1)/$(MADE) ]; then echo "$(1) was not made by make and is left alone: rename it" >&2; exit 2; fi
+@if { [ -e $(1) ] || [ -L $(1) ]; } && [ ! -e $(1)/$(MADE) ]; then echo "$(1) was not made by make and is left alone: rename it" >&2; exit 2; fi
 rm -rf $(1)
 mkdir $(1)
 @touch $(1)/$(MADE)
@@ -87,7 +92,9 @@ $(VENV)/bin/python:
 	@case "$$(uname -sm)" in "Linux x86_64"|"Linux aarch64"|"Darwin x86_64") ;; \
 	  *) echo "MXNet 1.9.1 is packaged for Linux on x86-64 and ARM and for macOS on x86-64, and this is $$(uname -sm)" >&2; exit 2;; esac
 	@for python in $(PYTHONS); do \
-	  if $$python -c '$(FITS)' 2>/dev/null; then echo "using $$python"; exec $$python -m venv $(VENV); fi; \
+	  if $$python -c '$(FITS)' 2>/dev/null; then echo "using $$python"; \
+	    $$python -m venv $(VENV) && exit; \
+	    rm -f $(VENV)/bin/python; echo "$(VENV) could not be made: make room, and run make again" >&2; exit 2; fi; \
 	done; \
 	echo "no Python 3.10 to 3.14 with the modules venv and ensurepip was found: install one (on Debian and Ubuntu: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.13" >&2; exit 2
 

@@ -1,6 +1,7 @@
 """Official archives of the data sets: finding, downloading and verifying them."""
 
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -25,6 +26,14 @@ class Archive(NamedTuple):
 
 
 BLOCK = 1 << 20
+# A proxy that is none answers with what is no HTTP.
+DOWNLOAD_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ValueError,
+)
 NO_CHECKSUM = 'add --no-checksum if it is meant to differ, a subset of your own for example'
 
 
@@ -93,22 +102,45 @@ def download(archive, folder):
     The file gets its final name only after its checksum has been verified.
     """
     path = os.path.join(folder, archive.name)
-    if os.path.exists(path):
+    if _is_there(path):
         verify(path, archive)
         return path
     made = not os.path.isdir(folder)
     os.makedirs(folder, exist_ok=True)
-    partial = os.path.join(folder, f'.{archive.name}.download')
     try:
-        need_space(folder, archive.size)
-        _fetch(archive.url, partial)
-        verify(partial, archive)
-        files.move(partial, path)
+        _download_missing(archive, path)
     finally:
-        files.remove(partial)
         if made:
             files.remove_folder(folder)  # only if it is empty
     return path
+
+
+def _download_missing(archive, path):
+    """Download an archive, unless another process that does so has ended while this one waited."""
+    folder, name = os.path.split(path)
+    partial = os.path.join(folder, f'.{name}.download')
+    with files.locked(partial):
+        try:
+            if _is_there(path):
+                files.remove(partial)
+                return
+            need_space(folder, archive.size)
+            _fetch(archive.url, partial)
+            verify(partial, archive)
+            files.move(partial, path)
+        except BaseException:
+            files.remove(partial)
+            raise
+
+
+def _is_there(path):
+    """Return whether an archive exists; a link to a disk that is not mounted is an error."""
+    if os.path.islink(path) and not os.path.exists(path):
+        raise UserError(
+            f'{path} is a link to {os.readlink(path)}, which is not there: mount its disk, or '
+            'remove the link'
+        )
+    return os.path.exists(path)
 
 
 def _fetch(url, path):
@@ -121,7 +153,7 @@ def _fetch(url, path):
                 for block in iter(lambda: reply.read(BLOCK), b''):
                     file.write(block)
                     bar.update(len(block))
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+    except DOWNLOAD_ERRORS as error:
         raise UserError(
             f'{url} cannot be downloaded ({getattr(error, "reason", error)}): try again, '
             'or fetch it by other means and name it with --source'

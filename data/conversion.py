@@ -125,4 +125,6 @@ def pack_photographs_of(args, found, digest, work):
     pixels = sum(len(split.entries) for split in splits) * short**2 * 4 / 3
     done = sum(os.path.getsize(os.path.join(work, name)) for name in os.listdir(work))
     archives.need_space(work, (pixels * pack_photographs.BYTES_PER_PIXEL - done) / 1e6)
+    if not args.force:
+        pack_photographs.check_unfinished(splits, work, short, digest)
     return pack_photographs.pack_photographs(classes, splits, work, short, args.processes, digest)

@@ -16,7 +16,7 @@ PHOTOGRAPH_ENDINGS = (*ENDINGS, REPORTED)
 TEMPORARY = [LOCK, manifest.NAME] + [
     split + ending for split in SPLITS for ending in (*PHOTOGRAPH_ENDINGS, PROGRESS)
 ]
-TEMPORARY += [os.path.basename(files.partial(name)) for name in TEMPORARY]
+TEMPORARY += [files.partial(name) for name in TEMPORARY]
 
 
 def prepared(target):

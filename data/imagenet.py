@@ -133,7 +133,7 @@ def _validation(path, classes, truth):
 def _truth(path, checksum):
     """Return the WordNet id of each validation image, from the devkit or from ``SYNSETS``."""
     if os.path.basename(path) == SYNSETS:
-        with open(path, encoding='utf-8', errors='replace') as file:
+        with open(path, encoding='utf-8-sig', errors='replace') as file:
             return file.read(MOST_BYTES).split()
     wanted = {META: MOST_BYTES, TRUTH: MOST_BYTES}
     content = tar_archives.members(path, wanted)

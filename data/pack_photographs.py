@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy
 
 from data import dataset_files
-from data.resumable_output import Output
+from data.resumable_output import Output, check_same
 from recordio import images
 from recordio.images import cv2
 from system.errors import UserError
@@ -87,6 +87,16 @@ def pack_photographs(classes, splits, folder, short_side, processes, source=''):
             name = split.name + ending
             description['files'][name] = dataset_files.fingerprint(os.path.join(folder, name))
     return description
+
+
+def check_unfinished(splits, folder, short_side, source):
+    """Raise ``UserError`` if a folder has unfinished work on something else.
+
+    The arguments are those of ``pack_photographs``, which would begin it anew.
+    """
+    for split in splits:
+        identity = _identity(_in_order(split), short_side, source)
+        check_same(os.path.join(folder, split.name), identity)
 
 
 def _in_order(split):

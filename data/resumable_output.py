@@ -7,7 +7,7 @@ from collections import Counter
 from data.dataset_files import PHOTOGRAPH_ENDINGS, PROGRESS
 from recordio import record_format
 from system import files, schema
-from system.errors import printable
+from system.errors import UserError, printable
 
 EVERY = 2000  # images after which the progress is saved
 
@@ -36,6 +36,15 @@ _parse_progress = schema.checker(
 )
 
 
+BEGINNING = {
+    'identity': '',
+    'taken': 0,
+    'written': 0,
+    'missing': {},
+    'lengths': [0] * len(PHOTOGRAPH_ENDINGS),
+}
+
+
 class Output:
     """The four files of a split, and a file with the progress, from which the next run continues.
 
@@ -49,7 +58,12 @@ class Output:
 
     def __init__(self, prefix, identity):
         self.path, self.identity = prefix + PROGRESS, identity
-        progress = _read_progress(prefix, identity)
+        progress = _read_progress(prefix)
+        if progress['identity'] != identity:
+            progress = BEGINNING
+            # Before the files change: their old lengths would be taken for those of new content.
+            files.remove(self.path)
+            files.sync_folder(os.path.dirname(os.path.abspath(prefix)))
         self.taken = progress['taken']  # number of entries that are done
         self.written = progress['written']  # number of images in the .rec file
         # By label, the number of images that could not be read.
@@ -99,10 +113,19 @@ class Output:
             file.close()
 
 
-def _read_progress(prefix, identity):
-    """Return the saved progress if the next run can continue from it, else that of a beginning."""
-    lengths = [0] * len(PHOTOGRAPH_ENDINGS)
-    beginning = {'taken': 0, 'written': 0, 'missing': {}, 'lengths': lengths}
+def check_same(prefix, identity):
+    """Raise ``UserError`` if the files are those of a conversion of something else."""
+    progress = _read_progress(prefix)
+    if progress['taken'] and progress['identity'] != identity:
+        raise UserError(
+            f'{os.path.dirname(prefix)} holds {progress["taken"]} images of an unfinished '
+            'conversion of other files, or to another --short-side: repeat its command to go on '
+            'with it, or add --force to drop it'
+        )
+
+
+def _read_progress(prefix):
+    """Return the saved progress if a run can continue from it, else that of a beginning."""
     try:
         with open(prefix + PROGRESS, encoding='utf-8') as file:
             progress = _parse_progress(file.read())
@@ -111,5 +134,5 @@ def _read_progress(prefix, identity):
             for ending, length in zip(PHOTOGRAPH_ENDINGS, progress['lengths'])
         )
     except (OSError, ValueError):  # there is no progress, or it is damaged
-        return beginning
-    return progress if complete and progress['identity'] == identity else beginning
+        return BEGINNING
+    return progress if complete else BEGINNING

@@ -40,7 +40,7 @@ def write_atomically(path, write):
         # Some file systems refuse every change of permissions, so equal ones are not set again.
         if mode not in (None, _mode_of(path)):
             os.chmod(path, mode)
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _mode_of(path):
@@ -53,7 +53,7 @@ def _mode_of(path):
 
 def partial(path):
     """Return the name of the temporary file that ``write_atomically`` uses for ``path``."""
-    folder, name = os.path.split(os.path.abspath(path))
+    folder, name = os.path.split(path)
     return os.path.join(folder, '.' + name + PARTIAL)
 
 
@@ -98,7 +98,7 @@ def _is_named(descriptor, path):
         return False
 
 
-def _sync_folder(folder):
+def sync_folder(folder):
     """Sync the entries of a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -110,7 +110,7 @@ def _sync_folder(folder):
 def read_text(path):
     """Return the text of a file that a user has written; raise ``UserError`` if it is not UTF-8."""
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:  # some editors begin with a mark
             return file.read()
     except UnicodeDecodeError as error:
         raise UserError(f'{path} is not UTF-8 ({error}): save it as UTF-8') from None

@@ -18,10 +18,12 @@ from scripts import ROOT, run_script, user_error
 
 from common import log
 from data import image_folders, pack_photographs, resumable_output
+from data import prepare as prepare_script
 from data.split import Entry, Photographs
 from engine import mx
 from recordio import augmentation, datasets, network_input, record_format, record_iterator, records
 from recordio.images import cv2
+from system.errors import UserError
 
 SHORT = 64
 
@@ -234,6 +236,48 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch):
     assert sorted(os.listdir(str(tmp_path / 'stopped'))) == sorted(
         os.listdir(str(tmp_path / 'whole'))
     )
+
+
+def test_unfinished_work_on_another_source_is_kept(tmp_path, monkeypatch):
+    """And with --force nothing of it is left among the images of the new source."""
+    for name in ('one', 'other'):
+        for place in ('train/a', 'train/b', 'val/a', 'val/b'):
+            (tmp_path / name / place).mkdir(parents=True)
+            entries_of(tmp_path / name / place, 8)
+    for number, path in enumerate(sorted((tmp_path / 'other').glob('train/*/*'))):
+        path.rename(path.with_name(f'with-a-much-longer-name-{number}.jpg'))
+    work = tmp_path / 'data' / 'x' / '.part'
+    monkeypatch.setattr(resumable_output, 'EVERY', 10)
+    original = resumable_output.Output.add
+
+    def convert(name, side, *more, stop=None):
+        """Convert a tree; ``stop`` is the number of images after which the process is stopped."""
+
+        def add(self, *arguments):
+            if self.taken == stop:
+                raise KeyboardInterrupt
+            original(self, *arguments)
+
+        monkeypatch.setattr(resumable_output.Output, 'add', add)
+        words = ['--source', tmp_path / name, '--out', tmp_path / 'data', '--name', 'x']
+        words += ['--short-side', side, *more]
+        monkeypatch.setattr('sys.argv', ['prepare.py', 'folder', *map(str, words)])
+        prepare_script.main()
+
+    with pytest.raises(KeyboardInterrupt):
+        convert('one', 32, stop=11)
+    before = {path.name: path.read_bytes() for path in work.iterdir()}
+    for name, side in (('other', 32), ('one', 64)):
+        with pytest.raises(UserError, match='10 images of an unfinished .*--force'):
+            convert(name, side)
+        assert {path.name: path.read_bytes() for path in work.iterdir()} == before
+    with pytest.raises(KeyboardInterrupt):
+        # It is stopped before its progress is saved, and its files are longer than those of before.
+        convert('other', 900, '--force', stop=9)
+    convert('one', 32)
+    names = (tmp_path / 'data' / 'x' / 'train.lst').read_text()
+    assert len(names.splitlines()) == 16 and 'longer' not in names
+    run_script('data/verify.py', tmp_path / 'data' / 'x' / 'train.rec')
 
 
 def test_a_killed_conversion_leaves_no_process_and_goes_on(tmp_path):

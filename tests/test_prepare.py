@@ -9,11 +9,13 @@ import http.server
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy
@@ -554,6 +556,51 @@ def test_download(tmp_path, server, fashion):
     with pytest.raises(UserError, match='MD5'):
         archives.download(archive, str(tmp_path / 'other'))
     assert not (tmp_path / 'other').exists()
+
+
+def test_two_downloads_at_once(tmp_path, server, monkeypatch):
+    """The second waits for the first, and downloads nothing."""
+    folder, address = server
+    (folder / 'archive').write_bytes(b'archive')
+    archive = archives.Archive(
+        'archive', address + 'archive', (archives.md5(str(folder / 'archive')),), 1
+    )
+    fetch, fetched = archives._fetch, []
+
+    def slow(*arguments):
+        fetched.append(arguments)
+        time.sleep(0.5)
+        fetch(*arguments)
+
+    monkeypatch.setattr(archives, '_fetch', slow)
+    with ThreadPoolExecutor(3) as pool:
+        paths = list(pool.map(archives.download, [archive] * 3, [str(tmp_path / 'cache')] * 3))
+    assert len(set(paths)) == len(fetched) == 1 and os.listdir(tmp_path / 'cache') == ['archive']
+
+
+def test_a_link_to_an_archive_that_is_not_there_is_kept(tmp_path):
+    archive = archives.Archive('archive', 'http://localhost/archive', ('',), 1)
+    (tmp_path / 'archive').symlink_to('/not/mounted/archive')
+    with pytest.raises(UserError, match='mount its disk'):
+        archives.download(archive, str(tmp_path))
+    assert (tmp_path / 'archive').is_symlink() and os.listdir(tmp_path) == ['archive']
+
+
+@pytest.mark.parametrize('reply', [b'hello', b'HTTP/1.0 200 OK\r\nContent-Length: many\r\n\r\n'])
+def test_a_server_that_speaks_something_else(tmp_path, reply):
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(reply)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f'http://127.0.0.1:{listening.getsockname()[1]}/archive'
+        with pytest.raises(UserError, match='cannot be downloaded'):
+            archives.download(archives.Archive('archive', address, ('',), 1), str(tmp_path / 'new'))
+    assert not (tmp_path / 'new').exists()
 
 
 def test_official_addresses():

@@ -901,12 +901,27 @@ def test_make_leaves_a_folder_alone_that_it_did_not_make(target, tmp_path):
     for file in mine:
         file.parent.mkdir()
         file.write_text('mine')
+    (tmp_path / 'link').symlink_to('disk that is not mounted')
     made = subprocess.run(['make', target], cwd=tmp_path, capture_output=True, text=True)
-    assert all(file.read_text() == 'mine' for file in mine)
+    link = ('DEMO=link', 'STUDY=link')
+    subprocess.run(['make', target, *link], cwd=tmp_path, capture_output=True)
+    assert all(file.read_text() == 'mine' for file in mine) and (tmp_path / 'link').is_symlink()
     if target == 'clean':
         assert made.returncode == 0 and not (tmp_path / '.venv').exists()
     else:
         assert made.returncode == 2 and 'rename it' in made.stderr
+
+
+@pytest.mark.parametrize('name', ['my results', ''])
+def test_make_takes_no_name_for_two(name, tmp_path):
+    shutil.copy(os.path.join(ROOT, 'Makefile'), tmp_path)
+    for folder in ('my', 'results'):
+        (tmp_path / folder).mkdir()
+    for target in ('demo', 'study', 'clean'):
+        command = ['make', target, f'DEMO={name}']
+        made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert made.returncode == 2 and 'without a space' in made.stderr
+    assert sorted(os.listdir(tmp_path)) == ['Makefile', 'my', 'results']
 
 
 def test_make_clean_removes_what_make_demo_made(tmp_path):
