@@ -3,6 +3,7 @@
 docs/logs.md says what each field means, and common/log_format.py what it may hold.
 """
 
+import contextlib
 import json
 import os
 
@@ -22,24 +23,17 @@ def script_of(header):
 
 
 def create(folder, name, header):
-    """Start a log in a file that did not exist before; return its path and the name of the run.
+    """Start a log in a file that did not exist before; return its path.
 
-    A number is added to ``name`` where it is taken, so that two runs never share a file.
+    Raises
+    ------
+    FileExistsError
+        There is a log of that name.
     """
     os.makedirs(folder, exist_ok=True)
-    for number in range(1, 1000):
-        run = name if number == 1 else f'{name}-{number}'
-        path = os.path.join(folder, run + '.jsonl')
-        try:
-            files.create_text(
-                path, _line(dict({'type': 'header', 'format': FORMAT, 'run': run}, **header))
-            )
-            return path, run
-        except FileExistsError:
-            continue
-    raise UserError(
-        f'{folder} holds a thousand logs named {name} already: choose another --log-dir'
-    )
+    path = os.path.join(folder, name + '.jsonl')
+    files.create_text(path, _line({'type': 'header', 'format': FORMAT, 'run': name, **header}))
+    return path
 
 
 def append(path, record):
@@ -51,10 +45,45 @@ def restore(path, header, records):
     """Write a log anew from its checkpoint; later records and torn lines are dropped."""
     lines = [_line(header)] + [_line(dict({'type': 'epoch'}, **record)) for record in records]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    files.write_text(path, ''.join(lines))
+    files.write_text(os.path.realpath(path), ''.join(lines))  # a symbolic link remains one
 
 
-def is_of(path, header):
+def difference(path, header, records):
+    """Return what a log has that would be lost if it were restored, '' if there is nothing.
+
+    A torn line is nothing, and so is another number of epochs in the header.
+    """
+    if not _is_of(path, header):
+        return 'is not the log of this run'
+    with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
+        lines = [line for line in file if line.strip() and line.endswith(b'\n')]
+        written = [_without_end(header), *(dict({'type': 'epoch'}, **each) for each in records)]
+        if any(_parsed(line) != expected for line, expected in zip(lines, written)):
+            return 'was changed after it was written'
+        if len(lines) > len(written):
+            return f'has epochs after the last checkpoint, that of epoch {len(records)}'
+    return ''
+
+
+def _parsed(line):
+    """Return what a whole line of a log holds, None if it is none."""
+    try:
+        found = json.loads(line)
+        return _without_end(upgraded(found)) if 'run' in found else found
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _without_end(header):
+    """Return a header without the numbers of epochs, which change when a run goes on."""
+    ends = ('epochs', 'epochs_before')
+    return {
+        **header,
+        'options': {name: header['options'][name] for name in header['options'].keys() - ends},
+    }
+
+
+def _is_of(path, header):
     """Return whether a log, whole or torn, is that of the run with this header, or is not there."""
     if not os.path.isfile(path):
         return not os.path.lexists(path)
@@ -64,16 +93,6 @@ def is_of(path, header):
         return _parse_name(first)['run'] == header['run']
     except ValueError:  # the first line is torn, or of another file
         return json.dumps(header).startswith(first)
-
-
-def is_ahead(path, epochs):
-    """Return whether a log has more whole lines than the header and so many records."""
-    try:
-        with open(path, 'rb') as file:
-            lines = [line for line in file if line.strip() and line.endswith(b'\n')]
-    except FileNotFoundError:
-        return False
-    return len(lines) > 1 + epochs
 
 
 def _line(record):

@@ -2,7 +2,6 @@
 
 import argparse
 
-from common import run_state
 from common.options import FOLDERS
 from common.recipe import MOMENTUM, WEIGHT_DECAY
 from system.errors import UserError
@@ -40,7 +39,8 @@ def resumed(parse_args, argv, stored, done):
     The devices are those of before too, unless others are named, because BatchNorm's statistics are
     over the images of one device.
 
-    A finished run may go on to a larger number of epochs. Then ``epochs_before`` has the numbers of
+    A finished run may go on to a larger number of epochs, which may be another one as long as none
+    of these epochs is done. Then ``epochs_before`` has the numbers of
     epochs after which it was finished before, in their order; the learning rate depends on them
     (recipe.py).
 
@@ -64,6 +64,8 @@ def resumed(parse_args, argv, stored, done):
     options = parse_args(argv, argparse.Namespace(**kept))
     if options.gpus is None and options.cpus is None:
         options.gpus, options.cpus = stored.get('gpus'), stored.get('cpus')
+    kept = _begun(kept, done)
+    options.epochs_before = kept['epochs_before']
     if options.epochs > kept['epochs']:
         if done < kept['epochs']:
             raise UserError(
@@ -84,16 +86,24 @@ def resumed(parse_args, argv, stored, done):
     return options
 
 
-def with_more_epochs(folder, state, options):
-    """Return the state of a run with the larger number of epochs that ``options`` asks for.
+def _begun(kept, done):
+    """Return a run's options without a larger number of epochs of which none has begun.
 
-    The state is also written to its file, so that a run that is killed before its next checkpoint
-    knows that number.
+    It was mistyped, perhaps, so another one may take its place, or the one before.
+    """
+    before = kept['epochs_before'] or []
+    if not before or done != before[-1]:
+        return kept
+    return {**kept, 'epochs': before[-1], 'epochs_before': before[:-1] or None}
+
+
+def with_end(state, options):
+    """Return the state of a run with the number of epochs that ``options`` ask for.
+
+    It is the same object if it has that number already.
     """
     wanted = {key: getattr(options, key) for key in ('epochs', 'epochs_before')}
     before = state['header']['options']
-    if not wanted['epochs_before'] or wanted['epochs'] == before['epochs']:
+    if wanted == {key: before.get(key) for key in wanted}:
         return state
-    state = dict(state, header=dict(state['header'], options={**before, **wanted}))
-    run_state.write(folder, run_state.STATE, state)
-    return state
+    return dict(state, header=dict(state['header'], options={**before, **wanted}))

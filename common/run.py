@@ -6,7 +6,7 @@ import sys
 
 from common import checkpoint, log, run_commands, run_lock, run_state, symbol_file
 from common.recipe import drop_epochs
-from common.resumed_options import with_more_epochs
+from common.resumed_options import with_end
 from common.rollback import MOST_ROLLBACKS, ROLLBACK_FACTOR, lowered, rollbacks_of, start_of
 from common.tensorboard import Events
 from system import files
@@ -44,21 +44,23 @@ class Run:
         """Take over the last checkpoint, and write the log as it was then.
 
         A log of epochs after that checkpoint, as the run of another machine has written it, is kept
-        under another name, and so is the log of another run.
+        under another name, and so is one that somebody has changed, or that of another run.
+
+        A new number of epochs is written into the state, so that a run that is killed before its
+        next checkpoint knows it.
         """
-        state = with_more_epochs(self.folder, run_state.load(self.folder), self.options)
+        before = run_state.load(self.folder)
+        state = with_end(before, self.options)
         self.header, self.records = state['header'], state['records']
         self.rollbacks = rollbacks_of(self.records)
         self.arrays = checkpoint.load_arrays(run_state.params_path(self.folder, self.epoch))
-        if not log.is_of(self.log, self.header):
-            self._keep_log('is not the log of this run')
-        elif log.is_ahead(self.log, self.epoch):
-            self._keep_log(f'has epochs after the last checkpoint, that of epoch {self.epoch}')
+        reason = log.difference(self.log, self.header, self.records)
+        if reason:
+            kept = files.set_aside(self.log)
+            sys.stderr.write(f'{self.log} {reason}: it is kept as {kept}\n')
         log.restore(self.log, self.header, self.records)
-
-    def _keep_log(self, reason):
-        kept = files.set_aside(self.log)
-        sys.stderr.write(f'{self.log} {reason}: it is kept as {kept}\n')
+        if state is not before:
+            run_state.write(self.folder, run_state.STATE, state)
 
     def open_events(self):
         """Begin to write events for TensorBoard, if ``--tensorboard`` asks for them."""

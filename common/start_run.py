@@ -4,6 +4,7 @@ The scripts call these functions in this order: ``state_to_resume`` and ``resume
 anything is built, ``check_data``, and then ``resumed_run`` or ``new_run``.
 """
 
+import itertools
 import os
 import sys
 from datetime import datetime
@@ -15,6 +16,7 @@ from common.resumed_options import resumed
 from common.run import Run
 from engine import operators
 from graphs.summary import parameters
+from system import files
 from system.errors import UserError
 
 
@@ -76,7 +78,7 @@ def new_run(args, name, entries, recipe, workers, initial=None):
         )
         tagged = f'{name}-{args.name}' if args.name else name
         name = f'{tagged}-{datetime.now():%Y%m%d-%H%M%S}'
-        path, _ = log.create(args.log_dir, _free_name(name, args.checkpoint_dir), header)
+        path = _create_log(name, args, header)
         run = Run(args, log.read(path)[0], recipe)
         run.arrays = initial and initial.arrays
     return _shared(run, recipe, workers)
@@ -182,13 +184,26 @@ def _shared(run, recipe, workers):
     return run
 
 
-def _free_name(name, folder):
-    """Return the name of a run, with a number if there are checkpoints of that name already."""
-    free, number = name, 1
-    while os.path.lexists(os.path.join(folder, free)):
-        number += 1
-        free = f'{name}-{number}'
-    return free
+def _create_log(name, args, header):
+    """Make the log and the folder of a new run; return the path of the log.
+
+    A number is added to its name where there is such a folder or log, and two processes that start
+    at the same time never take the same.
+    """
+    os.makedirs(args.checkpoint_dir, exist_ok=True)
+    for number in itertools.count(1):
+        run = name if number == 1 else f'{name}-{number}'
+        folder = os.path.join(args.checkpoint_dir, run)
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            continue
+        try:
+            return log.create(args.log_dir, run, header)
+        except OSError as error:
+            files.remove_folder(folder)
+            if not isinstance(error, FileExistsError):
+                raise
 
 
 def _tell_changes(header, compute):

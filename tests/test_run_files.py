@@ -220,7 +220,7 @@ def finished_log(folder):
     """Write the log of a finished run of four epochs, by the functions that runs write
     theirs with.
     """
-    path, _ = log.create(
+    path = log.create(
         str(folder),
         'mr14',
         {
@@ -712,6 +712,26 @@ def test_another_file_under_the_name_of_the_log_is_kept(place, copy):
     path.write_text(json.dumps(log.read(str(path))[0])[:40])  # torn: its own
     assert said_by(resume(place, folder, name)) == ''
     assert records_of(path) == records
+
+
+def test_a_log_with_a_note_of_somebodys_is_kept(place, copy):
+    folder, name, run = copy
+    path = folder / 'logs' / (name + '.jsonl')
+    whole = path.read_text()
+    for line in (0, 1):
+        lines = whole.splitlines()
+        lines[line] = lines[line].replace('{', '{"note": "odd", ', 1)
+        path.write_text('\n'.join(lines) + '\n')
+        assert 'was changed after it was written' in said_by(resume(place, folder, name))
+        (kept,) = path.parent.glob('*.kept-1')
+        assert '"note": "odd"' in kept.read_text() and path.read_text() == whole
+        kept.unlink()
+    elsewhere = folder / 'elsewhere.jsonl'
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    elsewhere.write_text(whole[:-20])  # torn
+    assert said_by(resume(place, folder, name)) == ''
+    assert path.is_symlink() and elsewhere.read_text() == whole
 
 
 def test_a_log_that_is_ahead_of_its_checkpoint_is_kept(place, copy):

@@ -1,6 +1,7 @@
 """Runs: their names, what they begin from, how long they go on, and listing them."""
 
 import hashlib
+import os
 import shutil
 
 import numpy
@@ -240,8 +241,17 @@ def test_a_killed_run_knows_how_far_it_was_to_go(copy):
     run = Run(args, header, recipe.Recipe(7, 0.1, recipe.cifar_decay(2)))
     run.load()
     run.release()
-    options = run_state.load(str(folder / 'checkpoints' / name))['header']['options']
-    assert (options['epochs'], options['epochs_before']) == (7, [2])
+
+    def end():
+        options = run_state.load(str(folder / 'checkpoints' / name))['header']['options']
+        return options['epochs'], options['epochs_before']
+
+    assert end() == (7, [2])
+    # As long as none of the new epochs is done, their number can be corrected or taken back.
+    run_script(*resume(folder, '--resume', name, '--epochs', '2'))
+    assert end() == (2, None)
+    path = str(folder / 'logs' / (name + '.jsonl'))
+    assert repetition.read([path])[0].finished and not os.path.exists(path + '.kept-1')
 
 
 def test_fewer_epochs_and_unfinished_runs_are_refused():
@@ -255,6 +265,15 @@ def test_fewer_epochs_and_unfinished_runs_are_refused():
     again = resumed_options.resumed(train_cifar.parse_args, ['--epochs', '9'], stored, 8)
     more = resumed_options.resumed(train_cifar.parse_args, ['--epochs', '12'], vars(again), 9)
     assert (more.epochs, more.epochs_before) == (12, [8, 9])
+    for words, epochs, before in (
+        ([], 12, [8, 9]),
+        (['--epochs', '10'], 10, [8, 9]),
+        (['--epochs', '9'], 9, [8]),
+    ):
+        other = resumed_options.resumed(train_cifar.parse_args, words, vars(more), 9)
+        assert (other.epochs, other.epochs_before) == (epochs, before)
+    with pytest.raises(UserError, match='was started with --epochs 12'):
+        resumed_options.resumed(train_cifar.parse_args, ['--epochs', '11'], vars(more), 10)
 
 
 def test_the_rates_of_runs_that_go_on():

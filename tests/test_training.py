@@ -1,5 +1,6 @@
 """Training through the real record iterator, module and kvstore, by the scripts a user runs."""
 
+import argparse
 import glob
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import official_archives as written
@@ -17,7 +19,7 @@ from training_runs import arguments, records_of, small_cifar
 
 import engine.operators
 import symbols
-from common import checkpoint, evaluate, log, recipe, run_lock, run_state
+from common import checkpoint, evaluate, log, recipe, run_lock, run_state, start_run
 from common.compute import Compute
 from common.epoch import line_of
 from common.model import Model, load_run
@@ -432,9 +434,22 @@ def test_progress_bar_on_a_terminal_and_lines_elsewhere(place, tmp_path):
 
 def test_names_never_collide(tmp_path):
     header = {'options': {'network': 'mr', 'depth': 8, 'dataset': 'cifar10', 'epochs': 1}}
-    made = [log.create(str(tmp_path), 'same', header) for _ in range(3)]
-    assert [name for _, name in made] == ['same', 'same-2', 'same-3']
-    assert all(log.read(path)[0]['run'] == name for path, name in made)
+    logs, others, checkpoints = (str(tmp_path / name) for name in ('logs', 'others', 'checkpoints'))
+
+    def start(number):
+        folder = (logs, others)[number % 2]
+        args = argparse.Namespace(log_dir=folder, checkpoint_dir=checkpoints)
+        return start_run._create_log('same', args, header)
+
+    os.mkdir(logs)
+    with open(os.path.join(logs, 'same-3.jsonl'), 'w') as file:
+        file.write('mine')
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(start, range(8)))
+    names = [os.path.splitext(os.path.basename(path))[0] for path in made]
+    assert sorted(names) == sorted(os.listdir(checkpoints)) and len(set(names)) == 8
+    assert all(log.read(path)[0]['run'] == name for path, name in zip(made, names))
+    assert open(os.path.join(logs, 'same-3.jsonl')).read() == 'mine'
 
 
 class Random:
