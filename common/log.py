@@ -11,6 +11,8 @@ from common.log_format import FORMAT, parse_first, parse_header, parse_record, u
 from system import files, schema
 from system.errors import UserError, describe
 
+LONGEST = 1 << 20  # characters of a header
+
 _parse_name = schema.checker(
     {'type': 'object', 'required': ['run'], 'properties': {'run': {'type': 'string'}}}
 )
@@ -112,7 +114,9 @@ def read(path):
     """
     try:
         with open(path, encoding='utf-8') as file:
-            lines = file.read().split('\n')[:-1]
+            # The beginning first: a file of another kind can be larger than the memory.
+            first = file.readline(LONGEST)
+            lines = (first + (file.read() if first.endswith('\n') else '')).split('\n')[:-1]
     except FileNotFoundError:
         raise UserError(f'{path} is not there: name the log of a run, logs/NAME.jsonl') from None
     except (ValueError, IsADirectoryError) as error:

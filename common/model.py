@@ -177,7 +177,7 @@ def open_records(path, model, batch):
 def epoch_of(state, which):
     """Return the epoch that ``which`` names: ``last``, ``best`` or a number."""
     epoch = {'last': state['epoch'], 'best': state['best']}.get(which)
-    if epoch is None and which.isdigit() and int(which) in state['kept']:
+    if epoch is None and which in map(str, state['kept']):
         epoch = int(which)
     if epoch is None:
         raise UserError(

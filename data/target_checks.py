@@ -8,6 +8,7 @@ from data.dataset_files import IMAGES, TEMPORARY
 from recordio import manifest
 from recordio.dataset_table import DATASETS
 from recordio.manifest import WORK
+from recordio.records import SIGNS
 from system.errors import UserError, printable
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,8 +30,10 @@ def check_name(name):
     reason = None
     if not name.strip():
         reason = 'it is empty'
-    elif re.search(r'[/\\]', name) or printable(name) != name:
-        reason = 'it has a slash, a backslash or a control character in it'
+    elif re.search(rf'[/\\{SIGNS}]', name) or printable(name) != name:
+        reason = (
+            f'it has a slash, a backslash, one of {" ".join(SIGNS)} or a control character in it'
+        )
     elif name[0] in '.-':
         reason = 'it begins with a dot or a hyphen'
     elif len(os.fsencode(name)) > 150:

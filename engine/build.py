@@ -66,9 +66,10 @@ def compiler():
     BuildError
         No compiler is installed.
     """
-    for name in filter(None, (os.environ.get('CXX'), 'c++', 'g++', 'clang++')):
-        if shutil.which(name.split()[0]):
-            return name.split()
+    for name in (os.environ.get('CXX', ''), 'c++', 'g++', 'clang++'):
+        words = name.split()
+        if words and shutil.which(words[0]):
+            return words
     if util.find_spec('ziglang'):
         return [sys.executable, '-m', 'ziglang', 'c++']
     pip = command('-m pip', 'install', '-r', 'requirements-compiler.txt')

@@ -51,10 +51,12 @@ def read(path):
         The file has another format, or is damaged in a way that can be seen.
     """
     with open(path, 'rb') as file:
-        cursor = _Cursor(file.read())
-    if cursor.take('Q') != (FILE,):
-        raise ValueError('it is no file of arrays')
-    _, count = cursor.take('2Q')
+        # The beginning first: a file of another kind can be larger than the memory.
+        begin = file.read(8)
+        if begin != struct.pack('<Q', FILE):
+            raise ValueError('it is no file of arrays')
+        cursor = _Cursor(begin + file.read())
+    _, _, count = cursor.take('3Q')
     # Every array takes bytes, so a wrong count ends at the end of the file.
     arrays = [cursor.array() for _ in range(min(count, len(cursor.content)))]
     names = [cursor.name() for _ in range(min(cursor.take('Q')[0], count + 1))]

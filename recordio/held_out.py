@@ -51,7 +51,7 @@ def list_of_labels(path, held):
     Raises
     ------
     UserError
-        The records have no numbers of their own.
+        The records have no numbers of their own, or MXNet cannot read the temporary file.
     """
     labels = numpy.where(held, LEFT_OUT, records.labels(path)).astype(int)
     numbers = records.numbers(path)
@@ -61,6 +61,7 @@ def list_of_labels(path, held):
             'see docs/data.md'
         )
     with tempfile.NamedTemporaryFile('w', suffix='.lst') as file:
+        records.check_signs(file.name, 'name another folder in the variable TMPDIR')
         file.writelines(f'{number}\t{label}\t-\n' for number, label in zip(numbers, labels))
         file.flush()
         yield file.name

@@ -123,10 +123,12 @@ class Records:
     Raises
     ------
     UserError
-        The file is missing or damaged, or has fewer images than one batch.
+        The file is missing or damaged, or has fewer images than one batch, or MXNet cannot open a
+        file with its path.
     """
 
     def __init__(self, path, dataset, batch, reading=Reading()):
+        records.check_signs(path, 'rename the folder, or name it by a symbolic link')
         self.total = records.check(path, dataset.classes, None if dataset.short else records.SHAPE)
         batch = min(batch, self.total) if reading.shrink else batch
         (rank, size), shuffle_seed = reading.shard, reading.shuffle_seed

@@ -13,6 +13,7 @@ from recordio.record_format import FIRST, FRAME, LEAST, LENGTH, MAGIC, words
 from system import files
 from system.errors import UserError
 
+SIGNS = '#;?'  # in a path, before a cache file, another path, and arguments
 SHAPE = (32, 32, 3)  # height, width and channels of a small image
 MOST_BYTES = 2 << 30  # that are read of a file to check it; ImageNet's has 150 GB
 BLOCKS = 1024  # of a megabyte, from which the digest of a larger file is computed
@@ -80,6 +81,15 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
                 f'and must have {shape}: convert the images first, see docs/data.md'
             )
     return total
+
+
+def check_signs(path, advice):
+    """Raise ``UserError`` for a path in which MXNet's readers would see signs of their own."""
+    if set(path) & set(SIGNS):
+        raise UserError(
+            f'{path} has one of the signs {" ".join(SIGNS)} in it, which mean something else to '
+            f'MXNet: {advice}'
+        )
 
 
 def labelled_images(path, positions=slice(None)):

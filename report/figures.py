@@ -4,8 +4,6 @@ import io
 import os
 
 import matplotlib
-
-matplotlib.use('Agg')
 from matplotlib import pyplot
 
 from report import run_setting

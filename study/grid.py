@@ -7,6 +7,7 @@ and comments after ``#``. The run of a line is found by its setting
 
 import fcntl
 import importlib
+import itertools
 import os
 import shlex
 from typing import NamedTuple
@@ -62,7 +63,7 @@ def read(path, folders):
     lines = []
     for number, text in enumerate(files.read_text(path).split('\n'), 1):
         try:
-            words = shlex.split(text, comments=True)
+            words = _words(text)
         except ValueError as error:
             raise UserError(f'{path}, line {number}: {error}') from None
         if words:
@@ -70,6 +71,13 @@ def read(path, folders):
     if not lines:
         raise UserError(f'{path} has no command in it: write one training command a line')
     return lines
+
+
+def _words(text):
+    """Return the words of a line as a shell splits them; a word that begins with # ends it."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ''
+    return list(itertools.takewhile(lambda word: not word.startswith('#'), lexer))
 
 
 def with_number(lines, number, path):

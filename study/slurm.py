@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from common.options import FOLDERS
-from system.errors import UserError, describe
+from system.errors import UserError, describe, printable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CORES = 4  # of a task, unless sbatch is told otherwise
@@ -50,7 +50,7 @@ def script(args, lines):
     return '\n'.join(
         [
             '#!/bin/bash',
-            f'# Trains the runs of {args.file}, each line of the file in a task of its own.',
+            f'# Trains the runs of {printable(args.file)}, each line of it in a task of its own.',
             '# Options given to sbatch come before those below: sbatch --time=1-0 --partition=NAME',
             '# The same script can be submitted again: finished lines end at once, and unfinished',
             '# ones resume from their last checkpoint.',

@@ -319,6 +319,17 @@ def test_params_files(tmp_path, draw):
         assert 'damaged' in str(error)
 
 
+def test_a_file_that_is_larger_than_the_memory(tmp_path):
+    """Its beginning tells that it is something else, and the rest is not read."""
+    path = tmp_path / 'large'
+    with open(path, 'wb') as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match='no file of arrays'):
+        checkpoint.load_arrays(str(path))
+    with pytest.raises(UserError, match='does not begin with the header'):
+        log.read(str(path))
+
+
 def test_params_files_are_mxnets(tmp_path):
     """MXNet reads what we write, and we read what it writes, byte for byte the same."""
     arrays = {

@@ -194,6 +194,17 @@ def test_a_file_of_another_encoding(place, tmp_path):
     assert 'is not UTF-8' in user_error(*words)
 
 
+def test_signs_of_comments_and_of_editors(place, tmp_path):
+    """A # within a word is part of it, and some editors begin a file with a mark."""
+    words = command(place, tmp_path, LINE)
+    text = f'\ufeff# for today, don\'t wait\r\n{LINE} # "odd\r\n'
+    (tmp_path / 'grid.txt').write_bytes(text.encode())
+    said = run_script(*words, '--dry-run')
+    assert said.startswith('line   2') and 'odd' not in said
+    (tmp_path / 'grid.txt').write_text(f'{LINE} --name a#b')
+    assert "'a#b' cannot be part of a file name" in run_script(*words, status=2)
+
+
 def test_the_grid_of_table_4_has_every_cell_five_times():
     from study import grid
 

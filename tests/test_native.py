@@ -478,6 +478,7 @@ OPERATORS = (
     [
         ({'CXX': 'false'}, 'false failed'),
         ({'PATH': '/nowhere', 'CXX': ''}, 'requirements-compiler.txt'),
+        ({'PATH': '/nowhere', 'CXX': ' '}, 'requirements-compiler.txt'),
         ({'DFN_NATIVE': '0'}, None),
     ],
 )

@@ -332,6 +332,23 @@ def test_signals_end_other_scripts_in_one_line(tmp_path, number):
     assert said == ('interrupted\n' if number == signal.SIGINT else f'stopped by {number.name}\n')
 
 
+def test_ctrl_c_while_a_script_is_imported():
+    process = started(['-c', 'import system, time; print("ready", flush=True); time.sleep(60)'])
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == ('', 'interrupted\n') and process.returncode == 130
+
+
+@pytest.mark.parametrize('backend', ['Qt4Agg', 'none'])
+def test_what_draws_on_a_screen_is_not_asked_for(backend, tmp_path):
+    """MPLBACKEND may name what is not installed."""
+    code = (
+        'from report import confusion_figure, figures\n'
+        'from matplotlib import pyplot; pyplot.figure(); print(pyplot.get_backend())'
+    )
+    assert run_script('-c', code, MPLBACKEND=backend).strip().lower() == 'agg'
+
+
 def test_children_of_a_script_end_by_signals(tmp_path):
     """The processes that it forks do not inherit what it does about signals."""
     code = (

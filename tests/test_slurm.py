@@ -1,9 +1,11 @@
 """A grid as a job array of SLURM: the script, its tasks, and a real SLURM of one node."""
 
 import glob
+import itertools
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +73,17 @@ def test_the_script_has_a_task_for_each_line(grid):
     plan = run_script(*words[2:], str(SECOND), '--dry-run')
     assert plan.startswith(f'line   {SECOND}') and '--seed 2' in plan and 'seed 1' not in plan
     subprocess.run(['bash', '-n'], input=text, text=True, check=True)
+
+
+def test_a_line_break_in_a_name_is_no_command(grid):
+    command, folder = grid
+    odd = str(folder / 'grid.txt\ntouch odd')
+    shutil.copy(folder / 'grid.txt', odd)
+    words = [odd if str(word) == str(folder / 'grid.txt') else word for word in command]
+    lines = run_script(*words, '--slurm').splitlines()
+    assert lines[1].startswith('#') and 'touch odd' in lines[1]
+    comments = itertools.takewhile(lambda line: not line.startswith('exec'), lines)
+    assert all(line.startswith('#') or not line for line in comments)
 
 
 def test_neighbouring_lines_are_a_range(grid):

@@ -9,6 +9,7 @@ from scripts import run_script, user_error
 from training_runs import arguments, arrays_of, back_to, name_of, records_of, small_cifar
 
 from common import log, run_state
+from data import target_checks
 from recordio import datasets, held_out, record_format, records
 from recordio.images import cv2
 from recordio.record_iterator import Batches, Reading, Records
@@ -54,6 +55,19 @@ def images_of(batches):
 
 def rows(images):
     return sorted(image.tobytes() for image in images)
+
+
+@pytest.mark.parametrize('name', ['a#b', 'a;b', 'a?b=1'])
+def test_signs_that_mean_something_else_to_mxnet(place, tmp_path, name):
+    """In the path of record files, and of the temporary list of those that are held out."""
+    odd = tmp_path / name
+    shutil.copytree(place / 'data', odd)
+    said = user_error(*arguments(place, '--data-dir', odd, '--epochs', '1'))
+    assert 'symbolic link' in said and not list((tmp_path).glob('*.rec'))
+    with pytest.raises(UserError, match='backslash, one of # ; [?]'):
+        target_checks.check_name(name)
+    run = arguments(place, '--epochs', '1', '--validation', '0.1', '--log-dir', tmp_path / 'logs')
+    assert 'TMPDIR' in user_error(*run, TMPDIR=str(odd))
 
 
 # ---- which images ----
