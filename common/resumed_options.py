@@ -39,10 +39,9 @@ def resumed(parse_args, argv, stored, done):
     The devices are those of before too, unless others are named, because BatchNorm's statistics are
     over the images of one device.
 
-    A finished run may go on to a larger number of epochs, which may be another one as long as none
-    of these epochs is done. Then ``epochs_before`` has the numbers of
+    A finished run may go on to a larger number of epochs. Then ``epochs_before`` has the numbers of
     epochs after which it was finished before, in their order; the learning rate depends on them
-    (recipe.py).
+    (recipe.py). Until one of the new epochs is done, their number can be changed or taken back.
 
     Parameters
     ----------
@@ -87,9 +86,9 @@ def resumed(parse_args, argv, stored, done):
 
 
 def _begun(kept, done):
-    """Return a run's options without a larger number of epochs of which none has begun.
+    """Return the options of a run without a larger number of epochs that it has not begun.
 
-    It was mistyped, perhaps, so another one may take its place, or the one before.
+    A larger number counts once one of its epochs is done: until then it may be a slip of the pen.
     """
     before = kept['epochs_before'] or []
     if not before or done != before[-1]:

@@ -135,12 +135,13 @@ def _download_missing(archive, path):
 
 def _is_there(path):
     """Return whether an archive exists; a link to a disk that is not mounted is an error."""
-    if os.path.islink(path) and not os.path.exists(path):
+    exists = os.path.exists(path)
+    if os.path.islink(path) and not exists:
         raise UserError(
             f'{path} is a link to {os.readlink(path)}, which is not there: mount its disk, or '
             'remove the link'
         )
-    return os.path.exists(path)
+    return exists
 
 
 def _fetch(url, path):

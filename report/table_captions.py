@@ -5,9 +5,9 @@ from report import run_setting
 from report.finished_runs import REPLACEABLE
 from report.paper_tables import EPOCHS, TITLES
 
-# The parts of the paper's setting that a caption compares with ours: those of sections 6.2 and 6.5,
-# precision and BatchNorm's momentum as docs/decisions.md has them, and nothing that the paper does
-# not mention.
+# The paper's setting, with which a caption compares ours. Sections 6.2 and 6.5 have most of it, and
+# docs/decisions.md the precision and BatchNorm's momentum. What the paper does not mention, such as
+# going on after the end of a run, it did not do.
 SMALL = {
     **resumed_options.IMPLIED,
     'updates': 'synchronous',
