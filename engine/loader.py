@@ -12,7 +12,7 @@ import sys
 import types
 import warnings
 
-from engine import arm, build, cuda
+from engine import arm, build, cuda, operator_functions
 from engine.cpu import set_threads
 from system.errors import UserError, command, fail
 
@@ -77,7 +77,12 @@ def _import():
     try:
         # SciPy's statistics, which take a quarter of the time of MXNet's import, are for a function
         # of its quantization alone.
-        with warnings.catch_warnings(), numpy_names.restored(), _deferred('scipy.stats'):
+        with (
+            warnings.catch_warnings(),
+            numpy_names.restored(),
+            operator_functions.made_when_called(),
+            _deferred('scipy.stats'),
+        ):
             # MXNet compares versions by distutils, which setuptools still has, with a warning.
             warnings.simplefilter('ignore')
             import mxnet  # noqa: F401 -- not at the top: all of the above comes first

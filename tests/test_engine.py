@@ -2,6 +2,7 @@
 libraries.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -62,6 +63,44 @@ def test_numpy_names_that_mxnet_asks_for():
         'import numpy; from engine import mx; before = dir(numpy); mx.nd.array([True]); '
         'assert dir(numpy) == before',
     )
+
+
+OPERATORS = """
+import contextlib, json, sys
+generated = []  # the functions of operators that MXNet makes
+def note(event, given):
+    for code in given[0].co_consts if event == 'exec' else ():
+        if {'_imperative_invoke', '_symbol_creator'} & set(getattr(code, 'co_names', ())):
+            generated.append(code.co_name)
+sys.addaudithook(note)
+from engine import mx, operator_functions
+if sys.argv[1] == 'at once':
+    operator_functions.made_when_called = contextlib.nullcontext
+spaces = [mx.nd, mx.nd.op, mx.nd.contrib, mx.sym, mx.sym.linalg, mx.sym.np, mx.np, mx.npx]
+names = [sorted(dir(space)) for space in spaces]
+during = len(generated)
+image = mx.sym.var('data')
+layers = mx.sym.Convolution(image, num_filter=3, kernel=(3, 3)), mx.sym.sum_axis(image, axis=1)
+symbol = mx.sym.concat(mx.sym.relu(image + 1), mx.sym.elemwise_add(image, image), *layers, dim=1)
+values = mx.nd.concat(mx.nd.relu(mx.nd.array([-1, 2])), mx.nd.ones(3), dim=0)
+wrong = 0
+for call in (lambda: mx.nd.relu(3), lambda: mx.nd.Convolution(values, num_filter=-1)):
+    try:
+        call()
+    except (AssertionError, mx.MXNetError) as error:
+        wrong += len(type(error).__name__)
+said = [names, symbol.tojson(), values.asnumpy().tolist(), mx.np.sum(mx.np.ones(3)).item(), wrong]
+print(json.dumps([during, said]))
+"""
+
+
+def test_functions_of_operators_are_made_when_they_are_called():
+    """They are the functions that MXNet makes, only later, and are called by the same names."""
+    at_once, late = (
+        json.loads(run_script('-c', OPERATORS, when)) for when in ('at once', 'when called')
+    )
+    assert late[1] == at_once[1] and late[1][2] == [0, 2, 1, 1, 1]
+    assert late[0] == 0 and at_once[0] > 2000
 
 
 def test_scipys_statistics_are_imported_when_they_are_used():

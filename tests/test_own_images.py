@@ -238,20 +238,22 @@ def test_a_grid_has_the_epochs_of_ones_own_images(tmp_path):
 
 @pytest.fixture(scope='module')
 def large(tmp_path_factory):
-    """Parts of a photograph, packed and trained on as the second block says, with smaller sizes."""
+    """Parts of a photograph, packed as the second block says, with smaller sizes."""
     place = tmp_path_factory.mktemp('large')
     for split in ('train', 'test'):
         for number, crop in enumerate(archives.crops(16, seed=len(split))):
             folder = place / 'FOLDER' / split / ('left', 'right')[number % 2]
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f'{number}.jpg').write_bytes(archives.jpeg(crop))
-    more = ['--network', 'dfn2', '--epochs', '1', '--batch-size', '4', '--lr', '0.001']
-    return place, follow(blocks()[1], place, [*more, '--image-size', '32'], **{'480': '64'})
+    follow(blocks()[1][:-1], place, **{'480': '64'})
+    return place
 
 
 @pytest.mark.slow
 def test_larger_images_train_with_train_imagenet(large):
-    place, said = large
+    place = large
+    more = ['--network', 'dfn2', '--epochs', '1', '--batch-size', '4', '--lr', '0.001']
+    said = follow(blocks()[1][-1:], place, [*more, '--image-size', '32'])
     assert 'epoch 1/1' in said and 'finished' in said
     found = manifest.read(str(place / 'data' / 'large'))
     assert found['short_sides'] == [64, 64] and found['classes'] == ['left', 'right']
@@ -265,8 +267,7 @@ def test_larger_images_train_with_train_imagenet(large):
 
 
 def test_larger_images_are_none_for_train_cifar(large):
-    place, _ = large
-    said = user_error('train_cifar.py', '--dataset', 'large', '--data-dir', place / 'data')
+    said = user_error('train_cifar.py', '--dataset', 'large', '--data-dir', large / 'data')
     assert 'and this network takes 32x32: pack them in that size' in said
     assert 'train_imagenet.py --dataset large' in said
 

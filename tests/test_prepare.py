@@ -308,7 +308,9 @@ def test_user_can_pack_a_folder_by_hand(tmp_path, sample):
     ]
 
 
-@pytest.mark.parametrize('moment', (signal.SIGTERM, signal.SIGKILL))
+@pytest.mark.parametrize(
+    'moment', (pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL)
+)
 def test_interrupted_run_leaves_no_half_file(tmp_path, moment):
     command = [sys.executable, HERE, 'sample', '--out', str(tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

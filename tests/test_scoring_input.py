@@ -428,7 +428,10 @@ def test_names_of_classes_cannot_steer_the_terminal(tmp_path, photo):
 
 @pytest.mark.parametrize(
     'locale',
-    [{'PYTHONIOENCODING': 'ascii'}, {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}],
+    [
+        {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'},
+        pytest.param({'PYTHONIOENCODING': 'ascii'}, marks=pytest.mark.slow),
+    ],
 )
 def test_umlauts_where_the_terminal_has_none(runs, sample, tmp_path, photo, locale):
     """Names of runs, folders, images and record files go through MXNet and OpenCV, and are

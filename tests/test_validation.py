@@ -57,7 +57,9 @@ def rows(images):
     return sorted(image.tobytes() for image in images)
 
 
-@pytest.mark.parametrize('name', ['a#b', 'a;b', 'a?b=1'])
+@pytest.mark.parametrize(
+    'name', ['a?b=1', *(pytest.param(name, marks=pytest.mark.slow) for name in ('a#b', 'a;b'))]
+)
 def test_signs_that_mean_something_else_to_mxnet(place, tmp_path, name):
     """In the path of record files, and of the temporary list of those that are held out."""
     odd = tmp_path / name
