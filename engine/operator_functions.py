@@ -1,8 +1,8 @@
 """Has MXNet make the Python function of an operator when it is first called.
 
-While MXNet is imported, it writes the code of a function for each of its operators, in several
-modules each, and has Python compile it. That takes longer than the rest of the import, and a run
-calls a few dozen of these functions. Here each has a stand-in, at whose first call MXNet makes it.
+While MXNet is imported, it writes the code of a function for each of its operators in each of
+several modules, and has Python compile it. That takes much of the time of the import, and a run
+calls few of these functions. Here each has a stand-in, at whose first call MXNet makes it.
 """
 
 import contextlib

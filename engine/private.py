@@ -11,7 +11,7 @@ from engine.loader import mx
 def load_library(path):
     """Make the operators of a library known to MXNet.
 
-    ``mx.library.load`` would also generate every Python function of MXNet again, which takes 0.4 s.
+    ``mx.library.load`` would also fill MXNet's modules with the functions of all operators again.
     """
     mx.base.check_call(mx.base._LIB.MXLoadLib(path.encode(), 0))
 

@@ -251,17 +251,16 @@ def large(tmp_path_factory):
 
 @pytest.mark.slow
 def test_larger_images_train_with_train_imagenet(large):
-    place = large
     more = ['--network', 'dfn2', '--epochs', '1', '--batch-size', '4', '--lr', '0.001']
-    said = follow(blocks()[1][-1:], place, [*more, '--image-size', '32'])
+    said = follow(blocks()[1][-1:], large, [*more, '--image-size', '32'])
     assert 'epoch 1/1' in said and 'finished' in said
-    found = manifest.read(str(place / 'data' / 'large'))
+    found = manifest.read(str(large / 'data' / 'large'))
     assert found['short_sides'] == [64, 64] and found['classes'] == ['left', 'right']
-    dataset = datasets.get('large', str(place / 'data'), 32)
+    dataset = datasets.get('large', str(large / 'data'), 32)
     assert (dataset.short, dataset.size, dataset.mean) == (64, 32, tuple(found['mean']))
     scored = run_script(
-        *('score.py', '--run', place / 'checkpoints' / name_of(place / 'checkpoints')),
-        *('--data-dir', place / 'data', '--cpus', '1'),
+        *('score.py', '--run', large / 'checkpoints' / name_of(large / 'checkpoints')),
+        *('--data-dir', large / 'data', '--cpus', '1'),
     )
     assert 'on the 16 images of' in scored
 
