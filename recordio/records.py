@@ -68,19 +68,21 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
         classes,
     )
     for number, (_, image) in zip(chosen, record_format.labelled_images(content, offsets)):
-        try:
-            found = images.shape_of(image)
-        except ValueError as error:
-            raise UserError(
-                f'{path}: image {number + 1} of {total} cannot be read ({error}): '
-                f'{remake_advice(path)}'
-            )
-        if shape and found != shape:
-            raise UserError(
-                f'{path}: image {number + 1} of {total} has height, width and channels {found} '
-                f'and must have {shape}: convert the images first, see docs/data.md'
-            )
+        _check_image(path, f'image {number + 1} of {total}', image, shape)
     return total
+
+
+def _check_image(path, name, image, shape):
+    """Refuse an encoded image without a header, or of another shape than ``shape`` if not None."""
+    try:
+        found = images.shape_of(image)
+    except ValueError as error:
+        raise UserError(f'{path}: {name} cannot be read ({error}): {remake_advice(path)}')
+    if shape and found != shape:
+        raise UserError(
+            f'{path}: {name} has height, width and channels {found} and must have {shape}: convert '
+            'the images first, see docs/data.md'
+        )
 
 
 def check_signs(path, advice):

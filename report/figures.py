@@ -110,20 +110,7 @@ def figure8(found, top5=False, most_error=None):
             figsize=(COLUMN, 2.6 + 0.28 * len(found)), constrained_layout=True
         )
         for curves, colour, label in zip(found, colours(found), labels(found)):
-            for split, word, style in (
-                ('train', 'training', {'linestyle': ':'}),
-                ('test', 'validation', _markers(curves)),
-            ):
-                _curve(
-                    axis,
-                    curves,
-                    f'{split}_error',
-                    color=colour,
-                    **style,
-                    label=f'{label} {word} {_final(curves, split)}',
-                )
-                if top5:
-                    _curve(axis, curves, f'{split}_top5', color=colour, alpha=0.5, **style)
+            _draw_errors(axis, curves, colour, label, top5)
         axis.set_xlabel('epoch')
         axis.set_ylabel('top-1 and top-5 error (%)' if top5 else 'top-1 error (%)')
         axis.set_ylim(0, most_error)
@@ -138,6 +125,18 @@ def figure8(found, top5=False, most_error=None):
             loc='outside lower center',
         )
     return figure
+
+
+def _draw_errors(axis, curves, colour, label, top5):
+    """Draw the errors of one network in training and in validation for Figure 8."""
+    for split, word, style in (
+        ('train', 'training', {'linestyle': ':'}),
+        ('test', 'validation', _markers(curves)),
+    ):
+        legend = f'{label} {word} {_final(curves, split)}'
+        _curve(axis, curves, f'{split}_error', color=colour, **style, label=legend)
+        if top5:
+            _curve(axis, curves, f'{split}_top5', color=colour, alpha=0.5, **style)
 
 
 def _final(curves, split):
