@@ -3,7 +3,7 @@
 import functools
 import platform
 
-from engine import build, cuda, private
+from engine import build, cuda
 from engine.loader import mx
 
 
@@ -13,17 +13,16 @@ def load():
     path = build.prepare()
     if path:
         try:
-            private.load_library(path)
+            mx.library.load(path, verbose=False)
         except mx.base.MXNetError as error:
             build.tell_slower(error)
             return False
     return bool(path)
 
 
-@functools.cache
 def function(name):
-    """Return an operator of the project as a function on NDArrays, as those of ``mx.nd`` are."""
-    return private.operator_function(name)
+    """Return an operator of the project as a function on NDArrays; ``load`` comes first."""
+    return getattr(mx.nd._internal, name)  # where MXNet puts operators whose name begins with _
 
 
 def versions():

@@ -3,28 +3,6 @@
 They were read from the source of the 1.9.1 wheel. Other files call the functions here.
 """
 
-import ctypes
-
-from engine.loader import mx
-
-
-def load_library(path):
-    """Make the operators of a library known to MXNet.
-
-    ``mx.library.load`` would also fill MXNet's modules with the functions of all operators again.
-    """
-    mx.base.check_call(mx.base._LIB.MXLoadLib(path.encode(), 0))
-
-
-def operator_function(name):
-    """Return the function on NDArrays of an operator that a library brought.
-
-    MXNet generates such functions when it is imported, before the library is loaded.
-    """
-    handle = ctypes.c_void_p()
-    mx.base.check_call(mx.base._LIB.NNGetOpHandle(name.encode(), ctypes.byref(handle)))
-    return mx.nd.register._make_ndarray_function(handle, name, name)
-
 
 def contexts(module):
     """Return the contexts of a bound ``mx.mod.Module``, for which there is no public name."""
