@@ -53,7 +53,8 @@ def verify(path, classes, shape):
     UserError
         A record is damaged, or its label or image is not allowed. The message names the first.
     """
-    total = records.check(path, classes, shape)
+    everything = os.path.getsize(path) if os.path.isfile(path) else None  # ``check`` refuses none
+    total = records.check(path, classes, shape, everything)
     labels, sizes = [], set()
     found = records.labelled_images(path)
     for label, data in Bar(found, total=total, unit=' images', desc=printable(path), disable=None):

@@ -25,7 +25,7 @@ def remake_advice(path):
     return f'make it again with "{manifest.prepare_command(folder, "--force")}"'
 
 
-def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
+def check(path, classes=None, shape=SHAPE, most=None):
     """Check a .rec file and return the number of its images.
 
     Of every record in the .idx file these are checked: the magic number, the length, that it ends
@@ -40,8 +40,9 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
         Labels must be whole numbers from 0 to classes - 1.
     shape : tuple of int, optional
         Height, width and channels that every image must have; None: any.
-    most : int
-        In a file with more bytes, only this many are checked, in records evenly spread over it.
+    most : int, optional
+        In a file with more bytes (default: ``MOST_BYTES``), only this many are checked, in records
+        evenly spread over it.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def check(path, classes=None, shape=SHAPE, most=MOST_BYTES):
     if offsets[0] != 0 or offsets[-1] + FRAME + LEAST > len(content) or (offsets % 4).any():
         _refuse_damaged(path)
     ends = numpy.append(offsets[1:], len(content))
-    share = min(1, most / len(content))
+    share = min(1, (most or MOST_BYTES) / len(content))
     # Evenly spread; the first and the last record are always among them.
     chosen = numpy.unique(
         numpy.linspace(0, total - 1, max(2, int(total * share))).round().astype(int)

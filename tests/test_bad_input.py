@@ -25,7 +25,7 @@ from training_runs import arguments, small_cifar
 
 import symbols
 from common import checkpoint, log, scorer, symbol_file
-from data import archives, cifar, fashion_mnist, svhn, tar_archives
+from data import archives, cifar, fashion_mnist, svhn, tar_archives, verify
 from engine import mx, params
 from graphs import untrusted_symbol
 from recordio import datasets, images, record_iterator, records
@@ -177,6 +177,14 @@ def test_an_image_that_is_none(tmp_path, content, word):
     path = record_file(tmp_path, at_20(content))
     with pytest.raises(UserError, match='image 21 of 40.*' + word):
         records.check(path, 10)
+
+
+def test_verify_checks_every_record_of_a_large_file(tmp_path, monkeypatch):
+    path = record_file(tmp_path, at_20(encoded((64, 48, 3))))
+    monkeypatch.setattr(records, 'MOST_BYTES', 2000)
+    assert records.check(path, 10) == 40  # before training only some are looked at
+    with pytest.raises(UserError, match='image 21 of 40'):
+        verify.verify(path, 10, records.SHAPE)
 
 
 def test_jpeg_files_are_taken(tmp_path):
