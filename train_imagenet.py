@@ -128,7 +128,7 @@ def main():
     if state:
         args = start_run.resumed_options(parse_args, state)
 
-    dataset = datasets.get(args.dataset, args.data_dir, args.image_size)
+    dataset = datasets.photographs(args.dataset, args.data_dir, args.image_size)
     dataset = dataset._replace(augment=args.augment, validation=args.validation)
     args.epochs = args.epochs or dataset.epochs
     symbol = imagenet.get_symbol(args.network, args.depth, dataset.classes)

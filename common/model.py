@@ -1,5 +1,6 @@
 """A trained network with its data set: from a run, from files, or from pretrained/."""
 
+import hashlib
 import json
 import os
 from typing import Any, NamedTuple
@@ -7,8 +8,9 @@ from typing import Any, NamedTuple
 import engine
 from common import checkpoint, log, pretrained, run_state, symbol_file
 from common.classes import check_classes, check_record_file, same_classes
-from recordio import datasets
+from recordio import datasets, manifest
 from recordio.record_iterator import Reading, Records
+from system import files
 from system.errors import UserError, tell
 
 
@@ -80,6 +82,8 @@ def of_run(args):
     if name != known['dataset']:
         _check_dataset(name, dataset, known['dataset'], args)
     header = state['header']
+    if name == known['dataset']:
+        _tell_other_statistics(header, os.path.join(args.data_dir, name))
     title = f'{header["run"]}, epoch {epoch}'
     origin = Origin(
         header['run'],
@@ -164,6 +168,22 @@ def _check_dataset(name, dataset, trained_on, args):
         raise UserError(
             f'{args.run} was trained on {trained_on} ({own.classes} classes), and '
             f'{name} ({dataset.classes}) has other ones: leave --dataset out'
+        )
+
+
+def _tell_other_statistics(header, folder):
+    """Say on stderr if images of a user's own are others than those that a run was trained on.
+
+    Their mean and standard deviation, by which they are normalised, are in their manifest, which is
+    made again for other record files.
+    """
+    path = os.path.join(folder, manifest.NAME)
+    trained_on = header.get('data', {}).get('manifest_sha256')
+    found = manifest.read(folder) if trained_on else None
+    if found and 'mean' in found and files.digest_of(path, hashlib.sha256()) != trained_on:
+        tell(
+            f'the images in {folder} are others than those that {header["run"]} was trained on: '
+            'they are normalised by their own mean and deviation, see docs/data.md'
         )
 
 

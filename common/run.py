@@ -9,9 +9,13 @@ from common.recipe import drop_epochs
 from common.resumed_options import with_end
 from common.rollback import MOST_ROLLBACKS, ROLLBACK_FACTOR, lowered, rollbacks_of, start_of
 from common.tensorboard import Events
+from engine import mx
 from system import files
 from system.errors import UserError, describe
 from system.signals import Stop, Stopped
+
+# What MXNet's errors say when the memory of the machine or of a GPU is full.
+OUT_OF_MEMORY = ('Failed to allocate', 'out of memory', 'ALLOC_FAILED', 'bad_alloc')
 
 
 class Run:
@@ -209,12 +213,31 @@ class Run:
 
 @contextlib.contextmanager
 def until_stopped(run):
-    """Yield a ``Stop``; a signal ends the process with status 128 + n, and the run is released."""
+    """Yield a ``Stop``; a signal ends the process with status 128 + n, and the run is released.
+
+    Raises
+    ------
+    UserError
+        The memory is full.
+    """
     try:
         with Stop() as stop:
             yield stop
     except Stopped as signal:
         sys.stderr.write(f'stopped by {signal} after epoch {run.epoch}; {run.advice}\n')
         raise SystemExit(128 + signal.number)
+    except (MemoryError, RuntimeError) as error:  # an MXNetError is a RuntimeError
+        if not _is_out_of_memory(error):
+            raise
+        with contextlib.suppress(mx.MXNetError):
+            mx.nd.waitall()  # other threads may have failed too, which MXNet would tell at the end
+        raise UserError(
+            'the memory does not suffice for this network and batch: take more devices, a smaller '
+            f'--batch-size or a smaller network; {run.advice}'
+        ) from None
     finally:
         run.release()
+
+
+def _is_out_of_memory(error):
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)

@@ -10,7 +10,7 @@ import sys
 from datetime import datetime
 
 import engine
-from common import checkpoint, log, run_state
+from common import changes, checkpoint, log, run_state
 from common.remote_run import RemoteRun
 from common.resumed_options import resumed
 from common.run import Run
@@ -97,7 +97,7 @@ def resumed_run(args, symbol, state, recipe, compute):
         run.check_copy()
         run.load()  # with the lock of ``Run``: another process may have written until now
         run.mend_symbol(symbol)
-        _tell_changes(run.header, compute)
+        changes.tell(run.header, args, compute)
     return _shared(run, recipe, workers)
 
 
@@ -190,7 +190,8 @@ def _create_log(name, args, header):
     A number is added to its name where there is such a folder or log, and two processes that start
     at the same time never take the same.
     """
-    os.makedirs(args.checkpoint_dir, exist_ok=True)
+    for folder in (args.checkpoint_dir, args.log_dir):
+        os.makedirs(folder, exist_ok=True)
     for number in itertools.count(1):
         run = name if number == 1 else f'{name}-{number}'
         folder = os.path.join(args.checkpoint_dir, run)
@@ -204,31 +205,3 @@ def _create_log(name, args, header):
             files.remove_folder(folder)
             if not isinstance(error, FileExistsError):
                 raise
-
-
-def _tell_changes(header, compute):
-    """Name on stderr what differs from the time when the run was started."""
-    now = dict(
-        operators.versions(),
-        processor=engine.processor(),
-        threads=engine.threads(),
-        devices=len(compute.devices),
-        workers=compute.workers.size,
-    )
-    before = dict(
-        header['versions'],
-        processor=header.get('processor', now['processor']),  # older logs do not name it
-        threads=header['threads'],
-        devices=len(header.get('devices', compute.devices)),
-        workers=header.get('workers', 1),
-    )
-    changed = [
-        f'{name} {now[name]} instead of {before[name]}'
-        for name in now
-        if now[name] != before.get(name)
-    ]
-    if changed:
-        sys.stderr.write(
-            f'the run goes on with {", ".join(changed)}: its results will differ from those of a '
-            'run that was never stopped, as those of another seed do\n'
-        )

@@ -46,6 +46,20 @@ def get(name, data_dir='data', size=None):
     return _with_classes(PHOTOGRAPHS._replace(size=size or PHOTOGRAPHS.size, short=least), known)
 
 
+def photographs(name, data_dir='data', size=None):
+    """Return the ``Dataset`` of that name for ImageNet's networks; else as ``get``.
+
+    Those of ``DATASETS`` are none. A user's own of 32x32 are, but only with a size.
+    """
+    dataset = get(name, data_dir, size)
+    if dataset.short is None:
+        raise UserError(
+            f'{name} has images of {SMALL}x{SMALL}, and this network is for photographs: train '
+            f'with "{command("train_cifar.py", "--dataset", name)}"'
+        )
+    return dataset
+
+
 def small(name, data_dir='data'):
     """Return the ``Dataset`` of that name for networks that take images of 32x32.
 

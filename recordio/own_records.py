@@ -14,7 +14,7 @@ import numpy
 
 from recordio import images, manifest, records
 from system import files
-from system.errors import UserError, tell
+from system.errors import UserError, command, tell
 
 NAMES = ('train.rec', 'train.idx', 'test.rec', 'test.idx')
 MOST_DECODED = 50_000  # images, evenly spread over the file, of which the statistics are
@@ -134,7 +134,10 @@ def _shapes(path):
 
 
 def _statistics(path):
-    """Return mean and standard deviation of red, green and blue over all pixels of the images."""
+    """Return mean and standard deviation of red, green and blue over all pixels of the images.
+
+    ``UserError``: an image does not decode.
+    """
     total = len(records.labels(path))
     chosen = numpy.unique(numpy.linspace(0, total - 1, min(total, MOST_DECODED)).astype(int))
     sums = numpy.zeros((2, 3))
@@ -144,8 +147,14 @@ def _statistics(path):
             some = [
                 image for _, image in records.labelled_images(path, chosen[start : start + 1024])
             ]
-            for count, own in pool.map(_sums, some):
-                pixels, sums = pixels + count, sums + own
+            try:
+                for count, own in pool.map(_sums, some):
+                    pixels, sums = pixels + count, sums + own
+            except ValueError as error:
+                raise UserError(
+                    f'{path} holds an image that does not decode ({error}): '
+                    f'"{command("data/verify.py", path, "--any-size")}" finds it'
+                ) from None
     mean, square = sums / pixels
     std = numpy.sqrt(numpy.maximum(square - mean**2, 0))
     # Images of a single colour would be divided by nothing.

@@ -99,7 +99,7 @@ def _options(line, words, folders):
     script, *arguments = words
     if script not in SCRIPTS:
         raise UserError(f'{line} begins with {script}: begin it with one of {", ".join(SCRIPTS)}')
-    reserved = [word for word in arguments if word.split('=')[0] in SET_BY_THE_GRID]
+    reserved = [word for word in arguments if _is_set_by_the_grid(word)]
     if reserved:
         raise UserError(
             f'{line} has {reserved[0]}, which run_experiments.py sets itself: leave it out'
@@ -111,10 +111,18 @@ def _options(line, words, folders):
         args = module.parse_args([*arguments, *folders])
     except SystemExit:
         raise UserError(f'{line} has options that {script} refuses, see above') from None
+    except UserError as error:
+        raise UserError(f'{line}: {error}') from None
     others = datasets.PHOTOGRAPHS if script == 'train_imagenet.py' else datasets.OWN
     table = datasets.DATASETS.get(args.dataset, others)
     args.epochs = args.epochs or table.epochs
     return vars(args)
+
+
+def _is_set_by_the_grid(word):
+    """Return whether a word is one of the options, or a beginning of one, which argparse takes."""
+    name = word.split('=')[0]
+    return name[:2] == '--' != name and any(known.startswith(name) for known in SET_BY_THE_GRID)
 
 
 def has_setting(run, setting, seed):

@@ -49,6 +49,7 @@ class Runner:
         self.args, self.locks = args, grid.LineLocks(args.file)
         self.waiting, self.jobs, self.failures, self.done = list(lines), [], [], 0
         self.slots, self.total, self.stopped_by = slots_of(args), len(lines), None
+        self.free = list(self.slots)
         self.end_of_wait = time.time() + (WAIT_FOR_LINE if args.line else 0)
 
     def run(self):
@@ -57,11 +58,15 @@ class Runner:
             # nohup ignores SIGHUP, which stays so.
             if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, self._note)
-        while (self.waiting or self.jobs) and self.stopped_by is None:
-            while self.waiting and len(self.jobs) < len(self.slots):
-                self._start(self.waiting.pop(0))
-            time.sleep(PAUSE)
-            self._collect()
+        try:
+            while (self.waiting or self.jobs) and self.stopped_by is None:
+                while self.waiting and self.free:
+                    self._start(self.waiting.pop(0))
+                time.sleep(PAUSE)
+                self._collect()
+        except BaseException:
+            self._stop_jobs()  # the kernel would kill them at the end of this process
+            raise
         if self.stopped_by is not None:
             self._stop()
 
@@ -81,9 +86,8 @@ class Runner:
             self.locks.release(line)
             print(f'line {line.number}: finished before, {state.finished}', flush=True)
             return
-        taken = [job.slot for job in self.jobs]
-        slot = next(slot for slot in self.slots if slot not in taken)
-        self.jobs.append(Job(line, state, slot, self.args))
+        self.jobs.append(Job(line, state, self.free[0], self.args))
+        del self.free[0]
         how = f'resumes at epoch {state.epochs_done + 1}' if state.unfinished else 'begins'
         takes = Timetable(runs).seconds_left(line, state)
         about = f', about {duration(takes)}' if takes else ''
@@ -101,6 +105,7 @@ class Runner:
         """Report the jobs that have ended."""
         for job in [job for job in self.jobs if not job.running()]:
             self.jobs.remove(job)
+            self.free.append(job.slot)
             self.locks.release(job.line)
             self.done += 1
             if job.status:
@@ -130,16 +135,19 @@ class Runner:
 
     def _stop(self):
         """Stop all jobs and exit with the status of the signal."""
-        for job in self.jobs:
-            job.stop()
-        end = time.time() + PATIENCE
-        for job in self.jobs:
-            job.wait(end - time.time())
+        self._stop_jobs()
         print(
             f'stopped by {signal.Signals(self.stopped_by).name}; {self._how_to_go_on()}',
             file=sys.stderr,
         )
         raise SystemExit(128 + self.stopped_by)
+
+    def _stop_jobs(self):
+        for job in self.jobs:
+            job.stop()
+        end = time.time() + PATIENCE
+        for job in self.jobs:
+            job.wait(end - time.time())
 
     def _how_to_go_on(self):
         """Return how the stopped runs go on; a task of SLURM is queued again at its time limit."""

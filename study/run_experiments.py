@@ -25,7 +25,7 @@ from study import grid, slurm
 from study.grid_jobs import Timetable
 from study.grid_runner import Runner, runs_in
 from system.progress import duration
-from system.script import run_main
+from system.script import outlive_readers, run_main
 
 
 def parse_args():
@@ -113,6 +113,7 @@ def main():
         os.makedirs(slurm.output_folder(args), exist_ok=True)
         print(script)
         return
+    outlive_readers()
     runner = Runner(lines, args)
     runner.run()
     for job in runner.failures:

@@ -91,6 +91,8 @@ def missing_package(name):
 
 def describe(error):
     """Return an ``OSError`` as one sentence: what failed, for which file, and what to check."""
+    if isinstance(error, FileExistsError):
+        return f'{error.filename} is no folder, but a file or a broken link: name another folder'
     file = f' ({error.filename})' if error.filename else ''
     return (
         f'{error.strerror or error}{file}; check the path, its permissions and the space '

@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 
 from system.script import ENDING
 
@@ -26,9 +27,16 @@ def lower_priority(nice):
     process only counts against others of its session, and the session needs one too.
     """
     os.nice(nice)
-    if nice and os.path.exists(AUTOGROUP):
-        with open(AUTOGROUP, 'w') as file:
-            file.write(str(nice))
+    # A user who is not root may write this ten times a second, all processes of the machine
+    # together, and otherwise gets EAGAIN. It is not worth more than two seconds.
+    for _ in range(20 if nice else 0):
+        try:
+            with open(AUTOGROUP, 'wb', buffering=0) as file:
+                if file.write(str(nice).encode()):  # None instead of EAGAIN
+                    break
+        except OSError:  # a kernel without it, or a container that may not
+            break
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager

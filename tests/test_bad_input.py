@@ -253,6 +253,13 @@ def test_training_refuses_what_the_quick_check_refuses(place, tmp_path):
         assert word in broken(name, content)
 
 
+def undecodable():
+    """Return a PNG with right checksums around what cannot be unpacked."""
+    chunk = b'IDAT' + b'no deflate stream'
+    length, checksum = struct.pack('>I', len(chunk) - 4), struct.pack('>I', zlib.crc32(chunk))
+    return encoded()[:33] + length + chunk + checksum + encoded()[-12:]
+
+
 def test_verify(place, tmp_path):
     train = place / 'data' / 'cifar10' / 'train.rec'
     assert '60 images of 32x32, 10 classes' in run_script(
@@ -264,17 +271,8 @@ def test_verify(place, tmp_path):
     path = record_file(tmp_path, at_20(encoded((64, 48, 3))))
     assert 'must have (32, 32, 3)' in user_error('data/verify.py', path)
     assert 'several sizes' in run_script('data/verify.py', path, '--any-size')
-    # A PNG with right checksums around what cannot be unpacked.
-    chunk = b'IDAT' + b'no deflate stream'
-    png = (
-        encoded()[:33]
-        + struct.pack('>I', len(chunk) - 4)
-        + chunk
-        + struct.pack('>I', zlib.crc32(chunk))
-        + encoded()[-12:]
-    )
     assert 'does not decode' in user_error(
-        'data/verify.py', record_file(tmp_path, at_20(png), name='idat')
+        'data/verify.py', record_file(tmp_path, at_20(undecodable()), name='idat')
     )
     with pytest.raises(UserError, match='verify.py'):
         read_through(str(tmp_path / 'idat.rec'))

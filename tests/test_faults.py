@@ -351,6 +351,27 @@ def test_file_size_limit(place, tmp_path):
     assert run_state.load(str(tmp_path / 'checkpoints' / name))['epoch'] == 4
 
 
+@pytest.mark.parametrize(
+    'network',
+    [
+        pytest.param(('mr', '--depth', '26', '--widen', '40'), id='its arrays'),
+        pytest.param(
+            ('plain', '--depth', '5', '--widen', '64'), id='in a thread', marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_network_that_the_memory_cannot_hold(place, tmp_path, network):
+    files = ('--log-dir', tmp_path, '--checkpoint-dir', tmp_path)
+    limit = 3 << 30  # bytes
+    process = start(
+        arguments(place, '--network', *network, *files),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    said = process.communicate()[1]
+    assert process.returncode == 2 and 'Traceback' not in said, said
+    assert 'the memory does not suffice' in said and 'a smaller --batch-size' in said
+
+
 @pytest.mark.slow
 def test_a_folder_that_somebody_removes(place, tmp_path):
     """What was trained is in memory: the run makes its folder and its log again, and says so."""

@@ -146,6 +146,48 @@ def test_the_priority_of_jobs_counts_against_other_sessions(place, tmp_path):
         grid.communicate(timeout=60)
 
 
+def test_a_user_who_is_not_root_can_lower_several_priorities_at_once():
+    """Linux refuses such a user a second one within a tenth of a second."""
+    if not os.path.exists('/proc/self/autogroup'):
+        pytest.skip('this kernel has no autogroup')
+    without_rights = ['setpriv', '--bounding-set=-sys_admin'] if os.geteuid() == 0 else []
+    if without_rights and subprocess.run([*without_rights, 'true'], check=False).returncode:
+        pytest.skip('the rights of root cannot be laid down here')
+    program = """
+import os
+from system.processes import lower_priority
+for _ in range(3):
+    if not os.fork():
+        os.setsid()
+        lower_priority(19)
+        os.write(1, open('/proc/self/autogroup', 'rb').read())
+        os._exit(0)
+for _ in range(3):
+    os.wait()
+"""
+    command = [*without_rights, sys.executable, '-c', program]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[1:] for line in said.splitlines()] == [['nice', '19']] * 3
+
+
+def test_a_grid_outlives_the_reader_of_its_output(place, tmp_path):
+    line = LINE + ' --epochs 1'
+    arguments = command(place, tmp_path, line, line + ' --seed 2', line + ' --seed 3')
+    command_line = [sys.executable, *map(str, arguments), '--jobs', '1']
+    grid = subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert 'line 3: begins' in grid.stdout.readline()
+    grid.stdout.close()
+    assert grid.wait(SECONDS) == 0
+    assert epochs_of(tmp_path) == {('plain', seed): 1 for seed in (1, 2, 3)}
+
+
+def test_runs_may_share_a_gpu(place, tmp_path):
+    """There is none here, so each run ends at once, and the next one takes its place."""
+    lines = [f'{LINE} --epochs 1 --seed {seed}' for seed in range(1, 5)]
+    said = run_script(*command(place, tmp_path, *lines), '--gpus', '0', '0', status=1)
+    assert all(f'line {number} failed' in said for number in range(3, 7)), said
+
+
 def read(path):
     with open(path) as file:
         return file.read()
@@ -180,6 +222,8 @@ def test_jobs_have_cores_of_their_own():
         ('', ('no command',)),
         (LINE + ' --resume x', ('--resume', 'leave it out')),
         (LINE + ' --cpus=2', ('--cpus',)),
+        (LINE + ' --res x', ('--res', 'leave it out')),
+        ('train_imagenet.py --decay cosine --drop-every 5', ('line 3: --drop-every',)),
         ("train_cifar.py 'x", ('line 3', 'quotation')),
     ],
 )

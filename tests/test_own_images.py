@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy
 import official_archives as archives
 import pytest
 from scripts import ROOT, run_script, user_error
+from test_bad_input import undecodable
 from training_runs import name_of
 
 from recordio import datasets, manifest, own_records, record_format
@@ -130,13 +132,18 @@ def test_the_files_are_read_once(place, scored, capfd):
 
 
 def packed(folder, images, first=0):
-    """Write train and test records of images, every second one labelled ``first`` (0 or 1)."""
+    """Write train and test records of images, every second one labelled ``first`` (0 or 1).
+
+    An image that is an array is written as PNG, and bytes as they are.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for split in ('train', 'test'):
         with open(folder / f'{split}.rec', 'wb') as rec, open(folder / f'{split}.idx', 'w') as idx:
             for number, image in enumerate(images):
                 idx.write(f'{number}\t{rec.tell()}\n')
-                data = cv2.imencode('.png', image)[1].tobytes()
+                data = image
+                if not isinstance(image, bytes):
+                    data = cv2.imencode('.png', image)[1].tobytes()
                 record_format.write(rec, number, (number + first) % 2, data)
 
 
@@ -219,6 +226,33 @@ def test_damaged_records_are_not_described(tmp_path):
     with pytest.raises(UserError, match='train.rec is truncated or damaged'):
         datasets.small('own', str(tmp_path))
     assert not (tmp_path / 'own' / 'manifest.json').exists()
+
+
+def test_an_image_that_does_not_decode(tmp_path):
+    packed(tmp_path / 'own', [BLACK] * 4 + [undecodable()])
+    with pytest.raises(
+        UserError, match='own/train.rec holds an image that does not decode'
+    ) as said:
+        datasets.small('own', str(tmp_path))
+    assert f'verify.py {tmp_path}/own/train.rec --any-size" finds it' in str(said.value)
+
+
+def test_scoring_says_that_the_images_are_others_now(place, scored, tmp_path):
+    """Their mean and deviation are others too, and the network knows those of before."""
+    shutil.copytree(place / 'data' / 'mine', tmp_path / 'mine')
+    command = ('score.py', '--run', place / 'checkpoints' / scored[1], '--cpus', '1')
+    command += ('--data-dir', tmp_path)
+    assert 'are others' not in run_script(*command, stderr=True)
+    for ending in ('rec', 'idx', 'lst'):
+        os.replace(tmp_path / 'mine' / f'test.{ending}', tmp_path / 'mine' / f'train.{ending}')
+        shutil.copy(tmp_path / 'mine' / f'train.{ending}', tmp_path / 'mine' / f'test.{ending}')
+    said = run_script(*command, stderr=True)
+    assert f'are others than those that {scored[1]} was trained on' in said
+
+
+def test_small_images_are_none_for_train_imagenet():
+    said = user_error('train_imagenet.py', '--dataset', 'svhn')
+    assert 'train_cifar.py --dataset svhn"' in said
 
 
 def test_a_name_that_no_data_set_has(tmp_path):

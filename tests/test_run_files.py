@@ -780,6 +780,13 @@ def test_rollbacks_without_a_checkpoint(place, tmp_path, monkeypatch):
         trained_here(monkeypatch, place, tmp_path, '--on-nan', 'rollback')
 
 
+def test_a_file_where_a_folder_is_to_be(place, tmp_path):
+    """A link into a disk that is not mounted is the same."""
+    (tmp_path / 'logs').symlink_to(tmp_path / 'not' / 'mounted')
+    said = user_error(*arguments(place, '--log-dir', tmp_path / 'logs'))
+    assert f'{tmp_path}/logs is no folder, but a file or a broken link: name another' in said
+
+
 def test_hints_can_be_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     args = parse_args(['--log-dir', 'my logs; rm *', '--checkpoint-dir', "it's"])

@@ -1,5 +1,6 @@
 """Runs: their names, what they begin from, how long they go on, and listing them."""
 
+import argparse
 import hashlib
 import os
 import shutil
@@ -13,10 +14,20 @@ from training_runs import arguments, arrays_of, back_to, name_of, small_cifar
 import symbols
 import train_cifar
 import train_imagenet
-from common import checkpoint, fine_tuning, log, recipe, resumed_options, run_commands, run_state
+from common import (
+    changes,
+    checkpoint,
+    compute,
+    fine_tuning,
+    log,
+    recipe,
+    resumed_options,
+    run_commands,
+    run_state,
+)
 from common.run import Run
 from distributed.cluster import ALONE
-from engine import params
+from engine import mx, params
 from engine.optimizer import Schedule
 from report import repetition, run_setting
 from system.errors import UserError
@@ -172,6 +183,23 @@ def test_a_run_goes_on_with_the_devices_of_before(place, tmp_path):
     back_to(run, 1)
     assert 'devices 1 instead of 2' in run_script(*resume, '--cpus', '1', stderr=True)
     assert arrays_of(run, 2) != whole
+
+
+def test_another_compression_of_gradients_is_said(place, capsys):
+    """It is no part of what a run that goes on must keep, but of what makes repetitions."""
+    run = name_of(place / 'checkpoints')
+    header, _ = log.read(str(place / 'logs' / f'{run}.jsonl'))
+    options = argparse.Namespace(**header['options'])
+    machine = compute.Compute([mx.cpu(0)])
+    changes.tell(header, options, machine)
+    assert 'do not count it' not in capsys.readouterr().err
+    options.gradient_compression, options.compression_threshold = '2bit', 0.25
+    changes.tell(header, options, machine)
+    said = capsys.readouterr().err
+    assert (
+        'goes on with synchronous updates and gradient compression 2bit of threshold 0.25' in said
+    )
+    assert 'was started with synchronous updates and gradient compression none' in said
 
 
 @pytest.mark.parametrize(

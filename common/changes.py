@@ -1,0 +1,62 @@
+"""Says what is different from the start of a run when it goes on, and alters its results."""
+
+import sys
+
+import engine
+from engine import operators
+
+
+def tell(header, options, compute):
+    """Print lines on stderr about what has changed since a run was started.
+
+    Parameters
+    ----------
+    header : dict
+        Of the log of the run.
+    options : argparse.Namespace
+        With which it goes on.
+    compute : common.compute.Compute
+    """
+    _tell_machine(header, compute)
+    before, now = _method(header['options']), _method(vars(options))
+    if before != now:
+        sys.stderr.write(
+            f'the run goes on with {now} and was started with {before}, which its log still says: '
+            'do not count it as a repetition of other runs\n'
+        )
+
+
+def _tell_machine(header, compute):
+    now = dict(
+        operators.versions(),
+        processor=engine.processor(),
+        threads=engine.threads(),
+        devices=len(compute.devices),
+        workers=compute.workers.size,
+    )
+    before = dict(
+        header['versions'],
+        processor=header.get('processor', now['processor']),  # older logs do not name it
+        threads=header['threads'],
+        devices=len(header.get('devices', compute.devices)),
+        workers=header.get('workers', 1),
+    )
+    changed = [
+        f'{name} {now[name]} instead of {before[name]}'
+        for name in now
+        if now[name] != before.get(name)
+    ]
+    if changed:
+        sys.stderr.write(
+            f'the run goes on with {", ".join(changed)}: its results will differ from those of a '
+            'run that was never stopped, as those of another seed do\n'
+        )
+
+
+def _method(options):
+    """Return how gradients become updates, which ``common.resumed_options.FREE`` lets change."""
+    compression = options.get('gradient_compression', 'none')
+    if compression != 'none':
+        compression += f' of threshold {options["compression_threshold"]:g}'
+    updates = 'asynchronous' if options.get('kv_store') == 'dist_async' else 'synchronous'
+    return f'{updates} updates and gradient compression {compression}'
