@@ -145,25 +145,50 @@ def join(kvstore):
 
 
 def listen(size, address, key):
-    """Return the connections to all other workers, in the order of their ranks."""
+    """Return the connections to all other workers, in the order of their ranks.
+
+    Raises
+    ------
+    UserError
+        The port is in use, or the address is none of this machine's.
+    """
     links = {}
-    with connection.Listener(address, backlog=size, authkey=key) as listener:
+    try:
+        listener = connection.Listener(address, backlog=size, authkey=key)
+    except OSError as error:
+        host, port = address
+        raise UserError(
+            f'worker 0 cannot listen at {host}:{port} ({error}): give launch.py another --port, '
+            'or with --address an address of the first machine'
+        ) from None
+    with listener:
         while len(links) < size - 1:
             try:
                 link = listener.accept()
-            except (connection.AuthenticationError, EOFError, ConnectionError):
+            except (connection.AuthenticationError, EOFError, OSError):
                 continue  # not one of the workers
             links[int(link.recv_bytes(8))] = link
     return [links[rank] for rank in sorted(links)]
 
 
 def connect(rank, address, key):
-    """Return the connection to worker 0, as a list of one."""
+    """Return the connection to worker 0, as a list of one.
+
+    Raises
+    ------
+    UserError
+        Nobody answers there for ``TIMEOUT`` seconds, or another job does.
+    """
     end = time.time() + TIMEOUT
     while True:
         try:
             link = connection.Client(address, authkey=key)
-        except (ConnectionError, EOFError) as error:
+        except connection.AuthenticationError:
+            raise UserError(
+                f'another job answers at {":".join(map(str, address))}: give launch.py another '
+                '--port'
+            ) from None
+        except (OSError, EOFError) as error:
             if time.time() > end:
                 host, port = address
                 raise UserError(

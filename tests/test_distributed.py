@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing import connection
 
 import numpy
 import pytest
@@ -22,6 +23,7 @@ from distributed.job import Job, Member
 from launch import free_ports
 from recordio import datasets, record_iterator
 from system import errors
+from system.errors import UserError
 
 DATASET = datasets.get('cifar10')
 
@@ -109,8 +111,6 @@ def test_workers_share_the_images(place, size, batch):
 
 
 def test_a_worker_without_enough_images(place):
-    from system.errors import UserError
-
     with pytest.raises(UserError, match='46 images, 23 for worker 0 of 2'):
         record_iterator.Batches(str(place / 'data' / 'cifar10'), DATASET, 24, shard=(0, 2))
 
@@ -136,13 +136,55 @@ def test_sum_and_broadcast():
         worker.barrier()
 
     threads = [threading.Thread(target=work, args=[rank]) for rank in range(3)]
-    for thread in threads:
+    threads[0].start()
+    ask_for_a_page(address)
+    for thread in threads[1:]:
         thread.start()
     for thread in threads:
         thread.join(30)
     assert len(results) == 3 and results[0] == results[1] == results[2]
     assert results[0] == ([[0.1 + 0.1 * 3 + 0.1 * 9, 3e9 + 3]], b'of 0', [[0, 1, 2], [3, 4, 5]])
     assert cluster.ALONE.sum([1.5]).tolist() == [1.5] and cluster.ALONE.broadcast(b'x') == b'x'
+
+
+def ask_for_a_page(address):
+    """Connect to worker 0 as a browser, or what scans ports, would; it must go on."""
+    end = time.time() + 30
+    while True:
+        try:
+            with socket.create_connection(address, 30) as stranger:
+                stranger.sendall(b'GET / HTTP/1.0\r\n\r\n')
+                while stranger.recv(100):
+                    pass
+            return
+        except ConnectionRefusedError:
+            assert time.time() < end  # worker 0 does not listen yet
+        except ConnectionResetError:
+            return
+
+
+def test_a_port_that_another_job_uses():
+    address = ('127.0.0.1', *free_ports(1))
+    with connection.Listener(address, authkey=b'theirs') as other:
+        with pytest.raises(UserError, match='cannot listen at .* give launch.py another --port'):
+            cluster.listen(2, address, b'ours')
+        accept = threading.Thread(target=refuse, args=[other])
+        accept.start()
+        with pytest.raises(UserError, match='another job answers at .*another --port'):
+            cluster.connect(1, address, b'ours')
+        accept.join(30)
+
+
+def refuse(listener):
+    with pytest.raises(connection.AuthenticationError):
+        listener.accept()
+
+
+def test_an_address_that_cannot_be_reached(monkeypatch):
+    """The system's error is none of a refused connection."""
+    monkeypatch.setattr(cluster, 'TIMEOUT', 0)
+    with pytest.raises(UserError, match='worker 0 does not answer at 255.255.255.255:9 '):
+        cluster.connect(1, ('255.255.255.255', 9), b'key')
 
 
 # ---- training ----
