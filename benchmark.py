@@ -14,10 +14,11 @@ import tempfile
 
 import symbols
 from benchmarks import networks
-from benchmarks.serve import ENSEMBLE
+from benchmarks.serve import CLASSES, ENSEMBLE
 from benchmarks.side import Side
 from common import options
 from graphs import summary
+from recordio import datasets
 from system.errors import UserError
 from system.script import run_main
 
@@ -186,6 +187,7 @@ def specification(args):
         'widen': args.widen,
         'batch': args.batch_size,
         'shape': [3, size, size],
+        'image_size': args.image_size,
         'threads': args.threads,
         'gpus': args.gpus,
         'fast': args.fast,
@@ -299,6 +301,13 @@ def check(args):
         raise UserError('there is no textbook graph of an ensemble: leave --compare textbook out')
     if args.network == ENSEMBLE and args.image_size:
         raise UserError('the ensemble is for images of 32 pixels: leave --image-size out')
+    if args.image_size and args.compare == 'textbook':
+        raise UserError(
+            'the textbook graphs are for images of 32 pixels: leave --image-size or --compare '
+            'textbook out'
+        )
+    if args.data:
+        check_images(args)
     if args.compare == 'synthetic' and not args.data:
         raise UserError('--compare synthetic needs files to compare with: add --data DIR')
     if args.compare in BY_ONNX:
@@ -306,6 +315,18 @@ def check(args):
         args.fast = args.fast or 'float32'
     if args.compare == 'openvino' and args.fast == 'int8':
         raise UserError('OpenVINO is compared in float32: leave int8 out')
+
+
+def check_images(args):
+    """Raise ``UserError`` if the images of ``--data`` are none for the network of a benchmark."""
+    folder, name = os.path.split(os.path.abspath(args.data))
+    dataset, size = datasets.get(name, folder, args.image_size), args.image_size or 32
+    if dataset.size != size or dataset.classes > CLASSES:
+        raise UserError(
+            f'{args.data} has {dataset.classes} classes of images of {dataset.size} pixels, and '
+            f'the networks of a benchmark take {size} pixels and have {CLASSES} classes: name '
+            'other images with --data, or another --image-size'
+        )
 
 
 def main():

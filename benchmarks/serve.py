@@ -1,6 +1,6 @@
 """The loop of a side's process, which answers lines on stdin, and the fixed batch of all sides.
 
-This file imports nothing but NumPy, because PyTorch, ONNX Runtime and OpenVINO may be installed for
+This file needs nothing but NumPy, because PyTorch, ONNX Runtime and OpenVINO may be installed for
 another interpreter, which lacks MXNet and what else the project needs.
 """
 
@@ -9,14 +9,14 @@ import resource
 import sys
 import time
 
-import numpy
-
 CLASSES = 10
 ENSEMBLE = 'ensemble'  # names Ensemble-8 with weight sharing, which is in no table of networks
 
 
 def random_batch(batch, shape):
     """Return normally distributed images (batch, *shape) and random labels (batch,)."""
+    import numpy  # not at the top: where it is missing, rivals.py says so in a sentence
+
     random = numpy.random.RandomState(0)
     images = random.standard_normal((batch, *shape)).astype('float32')
     return images, random.randint(0, CLASSES, batch)

@@ -77,7 +77,10 @@ class Ours:
             return iter(lambda: self.fixed, None)
         folder, name = os.path.split(os.path.normpath(spec['data']))
         source = record_iterator.Batches(
-            spec['data'], datasets.get(name, folder or '.'), self.batch, threads=engine.cores()
+            spec['data'],
+            datasets.get(name, folder or '.', spec['image_size']),
+            self.batch,
+            threads=engine.cores(),
         )
         return (batch for epoch in range(1, 1 << 30) for batch in source.train(epoch))
 

@@ -196,16 +196,15 @@ def scaled(data, short_side):
     note : str
         What was unusual about the image; empty for a complete JPEG in RGB or grey.
     """
-    note = ''
+    note, is_jpeg = '', data[:2] == b'\xff\xd8'
     try:
         image = images.decode(data)
-        *_, channels = images.shape_of(data)
+        if is_jpeg and images.shape_of(data)[2] == 4:
+            note = 'a JPEG in CMYK'
     except (ValueError, LookupError) as error:
         return None, f'left out: {error}'
-    if data[:2] != b'\xff\xd8':
-        note = 'a PNG'
-    elif channels == 4:
-        note = 'a JPEG in CMYK'
+    if not is_jpeg:
+        note = 'a PNG' if data.startswith(images.SIGNATURE) else 'neither JPEG nor PNG'
     if round(max(image.shape[:2]) * (short_side / min(image.shape[:2]))) > LONGEST:
         height, width = image.shape[:2]
         return None, f'left out: its sides are {width} and {height}'

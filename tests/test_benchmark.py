@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import venv
 
 import pytest
 from scripts import run_script, user_error
@@ -53,6 +54,25 @@ def test_record_files_of_ones_own(sample, tmp_path):
         (tmp_path / 'mine' / name).symlink_to(sample / 'sample' / name)
     said = run_script('benchmark.py', *SHORT, '--task', 'train', '--data', tmp_path / 'mine')
     assert rates(said, 'train', 'ours') > 10
+
+
+def test_images_that_the_network_does_not_take(sample):
+    # No file is opened: the table of data sets says what CIFAR-100 is.
+    said = user_error('benchmark.py', *SHORT, '--data', sample / 'cifar100')
+    assert 'has 100 classes of images of 32 pixels' in said and 'name other images' in said
+    large = ('--network', 'mr', '--depth', '44', '--image-size', '64')
+    assert 'and the networks of a benchmark take 64 pixels' in user_error(
+        'benchmark.py', *large, '--data', sample / 'sample'
+    )
+    said = user_error('benchmark.py', *large, '--compare', 'textbook')
+    assert 'the textbook graphs are for images of 32 pixels' in said
+
+
+def test_a_python_without_numpy_or_torch(tmp_path):
+    venv.create(tmp_path / 'bare', with_pip=False)
+    python = tmp_path / 'bare' / 'bin' / 'python'
+    said = run_script('benchmark.py', *SHORT, '--compare', 'torch', '--python', python, status=2)
+    assert f'install it with "{python} -m pip install' in said and 'Traceback' not in said
 
 
 @pytest.mark.slow

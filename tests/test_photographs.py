@@ -120,6 +120,7 @@ def test_odd_images_are_converted_or_reported(tmp_path):
     odd = {
         'cmyk': cmyk(image),
         'png': cv2.imencode('.png', image)[1].tobytes(),
+        'webp': cv2.imencode('.webp', image)[1].tobytes(),
         'grey': archives.jpeg(image[..., 0]),
         'cut': whole[:-200],
         'empty': b'',
@@ -150,6 +151,7 @@ def test_odd_images_are_converted_or_reported(tmp_path):
     assert {name: note.split(':')[0] for name, note in reported.items()} == {
         'a/cmyk.JPEG': 'converted',
         'a/png.JPEG': 'converted',
+        'a/webp.JPEG': 'converted',
         'a/cut.JPEG': 'left out',
         'a/empty.JPEG': 'left out',
         'a/half.JPEG': 'left out',
@@ -159,12 +161,14 @@ def test_odd_images_are_converted_or_reported(tmp_path):
     assert 'CMYK' in reported['a/cmyk.JPEG'] and 'too early' in reported['a/cut.JPEG']
     with open(str(tmp_path / 'data' / 'odd' / 'test.lst')) as listing:
         packed = [line.split()[2] for line in listing]
-    assert packed == ['a/cmyk.JPEG', 'a/grey.JPEG', 'a/png.JPEG', 'a/whole.JPEG', 'b/one.JPEG']
+    names = ('a/cmyk', 'a/grey', 'a/png', 'a/webp', 'a/whole', 'b/one')
+    assert packed == [f'{name}.JPEG' for name in names]
     found = dict(
         zip(packed, (image for _, image in read(str(tmp_path / 'data' / 'odd' / 'test.rec'))))
     )
     expected = shrunk(whole).astype(int)
     assert numpy.abs(found['a/png.JPEG'] - expected).mean() < 4
+    assert numpy.abs(found['a/webp.JPEG'] - expected).mean() < 8
     assert (
         numpy.abs(found['a/cmyk.JPEG'] - expected).mean() < 12
     )  # another decoder of CMYK, but not its negative
