@@ -123,14 +123,16 @@ def print_probabilities(model, args):
     """Print the class probabilities of the images that ``--image`` names."""
     paths = image_paths(args.image)
     # All images are read before the network is bound, so that a file that is no image is refused at
-    # once.
-    found = [read_image(path, model.dataset) for path in paths]
+    # once. They are not kept, since a folder may have more than the memory holds.
+    for path in paths:
+        read_image(path, model.dataset)
     # The project's operators gain little with one image at a time, and compiling them takes long.
     scorer = bind(model, 1, args, native=False)
-    predictions = [
-        Prediction(path, size, scorer.probabilities(normalised(image, model.dataset)))
-        for path, (image, size) in zip(paths, found)
-    ]
+    predictions = []
+    for path in paths:
+        image, size = read_image(path, model.dataset)
+        probabilities = scorer.probabilities(normalised(image, model.dataset))
+        predictions.append(Prediction(path, size, probabilities))
     if args.json:
         print_json(predictions, model.dataset)
     elif len(predictions) > 1:

@@ -8,7 +8,6 @@ python train_imagenet.py --network resnet --depth 50 --schedule a1 --gpus 0,1,2,
 
 import argparse
 import os
-from typing import NamedTuple
 
 import engine
 from common import compute, fine_tuning, options, recipe, start_run, training_options
@@ -24,17 +23,6 @@ from symbols import imagenet
 from system.errors import UserError
 from system.progress import be_quiet
 from system.script import outlive_readers, run_main
-
-
-class Schedule(NamedTuple):
-    """How the learning rate drops; engine/optimizer.py computes it."""
-
-    every: int  # epochs between two drops
-    factor: int  # the rate is divided by this at each drop
-
-
-SCHEDULES = {'6.5': Schedule(30, 10), 'a1': Schedule(10, 2)}  # by section of the paper
-DEPTHS = {'resnet': 101, 'mr': 44, 'dfn1': 50, 'dfn2': 50}  # those of Figures 8 and 9
 
 
 def parse_args(words=None, defaults=None):
@@ -57,16 +45,18 @@ def parse_args(words=None, defaults=None):
         + '; '.join(
             f'{name}: {", ".join(map(str, depths))}' for name, depths in imagenet.NETWORKS.items()
         )
-        + f' (default: {", ".join(f"{depth} for {name}" for name, depth in DEPTHS.items())})',
+        + ' (default: '
+        + ', '.join(f'{depth} for {name}' for name, depth in imagenet.DEPTHS.items())
+        + ')',
     )
     _add_photographs(parser)
     training_options.add_recipe(parser, '100', 'see --schedule', batch=256)
     args = parser.parse_args(words, defaults)
-    args.depth = args.depth or DEPTHS[args.network]
+    args.depth = args.depth or imagenet.DEPTHS[args.network]
     if args.decay == 'cosine' and args.drop_every:
         raise UserError('--drop-every is for --decay steps: leave it out with a cosine')
     if args.decay == 'steps':
-        args.drop_every = args.drop_every or SCHEDULES[args.schedule].every
+        args.drop_every = args.drop_every or recipe.SCHEDULES[args.schedule].every
     return args
 
 
@@ -88,7 +78,7 @@ def _add_photographs(parser):
     )
     parser.add_argument(
         '--schedule',
-        choices=sorted(SCHEDULES),
+        choices=sorted(recipe.SCHEDULES),
         default='6.5',
         help='section of the paper with the schedule; 6.5: learning rate x0.1 every 30 epochs; '
         'a1: x0.5 every 10 (default: %(default)s)',
@@ -113,7 +103,7 @@ def steps_of(args):
     """Return the ``common.recipe.Decay`` of ``--schedule``, None with a cosine."""
     if args.decay == 'cosine':
         return None
-    factor = SCHEDULES[args.schedule].factor
+    factor = recipe.SCHEDULES[args.schedule].factor
     return recipe.stepwise_decay(args.epochs, args.drop_every, factor)
 
 

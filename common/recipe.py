@@ -23,6 +23,16 @@ class Decay(NamedTuple):
     warmup: float = 0  # epochs, fractions allowed, over which the rate first rises from 0
 
 
+class Schedule(NamedTuple):
+    """How the learning rate drops on ImageNet."""
+
+    every: int  # epochs between two drops
+    factor: int  # the rate is divided by this at each drop
+
+
+SCHEDULES = {'6.5': Schedule(30, 10), 'a1': Schedule(10, 2)}  # by section of the paper
+
+
 class Recipe(NamedTuple):
     """What decides the result of a training run, beside the network and the images."""
 

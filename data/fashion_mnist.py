@@ -150,11 +150,6 @@ def subset(splits, count):
     return [train._replace(labels=train.labels[chosen], images=train.images[chosen]), test]
 
 
-def sample():
-    """Return the splits of the sample: 500 training and 100 test images of each class."""
-    return splits(find_sample())
-
-
 def _split(split, *paths):
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if images.shape != (len(labels), 28, 28) or not len(labels):

@@ -34,11 +34,6 @@ def histogram(symbol):
     return dict(sorted(sum((found[head] for head, _, _ in graph['heads']), Counter()).items()))
 
 
-def ensemble_size(symbol):
-    """Return the number of paths, the size of the ensemble (section 3.2)."""
-    return sum(histogram(symbol).values())
-
-
 def depth(symbol):
     """Return the weighted layers on the longest path: the depth as the paper counts it."""
     return max(histogram(symbol))

@@ -44,7 +44,7 @@ def verdict_table(findings):
             claim.source,
             verdicts.verdict_of_claim(found),
             _counts(found),
-            f'{verdicts.seeds_in_common(found)} of {claims.SEEDS[claim.part]}',
+            f'{verdicts.planned_seeds_in_common(claim, found)} of {claims.SEEDS[claim.part]}',
         ]
         for number, (claim, found) in enumerate(findings.items(), 1)
     ]

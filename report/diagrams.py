@@ -69,7 +69,7 @@ def fusions():
 
 def units():
     """Figure 6: one unit of DFN-IL, one of DFN-MR and two of ResNet, inside a group."""
-    spec = layers.UnitSpec('unit', 16, 1, False, False)
+    spec = layers.UnitSpec('unit', 16, 1, first=False)
     data, data1, data2 = map(mx.sym.Variable, ('data0', 'data1', 'data2'))
     merged = mx.sym.Group(mr.unit(data1, data2, spec))
     second = spec._replace(name='unit2')

@@ -1,6 +1,6 @@
 """Captions of the filled tables: how our training differs from the paper's."""
 
-from common import compute, resumed_options
+from common import compute, recipe, resumed_options
 from report import run_setting
 from report.finished_runs import REPLACEABLE
 from report.paper_tables import EPOCHS, TITLES
@@ -21,7 +21,6 @@ SMALL = {
 }
 PHOTOGRAPHS = {**SMALL, 'batch_size': 256, 'image_size': 224, 'augment': 'paper'}
 SECTIONS = {6: '6.5', 7: 'a1'}  # of the paper, by the number of a table on photographs
-SCHEDULES = {6: {'schedule': '6.5', 'drop_every': 30}, 7: {'schedule': 'a1', 'drop_every': 10}}
 
 
 def caption(table):
@@ -57,9 +56,12 @@ def differences_from_paper(table):
     """
     differences = []
     for name, setting in table.settings:
-        is_small = name != 'imagenet'
-        paper_has = dict(SMALL) if is_small else {**PHOTOGRAPHS, **SCHEDULES[table.number]}
-        paper_has['devices'], _ = compute.PAPER_DEVICES[SECTIONS.get(table.number, '6.2')]
+        section = SECTIONS.get(table.number, '6.2')
+        paper_has = dict(SMALL)
+        if name == 'imagenet':
+            every = recipe.SCHEDULES[section].every
+            paper_has = {**PHOTOGRAPHS, 'schedule': section, 'drop_every': every}
+        paper_has['devices'], _ = compute.PAPER_DEVICES[section]
         # BatchNorm's statistics are over the images of one device, whosever it is.
         ours = {**setting, 'devices': setting['devices'] * setting['workers']}
         for key, value in paper_has.items():

@@ -79,9 +79,9 @@ def verdict_of_claim(findings):
     return SUPPORTED if verdicts == {SUPPORTED} else UNDECIDED
 
 
-def seeds_in_common(findings):
-    """Return the number of seeds of the comparison of a claim that has fewest."""
-    return min(len(finding.seeds) for finding in findings)
+def planned_seeds_in_common(claim, findings):
+    """Return the number of planned seeds of the comparison of a claim that has fewest."""
+    return min(len(claim.planned_seeds & set(finding.seeds)) for finding in findings)
 
 
 def is_final(claim, findings):

@@ -18,7 +18,6 @@ from system.script import run_main
 
 # Default depths and classes, and the shape of an image: channels, height, width.
 SMALL_DEPTH, SMALL_CLASSES, SMALL_IMAGE = 56, 10, (3, 32, 32)
-IMAGENET_DEPTHS = {'mr': 44, 'resnet': 101}  # of section 6.5; each other network has one depth
 IMAGENET_CLASSES, IMAGENET_IMAGE = 1000, (3, 224, 224)
 
 
@@ -82,10 +81,7 @@ def network_of(args):
             raise UserError('--widen is for CIFAR and SVHN: leave it or --imagenet out')
         if args.classes is not None and args.classes < 2:
             raise UserError(f'--classes {args.classes}: a network has at least 2 classes')
-        depth = args.depth
-        if depth is None:
-            depths = imagenet.NETWORKS.get(args.network, [None])
-            depth = IMAGENET_DEPTHS.get(args.network, min(depths))
+        depth = imagenet.DEPTHS.get(args.network) if args.depth is None else args.depth
         symbol = imagenet.get_symbol(args.network, depth, args.classes or IMAGENET_CLASSES)
         return symbol, IMAGENET_IMAGE, f'{args.network} for ImageNet, depth {depth}'
     if args.network not in symbols.NETWORKS:

@@ -173,6 +173,7 @@ NETWORKS = {
     'dfn1': {50: dfn1},
     'dfn2': {50: dfn2},
 }
+DEPTHS = {'resnet': 101, 'mr': 44, 'dfn1': 50, 'dfn2': 50}  # those of Figures 8 and 9
 
 
 def get_symbol(network, depth, num_classes=1000):

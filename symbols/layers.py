@@ -26,7 +26,6 @@ class UnitSpec(NamedTuple):
     channels: int  # of its output
     stride: int  # 2 where group 2 or 3 begins: the width doubles and the map shrinks; else 1
     first: bool  # whether it is the first unit of the network
-    last: bool  # whether it is the last unit of the network
 
 
 def plan(units, widen=1):
@@ -40,7 +39,6 @@ def plan(units, widen=1):
                     channels=STEM_CHANNELS * widen * 2**group,
                     stride=2 if group and not unit else 1,
                     first=not group and not unit,
-                    last=group == GROUPS - 1 and unit == units - 1,
                 )
             )
     return specs

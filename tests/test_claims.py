@@ -338,6 +338,7 @@ def test_a_verdict_is_final_with_all_seeds_or_once_contradicted(tmp_path):
     later = findings_of(title, [path for path in paths if '-3.' not in path] + others)
     assert later[0].seeds == (1, 2, 9) and later[0].verdict == 'contradicted'
     assert not verdicts.is_final(claim, later)
+    assert verdicts.planned_seeds_in_common(claim, later[:1]) == 2
     assert findings_of(title, [*paths, others[0], others[1]])[0].seeds == SEEDS
     better = write(tmp_path / 'better', 'fuse3-14', (9, 9.2, 9.3))
     better += write(tmp_path / 'better', 'fuse6-14', (7, 7.1, 7.2))

@@ -46,7 +46,7 @@ def test_the_example_is_one_short_file_and_one_line(example):
 def test_the_example_has_the_layers_it_says(network):
     symbol = symbols.get_symbol(network, DEPTH)
     assert paths.depth(symbol) == DEPTH
-    assert paths.ensemble_size(symbol) == 4**UNITS
+    assert sum(paths.histogram(symbol).values()) == 4**UNITS
     # A stem, three branches of two layers a unit, two projections, and the fully connected layer.
     layers = summary.layers(symbol)
     assert len(layers) == 1 + 3 * 2 * UNITS + 2 + 1

@@ -126,13 +126,14 @@ def test_fuse6_contains_fuse3():
 def test_ensembles_of_il_and_mr():
     for depth, units in ((8, 3), (14, 6), (56, 27)):
         il = symbols.get_symbol('il', depth)
-        assert paths.ensemble_size(il) == 3**units
-        assert paths.ensemble_size(symbols.get_symbol('side', depth)) == 2**units
+        assert sum(paths.histogram(il).values()) == 3**units
+        assert sum(paths.histogram(symbols.get_symbol('side', depth)).values()) == 2**units
         # Each state passes on its own line and branch, and the other's line; both go to the head.
         mr = paths.histogram(symbols.get_symbol('mr', depth))
         assert sum(mr.values()) == 2 * 3**units
         # Here the last unit has both lines and both branches once.
-        assert paths.ensemble_size(symbols.get_symbol('mr-late', depth)) == 3 ** (units - 1) * 4
+        late = paths.histogram(symbols.get_symbol('mr-late', depth))
+        assert sum(late.values()) == 3 ** (units - 1) * 4
         resnet = paths.histogram(symbols.get_symbol('resnet', 2 * (depth - 1)))
         assert (
             paths.mean_and_deviation(mr)[0]
