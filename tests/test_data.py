@@ -173,11 +173,22 @@ def test_training_batches_are_augmented_only_where_the_data_set_asks(cifar):
 
 
 def test_statistics_are_those_of_the_training_images(sample):
-    """Fashion-MNIST's are measured by us; CIFAR's and SVHN's are the paper's."""
+    """The others', which are not here, are in the next test."""
     images = collect(
         record_iterator.Batches(str(sample / 'sample'), datasets.get('sample'), 100).train(1), 100
     )[0]
     assert abs(images.mean()) < 1e-3 and abs(images.std() - 1) < 1e-3
+
+
+def test_statistics_of_data_sets_that_are_not_here():
+    """Red, green and blue in 0..255, as the authors' code has them."""
+    tables = [datasets.get(name) for name in ('cifar10', 'cifar100', 'svhn')]
+    assert [(table.mean, table.std) for table in [*tables, datasets.PHOTOGRAPHS]] == [
+        ((125.307, 122.950, 113.865), (62.993, 62.089, 66.705)),
+        ((129.304, 124.070, 112.434), (68.170, 65.392, 70.418)),
+        ((111.609, 113.161, 120.565), (50.498, 51.259, 50.244)),
+        ((123.370, 112.757, 99.406), (68.998, 66.093, 68.292)),
+    ]
 
 
 # ---- damaged files ----

@@ -397,22 +397,21 @@ def scripted(folder, codes):
 
 
 KILLED = 'os.kill(os.getpid(), signal.SIGKILL)'
-MISSED = f'print("worker 1 has gone", file=sys.stderr); sys.exit({errors.WorkerLost.status})'
+# The worker that misses another one ends first, and the other a little later.
+LEAVE = 'open(os.environ["MARK"] + "/gone", "w").close(); '
+MISSED = f'{LEAVE}sys.exit({errors.WorkerLost.status})'
+LATER = (
+    'while not os.path.exists(os.environ["MARK"] + "/gone"): time.sleep(0.01)\ntime.sleep(0.2); '
+)
 
 
 @pytest.mark.parametrize(
     'codes,blamed',
     [
         # One that misses another ends before launch.py has seen the end of the one that was killed.
-        (
-            [MISSED, 'time.sleep(0.4); ' + KILLED, 'time.sleep(60)'],
-            'worker 1 was killed by SIGKILL',
-        ),
-        (
-            [MISSED, 'time.sleep(60)', 'time.sleep(0.4); sys.exit(2)'],
-            'worker 2 ended with status 2',
-        ),
-        (['time.sleep(0.4); sys.exit(2)', 'sys.exit(1)'], 'worker 1 ended with status 1'),
+        ([MISSED, LATER + KILLED, 'time.sleep(60)'], 'worker 1 was killed by SIGKILL'),
+        ([MISSED, 'time.sleep(60)', LATER + 'sys.exit(2)'], 'worker 2 ended with status 2'),
+        ([LATER + 'sys.exit(2)', LEAVE + 'sys.exit(1)'], 'worker 1 ended with status 1'),
         ([MISSED, 'time.sleep(60)'], 'worker 0 ended with status 3'),
     ],
 )

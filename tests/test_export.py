@@ -229,7 +229,8 @@ def test_a_run_as_onnx(trained, tmp_path):
         assert json.loads(metadata['mean']) == [125.307, 122.95, 113.865]
         assert json.loads(metadata['std']) == [62.993, 62.089, 66.705]
     path = tmp_path / 'first.onnx'
-    run_script('export.py', '--run', run, '--checkpoint', '2', '--onnx', path)
+    run_script('export.py', '--run', run, '--checkpoint', '1', '--onnx', path)
+    compare(by_onnx(str(path), images)['probabilities'], expected_of(run, 1, images)[0])
     files = ['--symbol', run / 'model-symbol.json', '--params', run / 'model-0002.params']
     path = tmp_path / 'files.onnx'
     run_script('export.py', *files, '--dataset', 'cifar10', '--onnx', path)

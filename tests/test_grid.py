@@ -79,8 +79,8 @@ def test_lines_run_once_and_failures_are_listed(place, tmp_path):
     'number', (signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow))
 )
 def test_a_stopped_grid_goes_on(place, tmp_path, number):
-    line = LINE + ' --epochs 15 --quiet'
-    arguments = command(place, tmp_path, line, line + ' --seed 2')
+    line = LINE + ' --epochs 40 --quiet'
+    arguments = command(place, tmp_path, line, LINE + ' --epochs 2 --seed 2')
     process = subprocess.Popen(
         [sys.executable, *map(str, arguments), '--jobs', '1'],
         cwd=ROOT,
@@ -89,7 +89,7 @@ def test_a_stopped_grid_goes_on(place, tmp_path, number):
         text=True,
     )
     end = time.time() + SECONDS
-    while not glob.glob(str(tmp_path / 'checkpoints' / '*' / 'model-0003.params')):
+    while max(epochs_of(tmp_path).values(), default=0) < 3:
         assert process.poll() is None and time.time() < end
         time.sleep(0.02)
     process.send_signal(number)
@@ -100,12 +100,12 @@ def test_a_stopped_grid_goes_on(place, tmp_path, number):
         and 'Traceback' not in said
     )
     (done,) = epochs_of(tmp_path).values()
-    assert 3 <= done < 15
+    assert 3 <= done < 40
     said = run_script(*arguments)
     assert f'resumes at epoch {done + 1}' in said
     # It keeps the options of its line that any run may change.
-    assert 'epoch 15/15' not in (tmp_path / 'logs' / 'output' / 'grid-line3.txt').read_text()
-    assert epochs_of(tmp_path) == {('plain', 1): 15, ('plain', 2): 15}
+    assert 'epoch 40/40' not in (tmp_path / 'logs' / 'output' / 'grid-line3.txt').read_text()
+    assert epochs_of(tmp_path) == {('plain', 1): 40, ('plain', 2): 2}
 
 
 @pytest.mark.slow
@@ -182,10 +182,28 @@ def test_a_grid_outlives_the_reader_of_its_output(place, tmp_path):
 
 
 def test_runs_may_share_a_gpu(place, tmp_path):
-    """There is none here, so each run ends at once, and the next one takes its place."""
-    lines = [f'{LINE} --epochs 1 --seed {seed}' for seed in range(1, 5)]
-    said = run_script(*command(place, tmp_path, *lines), '--gpus', '0', '0', status=1)
-    assert all(f'line {number} failed' in said for number in range(3, 7)), said
+    """Both begin before one has ended. There is no GPU here, so both fail."""
+    lines = [f'{LINE} --epochs 1 --seed {seed}' for seed in (1, 2)]
+    words = [sys.executable, *map(str, command(place, tmp_path, *lines)), '--gpus', '0', '0']
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    said = [line for line in done.stdout.splitlines() if line.startswith('line ')]
+    assert done.returncode == 1, done.stderr
+    assert [' begins' in line for line in said] == [True, True, False, False]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason='needs two cores')
+def test_runs_at_a_time_have_cores_of_their_own(place, tmp_path):
+    every = os.sched_getaffinity(0)
+    lines = [f'{LINE} --epochs 400 --seed {seed}' for seed in (1, 2)]
+    grid = start((*command(place, tmp_path, *lines), '--jobs', '2'))
+    try:
+        jobs = wait_for(lambda: len(found := children(grid.pid)) == 2 and found)
+        wait_for(lambda: all(os.sched_getaffinity(job) != every for job in jobs))
+        one, two = map(os.sched_getaffinity, jobs)
+        assert not one & two and one | two == every
+    finally:
+        grid.send_signal(signal.SIGINT)
+        grid.communicate(timeout=60)
 
 
 def read(path):

@@ -22,7 +22,7 @@ def test_committed_logs():
     rows = rows_of(run_script('study/list_runs.py', COMMITTED))
     paths = glob.glob(os.path.join(COMMITTED, '*.jsonl'))
     assert sorted(rows) == sorted(os.path.basename(path)[: -len('.jsonl')] for path in paths)
-    (row,) = [row for run, row in rows.items() if run.startswith('fashion-mnist-mr14-')]
+    row = rows['fashion-mnist-mr14-20261123-134057']
     assert (
         re.search(r' mr-late +14 +1 +fashion-mnist +8/8 ', row)
         and ' 7.35% ' in row

@@ -337,6 +337,7 @@ def test_sigterm_ends_it_in_one_line(tmp_path):
         stderr=subprocess.PIPE,
     )
     while not (tmp_path / 'data' / 'x' / '.part' / 'train.rec').exists():
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     said = process.communicate()[1].strip().split(b'\n')

@@ -4,12 +4,19 @@ import math
 
 import numpy
 import pytest
+from test_faults import trained_here
+from training_runs import arrays_of, small_cifar
 
 import engine.operators
 import symbols
 import train_cifar
-from common import recipe
+import train_imagenet
+from common import log, recipe
+from common.compute import Compute
+from common.trainer import Trainer
+from distributed.cluster import Cluster
 from engine import mx, optimizer
+from recordio import datasets, record_iterator
 
 
 def initialised(network='mr', depth=8, seed=3):
@@ -138,6 +145,63 @@ def test_updates_equal_a_numpy_nesterov(devices, operators, monkeypatch):
             numpy.testing.assert_allclose(
                 array.asnumpy(), twin.weights[name], rtol=2e-4, atol=2e-5, err_msg=name
             )
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory, fashion):
+    return small_cifar(tmp_path_factory.mktemp('recipe'), fashion, 300, 64)
+
+
+def test_a_trainer_updates_by_its_recipe(place):
+    """No number is a default, and the rate drops after 5 of the 10 updates."""
+    folder = str(place / 'data' / 'cifar10')
+    batches = record_iterator.Batches(folder, datasets.get('cifar10'), 60)
+    plan = recipe.Recipe(2, 0.1, recipe.Decay((1,), 10), seed=2, momentum=0.8, weight_decay=0.05)
+    symbol = symbols.get_symbol('resnet', 8)
+    trainer = Trainer(symbol, batches, plan, Compute([mx.cpu()]))
+    start = {name: array.asnumpy() for name, array in trainer.state()['arg'].items()}
+    twin = NumpyNesterov(start, momentum=0.8, decay=0.05)
+    group = trainer.module._exec_group
+    for epoch, lr in ((1, 0.1), (2, 0.01)):
+        for batch in batches.train(epoch):
+            trainer.module.forward(batch, is_train=True)
+            trainer.module.backward()
+            gradients = {
+                name: array.asnumpy()
+                for name, (array,) in zip(group.param_names, group.grad_arrays)
+            }
+            trainer.module.update()
+            twin.update(gradients, lr, batch=60)
+    for name, array in trainer.module.get_params()[0].items():
+        numpy.testing.assert_allclose(array.asnumpy(), twin.weights[name], rtol=2e-4, atol=2e-5)
+    of_two = Trainer(symbol, batches, plan, Compute([mx.cpu()], workers=Cluster(size=2)))
+    assert of_two.module._optimizer.rescale_grad == 1 / 120
+
+
+def test_another_seed_has_other_weights_and_another_order(place, tmp_path, monkeypatch):
+    def first_epoch(folder, *more):
+        """Return the parameters after an epoch with a rate of 0, and its training loss."""
+        path = trained_here(monkeypatch, place, folder, '--epochs', '1', '--lr', '0', *more)
+        return arrays_of(path[: -len('.jsonl')], 1), log.read(path)[1][0]['train_loss']
+
+    one, two = (first_epoch(tmp_path / seed, '--seed', seed)[0] for seed in '12')
+    assert one['arg', 'stem_conv_weight'] != two['arg', 'stem_conv_weight']
+    (weights,) = (tmp_path / '1').glob('*/model-0001.params')
+    (one, first), (two, second) = (
+        first_epoch(tmp_path / f'from-{seed}', '--seed', seed, '--init-from', weights)
+        for seed in '12'
+    )
+    assert all(one[key] == two[key] for key in one if key[0] == 'arg') and first != second
+
+
+def test_the_defaults_for_imagenet_are_the_papers():
+    """Section 6.5, and the schedule of appendix A.1."""
+    given = train_imagenet.parse_args([])
+    found = (given.batch_size, given.lr, given.image_size, given.augment)
+    assert found == (256, 0.1, 224, 'paper')
+    for section, drops, factor in (('6.5', (30, 60, 90), 10), ('a1', tuple(range(10, 100, 10)), 2)):
+        given = train_imagenet.parse_args(['--schedule', section, '--epochs', '100'])
+        assert train_imagenet.steps_of(given) == recipe.Decay(drops, factor)
 
 
 def test_the_defaults_are_the_papers():

@@ -16,6 +16,7 @@ import training_runs
 from browser import PROGRAM, Browser
 from scripts import ROOT, run_script, user_error
 
+import launch
 import train_cifar
 import train_imagenet
 from common import log, options
@@ -407,3 +408,13 @@ def test_a_real_run_is_followed(tmp_path, fashion):
     run_script(*command[1:])
     first, second = sorted((tmp_path / 'logs').glob('*.jsonl'))
     assert training_runs.records_of(first) == training_runs.records_of(second)
+
+
+def test_the_command_of_a_run_with_several_workers():
+    options = vars(train_cifar.parse_args(['--kv-store', 'dist_sync', '--epochs', '12']))
+    header = {'options': options, 'script': 'train_cifar.py', 'workers': 4}
+    words = shlex.split(run_rows.command(header))
+    job = launch.parse_args(words[2:])
+    assert words[:2] == ['python', 'launch.py']
+    assert (job.workers, job.command[0]) == (4, 'train_cifar.py')
+    assert vars(train_cifar.parse_args(job.command[1:])) == options

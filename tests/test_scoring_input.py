@@ -23,7 +23,7 @@ from scripts import ROOT, run_script, user_error
 
 import score
 import symbols
-from common import checkpoint, classes, scorer
+from common import checkpoint, classes, predictions, scorer
 from common.model import load_run
 from engine import mx
 from graphs import untrusted_symbol
@@ -639,3 +639,12 @@ def test_which_network_is_said_once(runs, monkeypatch):
     ):
         with pytest.raises(UserError, match='say which network'):
             score.load(arguments_of(monkeypatch, *words))
+
+
+def test_classes_without_names_are_called_by_their_numbers(capsys):
+    cifar100 = datasets.get('cifar100')
+    one = predictions.Prediction('a.png', (32, 32), numpy.arange(100) / 4950)
+    predictions.print_one(one, cifar100)
+    predictions.print_json([one], cifar100)
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10 and lines[0].split() == ['2.00%', '99'] and '"class": "99"' in last

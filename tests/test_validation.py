@@ -8,7 +8,7 @@ import pytest
 from scripts import run_script, user_error
 from training_runs import arguments, arrays_of, back_to, name_of, records_of, small_cifar
 
-from common import log, run_state
+from common import log, model, run_state
 from data import target_checks
 from recordio import datasets, held_out, record_format, records
 from recordio.images import cv2
@@ -225,6 +225,11 @@ def test_a_resumed_run_holds_the_same_images_out(place, tmp_path):
 
 
 @pytest.mark.slow
+def test_which_checkpoint_is_meant():
+    state = {'epoch': 5, 'best': 3, 'kept': [2, 3, 5]}
+    assert [model.epoch_of(state, which) for which in ('last', 'best', '2')] == [5, 3, 2]
+
+
 def test_scoring_the_best_says_what_it_was_chosen_on(place, tmp_path):
     folders = arguments(place)[-6:]
     scored = ('score.py', *folders, '--checkpoint', 'best', '--run')
