@@ -230,7 +230,7 @@ def test_cuda_libraries_are_loaded_in_order(stand_in):
     assert said == 'mxnet-cu112\n' and loaded == list(cuda.CUDA_LIBRARIES)
 
 
-@pytest.mark.parametrize('major,minor', [(5, 0), (6, 1), (7, 5), (8, 6), (8, 9)])
+@pytest.mark.parametrize('major,minor', [(5, 0), (8, 9)])
 def test_gpus_that_the_wheel_runs_on(stand_in, major, minor):
     said, _ = with_gpu(stand_in, DEVICES % '[1]', GPUS='2', MAJOR=str(major), MINOR=str(minor))
     assert said == '[gpu(1)]\n'
