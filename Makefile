@@ -8,7 +8,7 @@
 VENV := .venv
 DEMO := demo
 EPOCHS := 5
-PYTHONS := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3.10 python3 python
+PYTHONS := python3.14 python3.13 python3.12 python3.11 python3.10 python3 python
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))
 RUN := $(VENV)/bin/python
 SMALL := --dataset sample --epochs $(EPOCHS) --cpus 1 --log-dir $(DEMO)/logs --checkpoint-dir $(DEMO)/checkpoints
@@ -22,6 +22,21 @@ STUDY_RUN := --dataset sample --epochs 3 --cpus 1 --log-dir $(STUDY)/logs --chec
 # These are removed, and a shell takes a name with a space for two.
 ifneq ($(words $(VENV)) $(words $(DEMO)) $(words $(STUDY)),1 1 1)
 $(error VENV, DEMO and STUDY are names of folders, each without a space)
+endif
+
+# When the system's Python is replaced by a newer one, the link in an environment leads nowhere, and
+# what is installed there is for the old one.
+$(shell [ -e $(VENV)/bin/python ] || rm -f $(VENV)/installed $(VENV)/installed-test)
+
+# An interpreter that the command names, and not the environment of the shell, is the one to take.
+ifeq ($(origin PYTHON),command line)
+PYTHONS := $(PYTHON)
+ifneq ($(shell [ -e $(VENV)/bin/python ] && echo there),)
+VERSION := -c 'import sys; print(*sys.version_info[:2], sep=".")'
+ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(VENV)/bin/python $(VERSION)))
+$(error $(VENV) has another Python than $(PYTHON): name another folder with VENV=FOLDER, or remove it with "make clean")
+endif
+endif
 endif
 
 # Both demonstrations begin anew. A folder of that name which make did not make is left alone.
@@ -79,7 +94,7 @@ test-slow: $(VENV)/installed-test
 
 $(VENV)/installed: requirements.txt requirements-common.txt requirements-compiler.txt | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@command -v c++ g++ clang++ >/dev/null || { echo "no C++ compiler: installing Zig's for the CPU operators"; \
+	@$(VENV)/bin/python -c 'from engine import build; build.compiler()' 2>/dev/null || { echo "no C++ compiler: installing Zig's for the CPU operators"; \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-compiler.txt; }
 	touch $@
 
@@ -91,9 +106,9 @@ $(VENV)/installed-test: requirements-test.txt $(VENV)/installed
 $(VENV)/bin/python:
 	@case "$$(uname -sm)" in "Linux x86_64"|"Linux aarch64"|"Darwin x86_64") ;; \
 	  *) echo "MXNet 1.9.1 is packaged for Linux on x86-64 and ARM and for macOS on x86-64, and this is $$(uname -sm)" >&2; exit 2;; esac
-	@for python in $(PYTHONS); do \
+	@clear=; if [ -e $(VENV)/pyvenv.cfg ]; then clear=--clear; fi; for python in $(PYTHONS); do \
 	  if $$python -c '$(FITS)' 2>/dev/null; then echo "using $$python"; \
-	    $$python -m venv $(VENV) && exit; \
+	    $$python -m venv $$clear $(VENV) && exit; \
 	    rm -f $(VENV)/bin/python; echo "$(VENV) could not be made: make room, and run make again" >&2; exit 2; fi; \
 	done; \
 	echo "no Python 3.10 to 3.14 with the modules venv and ensurepip was found: install one (on Debian and Ubuntu: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.13" >&2; exit 2

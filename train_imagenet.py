@@ -147,15 +147,16 @@ def main():
     run.say(f'run {run.header["run"]}, log {run.log}')
 
     with until_stopped(run) as stop:
-        trainer = Trainer(symbol, batches, run.recipe, hardware, run.start)
+        trainer = None
         while run.epoch < args.epochs:
+            trainer = trainer or Trainer(symbol, batches, run.recipe, hardware, run.start)
             try:
                 trained = trainer.train(run.epoch + 1, stop)
                 tested = trainer.test()
                 validated = trainer.validate()
             except Diverged as error:
                 run.roll_back(error)
-                trainer = Trainer(symbol, batches, run.recipe, hardware, run.start)
+                trainer = None  # its memory is free before the next one takes some
                 continue
             run.save(symbol, trainer, record_of(trainer, trained, tested, validated))
             run.say(line_of(run.records[-1], args.epochs))

@@ -28,7 +28,7 @@ def tell(header, options, compute):
 
 def _tell_machine(header, compute):
     now = dict(
-        operators.versions(),
+        operators.versions(compute.on_cpu),
         processor=engine.processor(),
         threads=engine.threads(),
         devices=len(compute.devices),

@@ -71,7 +71,7 @@ def new_run(args, name, entries, recipe, workers, initial=None):
             entries,
             init_from=initial and initial.entry,
             options=vars(args),
-            versions=operators.versions(),
+            versions=operators.versions(all('cpu' in name for name in entries['devices'])),
             processor=engine.processor(),
             threads=engine.threads(),
             started=datetime.now().astimezone().isoformat(timespec='seconds'),

@@ -1,5 +1,6 @@
 """Run one of MXNet's own tools, prepared for this machine: python -m engine mxnet.tools.im2rec."""
 
+import multiprocessing
 import runpy
 import sys
 
@@ -24,6 +25,8 @@ def main():
     if len(sys.argv) < 2:
         raise UserError('name a module of MXNet, for example mxnet.tools.im2rec')
     del sys.argv[0]
+    # im2rec's processes inherit what is prepared here. Python 3.14 would start them from nothing.
+    multiprocessing.set_start_method('fork')
     mx.recordio.pack_img = pack_img
     runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
 

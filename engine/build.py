@@ -24,7 +24,7 @@ import sys
 from importlib import util
 
 from system import files
-from system.errors import command, describe
+from system.errors import describe, install_command
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'native')  # folder of the sources
 BUILD = os.path.join(HERE, 'build')
@@ -72,12 +72,15 @@ def compiler():
             return words
     if util.find_spec('ziglang'):
         return [sys.executable, '-m', 'ziglang', 'c++']
-    pip = command('-m pip', 'install', '-r', 'requirements-compiler.txt')
+    pip = install_command('requirements-compiler.txt')
     raise BuildError(f'no C++ compiler was found: "apt-get install g++" or "{pip}" gives one')
 
 
-def library(mxnet_folder, folder=BUILD):
+def library(mxnet_folder, folder=None):
     """Return the path of the compiled library, and compile it if it is missing or damaged.
+
+    It lies in ``folder``, by default in engine/native/build, or in the user's cache where that
+    cannot be written to, as in the checkout of somebody else.
 
     Each processor, compiler and version of the sources has a library with a name of its own, so
     that different machines can share the folder. The SHA-256 of the library is in a file beside it
@@ -90,7 +93,10 @@ def library(mxnet_folder, folder=BUILD):
     """
     command = compiler() + list(FLAGS)
     try:
-        path = os.path.join(folder, f'dfn-{_fingerprint(command, mxnet_folder)}.so')
+        name = f'dfn-{_fingerprint(command, mxnet_folder)}.so'
+        if not folder:
+            folder = BUILD if _is_whole(os.path.join(BUILD, name)) else _writable_folder()
+        path = os.path.join(folder, name)
         if not _is_whole(path):
             os.makedirs(folder, exist_ok=True)
             with files.locked(os.path.join(folder, 'lock')):
@@ -99,6 +105,15 @@ def library(mxnet_folder, folder=BUILD):
     except OSError as error:
         raise BuildError(describe(error)) from None
     return path
+
+
+def _writable_folder():
+    """Return BUILD, or a folder in the user's cache if BUILD cannot be written to."""
+    parent = BUILD if os.path.isdir(BUILD) else HERE
+    if os.access(parent, os.W_OK):
+        return BUILD
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+    return os.path.join(os.path.abspath(cache), 'deep-fusion')
 
 
 def _digest_path(path):
@@ -116,14 +131,17 @@ def _is_whole(path):
 
 def _build(command, mxnet_folder, path):
     damaged = f'{path} is damaged: ' if os.path.exists(_digest_path(path)) else ''
-    print(f'{damaged}compiling the CPU operators (once, about 15 s)', file=sys.stderr)
+    takes = '2 minutes' if 'ziglang' in command else '15 s'
+    print(f'{damaged}compiling the CPU operators (once, about {takes})', file=sys.stderr)
     files.write_atomically(path, lambda out: _compile(command, mxnet_folder, out))
     files.write_text(_digest_path(path), files.digest_of(path, hashlib.sha256()) + '\n')
 
 
 def _fingerprint(command, mxnet_folder):
     """Return a text that differs for every compiler, processor and version of the sources."""
-    digest = hashlib.sha256(repr((command, _processor())).encode())
+    found = os.stat(shutil.which(command[0]))  # a new version has another size or time
+    compiler_file = found.st_size, found.st_mtime_ns
+    digest = hashlib.sha256(repr((command, compiler_file, _processor())).encode())
     for path in [os.path.join(HERE, name) for name in SOURCES] + _mxnet_files(mxnet_folder):
         with open(path, 'rb') as file:
             digest.update(file.read())

@@ -1,6 +1,8 @@
 """Cores and OpenMP threads. MXNet takes half of the cores unless it is told otherwise."""
 
+import contextlib
 import functools
+import math
 import os
 import platform
 import re
@@ -9,14 +11,34 @@ import sys
 from system.errors import UserError, tell
 
 MOST_THREADS = 1024
+# Where a quota and its period are, in microseconds: version 2 of control groups, and version 1.
+QUOTAS = (
+    ('/sys/fs/cgroup/cpu.max',),
+    ('/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '/sys/fs/cgroup/cpu/cpu.cfs_period_us'),
+)
 MOST_CHARACTERS = 200  # in the name of a processor
 
 
 def cores():
-    """Return how many cores this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()  # macOS
+    """Return how many cores this process may use: those it is bound to, or a container's quota."""
+    if not hasattr(os, 'sched_getaffinity'):
+        return os.cpu_count()  # macOS
+    return math.ceil(min(len(os.sched_getaffinity(0)), _quota()))
+
+
+def _text_of(path):
+    with open(path, encoding='ascii') as file:
+        return file.read()
+
+
+def _quota():
+    """Return the cores that Linux's control groups allow the processes of a container, or inf."""
+    for paths in QUOTAS:
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = map(float, ' '.join(map(_text_of, paths)).split())
+            if quota > 0 and period > 0:  # -1 and "max" stand for no limit
+                return quota / period
+    return math.inf
 
 
 def processor():

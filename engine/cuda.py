@@ -9,7 +9,7 @@ import glob
 import os
 from importlib import metadata, util
 
-from system.errors import UserError, command
+from system.errors import UserError, install_command
 
 # A library stands after those it needs.
 CUDA_LIBRARIES = (
@@ -52,7 +52,7 @@ def preload():
         except OSError as error:
             raise UserError(
                 f'the GPU build of MXNet needs {name} ({error}): install it with '
-                f'"{command("-m pip", "install", "-r", "requirements-gpu.txt")}"'
+                f'"{install_command("requirements-gpu.txt")}"'
             )
 
 

@@ -14,7 +14,7 @@ import warnings
 
 from engine import arm, build, cuda, operator_functions
 from engine.cpu import set_threads
-from system.errors import UserError, command, fail
+from system.errors import UserError, fail, install_command
 
 
 class _Lazy(types.ModuleType):
@@ -89,10 +89,10 @@ def _import():
     except OSError as error:
         raise UserError(
             f'MXNet needs a library of the system ({error}): install it, on Debian with '
-            '"apt-get install libgomp1"'
+            '"apt-get install libgomp1 libquadmath0"'
         )
     except ImportError as error:
-        pip = command('-m pip', 'install', '-r', 'requirements.txt')
+        pip = install_command('requirements.txt')
         raise UserError(
             f'MXNet cannot be imported ({error}): install it with "{pip}", on Linux with Python '
             '3.10 to 3.14'

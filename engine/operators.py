@@ -25,18 +25,21 @@ def function(name):
     return getattr(mx.nd._internal, name)  # where MXNet puts operators whose name begins with _
 
 
-def versions():
+def versions(on_cpu=None):
     """Return the versions that a result depends on, by name.
+
+    ``on_cpu`` says where a run computes, by default where its package of MXNet does.
 
     That of the project's operators is of their sources, which may round differently after a change.
     """
     import numpy  # not at the top, to have --help answered at once
 
     gpu = cuda.gpu_build()
+    on_cpu = not gpu if on_cpu is None else on_cpu
     return {
         'python': platform.python_version(),
         'mxnet': mx.__version__,
         'build': gpu or 'mxnet',
         'numpy': numpy.__version__,
-        'operators': f'native-{build.sources_version()}' if not gpu and load() else 'mxnet',
+        'operators': f'native-{build.sources_version()}' if on_cpu and load() else 'mxnet',
     }

@@ -117,6 +117,15 @@ def command(script, *arguments):
     return ' '.join(map(shlex.quote, [_interpreter(), *words, *map(str, arguments)]))
 
 
+def install_command(requirements):
+    """Return the command that installs a file of requirements of the repository, from any folder.
+
+    pip takes the paths in the file as relative to the folder that it is started in.
+    """
+    folder, python = shlex.quote(ROOT), shlex.quote(sys.executable)
+    return f'cd {folder} && {python} -m pip install -r {requirements}'
+
+
 def _interpreter():
     """Return how to call the running interpreter from the shell: by name if it is on the path."""
     for name in ('python', 'python3'):

@@ -6,15 +6,18 @@ renamed. Files whose names the user has chosen, such as figures and tables, are 
 """
 
 import contextlib
+import errno
 import fcntl
+import functools
 import os
 import stat
 
-from system.errors import UserError
+from system.errors import UserError, tell
 from system.output_marks import UNMARKED, is_own, marked, note
 
 BLOCK = 1 << 20  # bytes read at a time
 PARTIAL = '.dfn-partial'  # suffix of a temporary file
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of a file system that has none
 
 
 def write_atomically(path, write):
@@ -80,7 +83,7 @@ def take_lock(path, wait=True):
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _lock(lock, path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             # While this process waited, the file may have been renamed or removed: then try again.
             if _is_named(lock, path):
                 return lock
@@ -88,6 +91,24 @@ def take_lock(path, wait=True):
             os.close(lock)
             raise
         os.close(lock)
+
+
+def _lock(descriptor, path, how):
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        _tell_of_no_locks(os.path.dirname(os.path.abspath(path)), error.strerror)
+
+
+@functools.cache
+def _tell_of_no_locks(folder, reason):
+    """Say once that a file system, such as NFS without its service of locks, has none."""
+    tell(
+        f'files in {folder} cannot be locked ({reason}): let only one process at a time write '
+        'there, or take a folder on another file system'
+    )
 
 
 def _is_named(descriptor, path):

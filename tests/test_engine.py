@@ -3,6 +3,7 @@ libraries.
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from scripts import ROOT, run_script, user_error
 
 import engine
-from engine import cuda, mx
+from engine import cpu, cuda, mx
 
 PRINT_THREADS = (
     'import engine; engine.set_threads(%s); from engine import mx; '
@@ -223,6 +224,27 @@ def with_gpu(site, code, check=run_script, driver=True, **variables):
 
 IMPORT = 'mx.nd.ones(2).asnumpy(); print(operators.versions()["build"])'
 DEVICES = 'script.run_main(lambda: print(engine.devices(%s)))'
+
+
+@pytest.mark.parametrize(
+    'contents,quota',
+    [
+        (['150000 100000\n'], 1.5),
+        (['max 100000\n'], math.inf),
+        (['200000\n', '100000\n'], 2),
+        (['-1\n', '100000\n'], math.inf),
+        (['damaged'], math.inf),
+    ],
+)
+def test_the_quota_of_a_container(contents, quota, tmp_path, monkeypatch):
+    """As Linux writes it, in one file or in two. A part of a core is worth a thread."""
+    paths = [str(tmp_path / str(number)) for number in range(len(contents))]
+    for path, content in zip(paths, contents):
+        with open(path, 'w') as file:
+            file.write(content)
+    monkeypatch.setattr(cpu, 'QUOTAS', (('/nowhere',), paths))
+    assert cpu._quota() == quota
+    assert cpu.cores() == min(len(os.sched_getaffinity(0)), 2 if quota == 1.5 else quota)
 
 
 def test_cuda_libraries_are_loaded_in_order(stand_in):

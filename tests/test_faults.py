@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 from scripts import ROOT, run_script, user_error
@@ -432,7 +433,16 @@ def test_nan_stops_the_run(place, tmp_path, monkeypatch):
 @pytest.mark.parametrize('epoch', (1, pytest.param(3, marks=pytest.mark.slow)))
 def test_nan_goes_back(place, tmp_path, monkeypatch, capsys, epoch):
     poison(monkeypatch, epoch, 1)
+    made, alive, original = [], [], Trainer.__init__
+
+    def init(self, *args):
+        alive.append(sum(trainer() is not None for trainer in made))
+        made.append(weakref.ref(self))
+        original(self, *args)
+
+    monkeypatch.setattr(Trainer, '__init__', init)
     path = trained_here(monkeypatch, place, tmp_path, '--on-nan', 'rollback')
+    assert alive == [0, 0]  # two at once would take twice the memory
     header, records = log.read(path)
     assert f'back to epoch {epoch - 1}' in capsys.readouterr().err
     factors = [0.1 if number >= epoch else 1 for number in range(1, 5)]

@@ -1,6 +1,7 @@
 """What a run and a script write and remove: their own files, and nothing of a user's."""
 
 import ast
+import errno
 import hashlib
 import json
 import os
@@ -838,6 +839,41 @@ def test_a_damaged_library_is_built_again(tmp_path, compiler):
     assert build.library(mxnet, folder) == path and compiler() == 6
     names = {os.path.basename(path), os.path.basename(path) + '.sha256', 'lock'}
     assert set(os.listdir(folder)) == names
+
+
+def test_a_library_in_the_checkout_of_somebody_else(tmp_path, compiler, monkeypatch):
+    """Its folder cannot be written to: the library is built in the cache of the user."""
+    theirs, mxnet = str(tmp_path / 'theirs'), os.path.dirname(mx.base.__file__)
+    monkeypatch.setattr(build, 'BUILD', theirs)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    access = os.access  # which lets root write everywhere
+    monkeypatch.setattr(os, 'access', lambda path, mode: mode != os.W_OK and access(path, mode))
+    path = build.library(mxnet)
+    assert path.startswith(str(tmp_path / 'cache' / 'deep-fusion'))
+    assert build.library(mxnet) == path and compiler() == 1
+    shutil.copytree(os.path.dirname(path), theirs)
+    assert build.library(mxnet).startswith(theirs)
+
+
+def test_a_new_version_of_the_compiler_builds_again(tmp_path, compiler):
+    folder, mxnet = str(tmp_path / 'build'), os.path.dirname(mx.base.__file__)
+    before = build.library(mxnet, folder)
+    os.utime(os.environ['CXX'], (1, 1))
+    assert build.library(mxnet, folder) != before and compiler() == 2
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys):
+    """Such as NFS without its service of locks. None is here, so the system's call stands in."""
+
+    def flock(descriptor, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, 'flock', flock)
+    for name in ('a', 'b'):
+        files.write_text(str(tmp_path / name), 'text')
+        assert (tmp_path / name).read_text() == 'text'
+    said = capsys.readouterr().err
+    assert said.count('let only one process at a time write there') == 1 and str(tmp_path) in said
 
 
 def test_a_library_is_built_by_one_process(tmp_path, compiler):

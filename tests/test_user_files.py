@@ -912,6 +912,31 @@ def test_make_leaves_a_folder_alone_that_it_did_not_make(target, tmp_path):
         assert made.returncode == 2 and 'rename it' in made.stderr
 
 
+def test_make_installs_again_for_another_python(tmp_path):
+    """An upgrade of the system leaves the environment's link to its Python dangling."""
+    for name in ('Makefile', *(path.name for path in pathlib.Path(ROOT).glob('requirements*.txt'))):
+        shutil.copy(os.path.join(ROOT, name), tmp_path)
+    python = tmp_path / '.venv/bin/python'
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    stamps = [tmp_path / '.venv' / name for name in ('installed', 'installed-test')]
+    for stamp in stamps:
+        stamp.touch()
+
+    def make(*words):
+        command = ['make', '-n', 'test', *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert 'pip install' not in make().stdout and all(stamp.exists() for stamp in stamps)
+    other = make('PYTHON=/nowhere/python')
+    assert other.returncode == 2 and 'has another Python than /nowhere/python' in other.stderr
+    assert 'pip install' not in make(f'PYTHON={sys.executable}').stdout
+    python.unlink()
+    python.symlink_to('/nowhere/python3.9')
+    said = make().stdout
+    assert '-m venv' in said and 'install' in said and said.count('requirements.txt') == 1
+
+
 @pytest.mark.parametrize('name', ['my results', ''])
 def test_make_takes_no_name_for_two(name, tmp_path):
     shutil.copy(os.path.join(ROOT, 'Makefile'), tmp_path)
