@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import engine
 from common import checkpoint, log, pretrained, run_state, symbol_file
 from common.classes import check_classes, check_record_file, same_classes
+from graphs import rewrite
 from recordio import datasets, manifest
 from recordio.record_iterator import Reading, Records
 from system import files
@@ -136,10 +137,12 @@ def properties(model):
 
     ``mean`` and ``std`` are those of red, green and blue in 0..255. ``classes`` is empty where the
     classes have no names. ``short_side`` is the shorter side to which photographs are packed.
+    ``bn_momentum`` is the share of an old statistic of BatchNorm, as MXNet has it.
     """
     dataset = model.dataset
     return {
         **(model.origin._asdict() if model.origin else {}),
+        'bn_momentum': rewrite.bn_momentum(model.symbol),
         'dataset': model.name,
         'num_classes': dataset.classes,
         'classes': list(dataset.names),

@@ -15,6 +15,13 @@ def with_bn_momentum(symbol, momentum):
     return mx.sym.load_json(json.dumps(graph))
 
 
+def bn_momentum(symbol):
+    """Return the momentum of a network's BatchNorms; without any, what MXNet would give them."""
+    nodes = json.loads(symbol.tojson())['nodes']
+    found = [node.get('attrs', {}) for node in nodes if node['op'] == 'BatchNorm']
+    return float(found[0].get('momentum', 0.9)) if found else 0.9
+
+
 class Rewriter:
     """Copies a graph node by node; subclasses replace some of its operators.
 

@@ -288,8 +288,14 @@ def build(metadata):
     """
     depth, classes = int(metadata['depth']), int(metadata['num_classes'])
     if metadata['script'] == IMAGENET_SCRIPT:
-        return ImageNetNetwork(metadata['network'], depth, classes)
-    return Network(metadata['network'], depth, classes, int(metadata['widen']))
+        network = ImageNetNetwork(metadata['network'], depth, classes)
+    else:
+        network = Network(metadata['network'], depth, classes, int(metadata['widen']))
+    if 'bn_momentum' in metadata:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1 - float(metadata['bn_momentum'])
+    return network
 
 
 def load(path):

@@ -218,6 +218,7 @@ def test_a_run_as_onnx(trained, tmp_path):
         assert model.opset_import[0].version == onnx_graph.OPSET
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         assert metadata['run'] == run.name and metadata['epoch'] == '2'
+        assert metadata['bn_momentum'] == '0.9'
         assert (
             metadata['network'] == 'mr'
             and metadata['depth'] == '8'
@@ -396,6 +397,7 @@ with torch.no_grad():
     numpy.save('found', network(torch.from_numpy(images)).softmax(1).numpy())
 print(*(metadata[key] for key in ('network', 'depth', 'run')))
 print(metadata['classes'][3], metadata['std'][0])
+print(network.stem.bn.momentum)
 """
 
 
@@ -411,7 +413,9 @@ def test_a_run_for_pytorch(trained, tmp_path):
     done = subprocess.run(
         [sys.executable, '-c', ELSEWHERE], cwd=str(tmp_path), capture_output=True, text=True
     )
-    assert done.stdout.split() == ['mr', '8', run.name, 'cat', '62.993'], done.stderr
+    said = done.stdout.split()
+    assert said[:5] == ['mr', '8', run.name, 'cat', '62.993'], done.stderr
+    assert float(said[5]) == pytest.approx(0.1)  # 1 - 0.9, as PyTorch has it
     found = numpy.load(str(tmp_path / 'found.npy'))
     compare(found, expected_of(run, 2, images)[0], 1e-4)
     compare(found, by_onnx(str(tmp_path / 'model.onnx'), images)['probabilities'], 1e-4)
