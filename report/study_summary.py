@@ -83,21 +83,17 @@ def _tables(groups, stand_in):
 
 
 def _decided(findings):
-    """Return a sentence on the final verdicts; undecided claims have their number alone."""
+    """Return a sentence on the final verdicts, which names all claims but the undecided ones."""
     titles = {verdict: [] for verdict in verdicts.VERDICTS}
     for number, (claim, found) in enumerate(findings.items(), 1):
         if verdicts.is_final(claim, found):
-            verdict = verdicts.verdict_of_claim(found)
-            name = str(number) if verdict == verdicts.UNDECIDED else f'{number}. {claim.title}'
-            titles[verdict].append(name)
-    final = sum(map(len, titles.values()))
-    supported, contradicted, undecided = (
-        _counted(names, '; ' if verdict != verdicts.UNDECIDED else ', ')
-        for verdict, names in titles.items()
-    )
+            titles[verdicts.verdict_of_claim(found)].append(f'{number}. {claim.title}')
+    supported, contradicted, undecided = titles.values()
+    final = len(supported) + len(contradicted) + len(undecided)
     return _wrapped(
-        f'Of {len(findings)} claims the verdict on {final} is final: {supported} supported, '
-        f'{contradicted} contradicted, and {undecided} undecided.'
+        f'Of {len(findings)} claims the verdict on {final} is final: {_counted(supported)} '
+        f'supported, {_counted(contradicted)} contradicted, and {len(undecided)} '
+        f'{"is" if len(undecided) == 1 else "are"} undecided.'
     )
 
 
@@ -105,7 +101,7 @@ def _wrapped(sentence):
     return textwrap.fill(sentence, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
-def _counted(titles, separator):
+def _counted(titles):
     """Return "2 (6. N_f6 is better than N_f3; 10. ...) are"."""
-    named = f' ({separator.join(titles)})' if titles else ''
+    named = f' ({"; ".join(titles)})' if titles else ''
     return f'{len(titles)}{named} {"is" if len(titles) == 1 else "are"}'
