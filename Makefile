@@ -24,9 +24,9 @@ ifneq ($(words $(VENV)) $(words $(DEMO)) $(words $(STUDY)),1 1 1)
 $(error VENV, DEMO and STUDY are names of folders, each without a space)
 endif
 
-# When the system's Python is replaced by a newer one, the link in an environment leads nowhere, and
-# what is installed there is for the old one.
-$(shell [ -e $(VENV)/bin/python ] || rm -f $(VENV)/installed $(VENV)/installed-test)
+# When the system's Python is replaced by a newer one, the links in an environment lead nowhere, and
+# what is installed there is for the old one. Nothing but these links and make's own marks is removed.
+$(shell if [ -L $(VENV)/bin/python ] && [ ! -e $(VENV)/bin/python ]; then rm -f $(VENV)/installed $(VENV)/installed-test; fi)
 
 # An interpreter that the command names, and not the environment of the shell, is the one to take.
 ifeq ($(origin PYTHON),command line)
@@ -106,9 +106,10 @@ $(VENV)/installed-test: requirements-test.txt $(VENV)/installed
 $(VENV)/bin/python:
 	@case "$$(uname -sm)" in "Linux x86_64"|"Linux aarch64"|"Darwin x86_64") ;; \
 	  *) echo "MXNet 1.9.1 is packaged for Linux on x86-64 and ARM and for macOS on x86-64, and this is $$(uname -sm)" >&2; exit 2;; esac
-	@clear=; if [ -e $(VENV)/pyvenv.cfg ]; then clear=--clear; fi; for python in $(PYTHONS); do \
+	@for link in $(VENV)/bin/python*; do [ -e $$link ] || rm -f $$link; done
+	@for python in $(PYTHONS); do \
 	  if $$python -c '$(FITS)' 2>/dev/null; then echo "using $$python"; \
-	    $$python -m venv $$clear $(VENV) && exit; \
+	    $$python -m venv $(VENV) && exit; \
 	    rm -f $(VENV)/bin/python; echo "$(VENV) could not be made: make room, and run make again" >&2; exit 2; fi; \
 	done; \
 	echo "no Python 3.10 to 3.14 with the modules venv and ensurepip was found: install one (on Debian and Ubuntu: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.13" >&2; exit 2

@@ -1,9 +1,8 @@
 """Says what is different from the start of a run when it goes on, and alters its results."""
 
-import sys
-
 import engine
 from engine import operators
+from system import errors
 
 
 def tell(header, options, compute):
@@ -20,9 +19,9 @@ def tell(header, options, compute):
     _tell_machine(header, compute)
     before, now = _method(header['options']), _method(vars(options))
     if before != now:
-        sys.stderr.write(
+        errors.tell(
             f'the run goes on with {now} and was started with {before}, which its log still says: '
-            'do not count it as a repetition of other runs\n'
+            'do not count it as a repetition of other runs'
         )
 
 
@@ -47,9 +46,9 @@ def _tell_machine(header, compute):
         if now[name] != before.get(name)
     ]
     if changed:
-        sys.stderr.write(
+        errors.tell(
             f'the run goes on with {", ".join(changed)}: its results will differ from those of a '
-            'run that was never stopped, as those of another seed do\n'
+            'run that was never stopped, as those of another seed do'
         )
 
 

@@ -82,9 +82,9 @@ def of_run(args):
         dataset = datasets.get(name, args.data_dir, size)
     if name != known['dataset']:
         _check_dataset(name, dataset, known['dataset'], args)
+    else:
+        _tell_other_statistics(state['header'], os.path.join(args.data_dir, name))
     header = state['header']
-    if name == known['dataset']:
-        _tell_other_statistics(header, os.path.join(args.data_dir, name))
     title = f'{header["run"]}, epoch {epoch}'
     origin = Origin(
         header['run'],

@@ -40,7 +40,7 @@ def check(path, classes=None, shape=SHAPE, most=None):
         Labels must be whole numbers from 0 to classes - 1.
     shape : tuple of int, optional
         Height, width and channels that every image must have; None: any.
-    most : int, optional
+    most : float, optional
         In a file with more bytes (default: ``MOST_BYTES``), only this many are checked, in records
         evenly spread over it.
 

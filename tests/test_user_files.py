@@ -933,6 +933,11 @@ def test_make_installs_again_for_another_python(tmp_path):
     assert 'pip install' not in make(f'PYTHON={sys.executable}').stdout
     python.unlink()
     python.symlink_to('/nowhere/python3.9')
+    other = tmp_path / 'mine'  # a folder of the user's, named by mistake
+    other.mkdir()
+    (other / 'installed').write_text('mine')
+    make('VENV=mine')
+    assert (other / 'installed').read_text() == 'mine'
     said = make().stdout
     assert '-m venv' in said and 'install' in said and said.count('requirements.txt') == 1
 
