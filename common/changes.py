@@ -1,4 +1,4 @@
-"""Says what is different from the start of a run when it goes on, and alters its results."""
+"""Says what has changed between the start of a run and its going on, if it alters the results."""
 
 import engine
 from engine import operators

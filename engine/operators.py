@@ -28,9 +28,9 @@ def function(name):
 def versions(on_cpu=None):
     """Return the versions that a result depends on, by name.
 
-    ``on_cpu`` says where a run computes, by default where its package of MXNet does.
-
-    That of the project's operators is of their sources, which may round differently after a change.
+    The version of the project's operators is that of their sources, which may round differently
+    after a change. ``on_cpu`` says whether a run computes on CPUs; by default it does unless MXNet
+    is the build for GPUs.
     """
     import numpy  # not at the top, to have --help answered at once
 

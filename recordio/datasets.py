@@ -47,9 +47,13 @@ def get(name, data_dir='data', size=None):
 
 
 def photographs(name, data_dir='data', size=None):
-    """Return the ``Dataset`` of that name for ImageNet's networks; else as ``get``.
+    """Return the ``Dataset`` of that name, as ``get`` does, if it is one of photographs.
 
-    Those of ``DATASETS`` are none. A user's own of 32x32 are, but only with a size.
+    Raises
+    ------
+    UserError
+        Its images are small: it is one of ``DATASETS``, or a user's own of 32x32 and no size is
+        named. Or see ``get``.
     """
     dataset = get(name, data_dir, size)
     if dataset.short is None:

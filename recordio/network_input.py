@@ -12,7 +12,7 @@ def centre(image, size):
     """
     image = images.with_short_side(image, augmentation.short_side(size))
     top, left = ((side - size) // 2 for side in image.shape[:2])
-    return image[top : top + size, left : left + size].copy()  # without the rest in memory
+    return image[top : top + size, left : left + size]
 
 
 def normalised(image, dataset):
