@@ -83,25 +83,27 @@ def _tables(groups, stand_in):
 
 
 def _decided(findings):
-    """Return a sentence on the final verdicts, which names all claims but the undecided ones."""
+    """Return how many verdicts there are of each kind, and the decided claims by name."""
     titles = {verdict: [] for verdict in verdicts.VERDICTS}
     for number, (claim, found) in enumerate(findings.items(), 1):
         if verdicts.is_final(claim, found):
-            titles[verdicts.verdict_of_claim(found)].append(f'{number}. {claim.title}')
-    supported, contradicted, undecided = titles.values()
-    final = len(supported) + len(contradicted) + len(undecided)
-    return _wrapped(
-        f'Of {len(findings)} claims the verdict on {final} is final: {_counted(supported)} '
-        f'supported, {_counted(contradicted)} contradicted, and {len(undecided)} '
-        f'{"is" if len(undecided) == 1 else "are"} undecided.'
+            titles[verdicts.verdict_of_claim(found)].append(f'{claim.title} ({number})')
+    final = sum(map(len, titles.values()))
+    so_far = '' if final == len(findings) else f'the verdict on {final} is final: '
+    undecided = _counted(titles.pop(verdicts.UNDECIDED))
+    decided = [
+        _wrapped(f'* {_counted(named)} {verdict}: {"; ".join(named)}.', '  ')
+        for verdict, named in titles.items()
+        if named
+    ]
+    return '\n'.join([f'Of {len(findings)} claims {so_far}{undecided} undecided.', *decided])
+
+
+def _wrapped(sentence, indent=''):
+    return textwrap.fill(
+        sentence, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 
-def _wrapped(sentence):
-    return textwrap.fill(sentence, COLUMNS, break_long_words=False, break_on_hyphens=False)
-
-
 def _counted(titles):
-    """Return "2 (6. N_f6 is better than N_f3; 10. ...) are"."""
-    named = f' ({"; ".join(titles)})' if titles else ''
-    return f'{len(titles)}{named} {"is" if len(titles) == 1 else "are"}'
+    return f'{len(titles)} {"is" if len(titles) == 1 else "are"}'

@@ -77,7 +77,7 @@ def test_the_script_changes_blocks_and_nothing_else(logs, tmp_path):
     assert '| ResNet-26 | 8.10 ± 0.14 | 2 | 6.62 ± 0.24 |' in text
     assert '| Fashion-MNIST | 1 | DFN-MR | 14 |' in text and '| 6.10 ± 0.14 | 1, 2 |' in text
     assert 'Ours after 1 epoch on Fashion-MNIST in place of CIFAR-10' in ' '.join(text.split())
-    assert 'Of 23 claims the verdict on 0 is final: 0 are supported,' in text
+    assert 'Of 23 claims the verdict on 0 is final: 0 are undecided.' in text
     assert 'is up to date' in run_script(SCRIPT, *logs, '--into', document)
     assert document.read_text() == text
 
@@ -132,8 +132,8 @@ def test_claims_that_are_decided_are_named(tmp_path):
     ]
     contents = study_summary.blocks(finished_runs.read(paths)[0], 'fashion-mnist')
     assert ' '.join(contents['decided'].split()) == (
-        'Of 23 claims the verdict on 1 is final: 0 are supported, 1 (8. ResNet is '
-        'better than N_f6 at depth 14) is contradicted, and 0 are undecided.'
+        'Of 23 claims the verdict on 1 is final: 0 are undecided. '
+        '* 1 is contradicted: ResNet is better than N_f6 at depth 14 (8).'
     )
 
 
