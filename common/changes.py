@@ -33,9 +33,12 @@ def _tell_machine(header, compute):
         devices=len(compute.devices),
         workers=compute.workers.size,
     )
+    processor = header.get('processor', '')
+    if now['processor'].startswith(processor):
+        processor = now['processor']  # older logs do not name it, or not its family and model
     before = dict(
         header['versions'],
-        processor=header.get('processor', now['processor']),  # older logs do not name it
+        processor=processor,
         threads=header['threads'],
         devices=len(header.get('devices', compute.devices)),
         workers=header.get('workers', 1),

@@ -17,6 +17,7 @@ QUOTAS = (
     ('/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '/sys/fs/cgroup/cpu/cpu.cfs_period_us'),
 )
 MOST_CHARACTERS = 200  # in the name of a processor
+VECTORS = {'avx512f': 'AVX-512', 'avx2': 'AVX2', 'avx': 'AVX'}  # the widest comes first
 
 
 def cores():
@@ -42,18 +43,28 @@ def _quota():
 
 
 def processor():
-    """Return the name of the processor, such as ``Intel(R) Xeon(R) Platinum 8481C``.
-
-    The compiled operators use what the processor has, so the last bits of a result depend on it.
-    """
+    """Return the kind of the processor, on which the last bits of a result depend."""
     try:
         with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as file:
-            found = re.search(r'^model name\s*:(.*)$', file.read(), re.M)
+            return processor_in(file.read())
     except OSError:
-        found = None
-    # A processor for ARM, for example, has no such line.
-    name = found.group(1) if found else platform.processor() or platform.machine()
-    printable = ''.join(character if character.isprintable() else ' ' for character in name)
+        return processor_in('')  # macOS
+
+
+def processor_in(cpuinfo):
+    """Return the kind of the first processor in the text of /proc/cpuinfo.
+
+    Virtual machines call processors with and without AVX-512 "AMD EPYC". So family, model and
+    vector instructions follow the name, as in ``AMD EPYC, family 26, model 2, AVX-512``, and on
+    ARM the number of the part.
+    """
+    fields = dict(re.findall(r'^(.*?)\s*:(.*)$', cpuinfo.partition('\n\n')[0], re.M))
+    words = [fields.get('model name') or platform.processor() or platform.machine()]
+    for field, word in (('cpu family', 'family'), ('model', 'model'), ('CPU part', 'part')):
+        words += [f'{word} {fields[field]}'] if field in fields else []
+    flags = fields.get('flags', '').split()
+    words += [name for flag, name in VECTORS.items() if flag in flags][:1]
+    printable = ''.join(each if each.isprintable() else ' ' for each in ', '.join(words))
     return ' '.join(printable.split())[:MOST_CHARACTERS] or 'unknown'
 
 

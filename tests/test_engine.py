@@ -226,6 +226,21 @@ IMPORT = 'mx.nd.ones(2).asnumpy(); print(operators.versions()["build"])'
 DEVICES = 'script.run_main(lambda: print(engine.devices(%s)))'
 
 
+def test_processors_of_one_name_are_told_apart():
+    """Family, model and vector instructions decide which bits come out, and so are in the name."""
+    with open('/proc/cpuinfo') as file:
+        text = file.read()
+    assert cpu.processor_in(text) == engine.processor()
+    fields = 'processor\t: 0\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: AMD EPYC\n'
+    zen = fields + 'flags\t\t: fpu {}\n\n'
+    old, new = zen.format(25, 1, 'avx avx2'), zen.format(26, 2, 'avx avx2 avx512f')
+    assert cpu.processor_in(old + new) == 'AMD EPYC, family 25, model 1, AVX2'
+    assert cpu.processor_in(new) == 'AMD EPYC, family 26, model 2, AVX-512'
+    arm = 'processor\t: 0\nFeatures\t: fp asimd\nCPU part\t: 0xd40\n\n'
+    assert cpu.processor_in(arm).endswith(', part 0xd40')
+    assert cpu.processor_in('') != ''
+
+
 @pytest.mark.parametrize(
     'contents,quota',
     [

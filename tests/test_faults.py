@@ -271,7 +271,7 @@ def test_resume_says_that_other_threads_give_other_bits(place, copy):
 
 @pytest.mark.slow
 def test_resume_says_that_another_processor_gives_other_bits(place, copy):
-    """A log of before does not name the processor, and nothing is said then."""
+    """Older logs do not name it, or not its family and model, and nothing is said then."""
     folder, name, run = copy
     state = run_state.read(str(run / run_state.STATE))
     mine = state['header'].pop('processor')
@@ -279,10 +279,12 @@ def test_resume_says_that_another_processor_gives_other_bits(place, copy):
     for added, word in (
         ({}, ''),
         ({'processor': mine}, ''),
+        ({'processor': mine.partition(',')[0]}, ''),
         ({'processor': 'Abacus 3'}, f'processor {mine} instead of Abacus 3'),
     ):
         changed = dict(state, header=dict(state['header'], **added))
         run_state.write(str(run), run_state.STATE, changed)
+        log.restore(folder / 'logs' / f'{name}.jsonl', changed['header'], state['records'])
         process = start(command_for(place, folder))
         said = process.communicate()[1]
         assert process.returncode == 0 and (word in said if word else said == ''), said

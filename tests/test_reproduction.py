@@ -1,92 +1,39 @@
 """Committed runs can be reproduced: the first epoch of one of them is trained again and compared.
 
-On the processor of the run, with its versions and number of threads, the numbers are the same to
-the last digit. Elsewhere sums are rounded in another order, and training makes the differences
-larger; the numbers then agree within TOLERANCE.
+On the kind of processor of the run, with its versions and number of threads, the numbers are the
+same to the last digit. Elsewhere sums are rounded in another order, and training makes the
+differences larger; after the many updates of an epoch of the whole of Fashion-MNIST the numbers of
+training then agree within TOLERANCE.
 """
 
 import glob
 import json
 import os
-import signal
 import subprocess
-import sys
-import time
 
 import log_files
 import pytest
-from scripts import ROOT, run_script
-from training_runs import CLOCK, arguments, small_cifar
+from scripts import ROOT, run_script, user_error
+from training_runs import arguments, small_cifar
 
 import engine
 from common import log
 from common.options import FOLDERS
 from data import fashion_mnist
 from engine import operators
+from study.repeat_epoch import command_of, differences, first_epoch, is_alike
 
 RESULTS = os.path.join(ROOT, 'logs', 'results')
+REPEATED = os.path.join(ROOT, 'logs', 'repeated')  # runs of the study again, elsewhere
 MOST_BYTES = 3_000_000  # of all logs in the repository
-# Of the first epoch, with 12,000 training images or more: errors in percentage points, losses as a
-# share of the committed one. On fashion-mnist-12000 one and two threads differed by 0.7 and 2.6
-# points, and by 1% and 10%: BatchNorm's moving statistics have hardly settled after so few updates.
-TOLERANCE = {'train_error': 3, 'test_error': 15, 'train_loss': 0.1, 'test_loss': 0.5}
-HOURS = 2  # for the epoch, on a busy machine
+# Of the first epoch on the whole of Fashion-MNIST: the error in percentage points, the loss as a
+# share of the committed one. docs/claims.md has measured differences. Test errors are not compared:
+# at the learning rate of 0.1 they jump, from 14% on one processor to 40% on another.
+TOLERANCE = {'train_error': 3, 'train_loss': 0.1}
 
 
-def command_of(header, folder, data_dir):
-    """Return the command that trains a run of a log again, its files under ``folder``."""
-    given, ensemble = dict(header['options']), 'component' in header['options']
-    words = [log.script_of(header)]
-    if ensemble:
-        del given['network']
-        words += ['--no-sharing'] * (not given.pop('sharing'))
-    for name in ('resume', 'threads', *FOLDERS):
-        given.pop(name, None)
-    for name, value in given.items():
-        option = '--' + name.replace('_', '-')
-        if value is True:
-            words.append(option)
-        elif value is not None and value is not False:
-            words += [option, str(value)]
-    words += ['--threads', str(header['threads']), '--data-dir', str(data_dir)]
-    return [*words, '--log-dir', str(folder / 'logs'), '--checkpoint-dir', str(folder / 'own')]
-
-
-def first_epoch(header, folder, data_dir):
-    """Train the first epoch of a run again, and stop the run then; return header and record."""
-    command = [sys.executable, *command_of(header, folder, data_dir)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        end = time.time() + HOURS * 3600
-        while True:
-            ended = process.poll() is not None
-            for path in glob.glob(str(folder / 'logs' / '*.jsonl')):
-                again, records = log.read(path)
-                if records:
-                    return again, records[0]
-            assert not ended and time.time() < end
-            time.sleep(0.2)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def is_alike(one, other):
-    """Return whether two headers tell of the same bits: versions, threads and processor."""
-    return 'processor' in one and all(
-        one[name] == other[name] for name in ('versions', 'threads', 'processor')
-    )
-
-
-def differences(then, now, exact):
-    """Return {name: (then, now)} of the numbers of two records that do not agree."""
-    if exact:
-        names = sorted({*then, *now} - {*CLOCK})
-        return {
-            name: (then.get(name), now.get(name))
-            for name in names
-            if then.get(name) != now.get(name)
-        }
+def too_far(then, now):
+    """Return {name: (then, now)} of the numbers of two records that TOLERANCE does not allow."""
     return {
         name: (then[name], now[name])
         for name, most in TOLERANCE.items()
@@ -106,27 +53,32 @@ def committed_logs():
     )
 
 
-def prepared_by_us(header):
-    return header['options']['dataset'] in ('fashion-mnist', *fashion_mnist.SUBSETS)
+def comparable(runs, here):
+    """Return the header and the first record of the run whose epoch is least work, None without.
 
-
-def cheapest():
-    """Return the header and the first record of the committed run whose epoch is least work.
-
-    Runs of today's versions come first, since they can be the same to the last digit.
+    Runs that can be the same to the last digit come first, then those of today's operators.
+    Elsewhere a run on a part of Fashion-MNIST is no use, since its errors differ as much as those
+    of two seeds.
     """
-    runs = [log.read(path) for path in glob.glob(os.path.join(RESULTS, '*.jsonl'))]
-    runs = [run for run in runs if run[1] and prepared_by_us(run[0])]
-    if not runs:
-        pytest.skip('there is no committed run of Fashion-MNIST in logs/results')
 
     def rank(run):
         header = run[0]
-        is_older = header['versions'] != operators.versions()
-        return is_older, header['parameters'] * header['train_images']
+        work = header['parameters'] * header['train_images']
+        return not is_alike(header, here), header['versions'] != here['versions'], work
 
-    header, records = min(runs, key=rank)
-    return header, records[0]
+    datasets = {True: ('fashion-mnist', *fashion_mnist.SUBSETS), False: ('fashion-mnist',)}
+    fit = [
+        (header, records[0])
+        for header, records in runs
+        if records and header['options']['dataset'] in datasets[is_alike(header, here)]
+    ]
+    return min(fit, key=rank) if fit else None
+
+
+def committed_runs():
+    """Return the header and the records of each run in the logs of the study."""
+    paths = [path for folder in (RESULTS, REPEATED) for path in glob.glob(f'{folder}/*.jsonl')]
+    return [log.read(path) for path in paths]
 
 
 @pytest.mark.slow
@@ -134,34 +86,59 @@ def cheapest():
     not os.path.isdir(fashion_mnist.DEBIAN), reason='dataset-fashion-mnist is not installed'
 )
 def test_the_first_epoch_of_a_committed_run(tmp_path):
-    header, then = cheapest()
+    here = {'versions': operators.versions(), 'processor': engine.processor(), 'threads': 1}
+    header, then = comparable(committed_runs(), here)
     run_script('data/prepare.py', header['options']['dataset'], '--out', tmp_path, timeout=1800)
-    again, now = first_epoch(header, tmp_path, tmp_path)
+    again, now = first_epoch(header, tmp_path)
     exact = is_alike(header, again)
     print(f'{header["run"]}, {"exact" if exact else "within the tolerance"}: {then} and {now}')
-    assert differences(then, now, exact) == {}
+    assert (differences(then, now) if exact else too_far(then, now)) == {}
 
 
-@pytest.mark.slow
 def test_the_first_epoch_of_a_run_of_seconds(tmp_path, fashion):
     """Trained again here it is the same to the last digit, whatever the clock says."""
     small_cifar(tmp_path, fashion, 100, 40)
     run_script(*arguments(tmp_path, '--cpus', '1', '--threads', '1'))
-    (path,) = glob.glob(str(tmp_path / 'logs' / '*.jsonl'))
+    (path,) = (tmp_path / 'logs').glob('*.jsonl')
+    command = ('study/repeat_epoch.py', path, '--data-dir', tmp_path / 'data')
+    said = run_script(*command)
+    assert said == f'{path.stem} (machines alike): the same to the last digit\n'
+    # A log of another processor, whose test loss is another one in the last digit.
     header, records = log.read(path)
-    again, now = first_epoch(header, tmp_path / 'again', tmp_path / 'data')
-    assert again['options']['epochs'] == header['options']['epochs'] == 4
-    assert is_alike(header, again) and differences(records[0], now, exact=True) == {}
-    wrong = dict(now, test_loss=now['test_loss'] * (1 + 1e-15))
-    assert list(differences(records[0], wrong, exact=True)) == ['test_loss']
-    assert list(differences(records[0], dict(now, lr=1), exact=True)) == ['lr']
+    wrong = dict(records[0], test_loss=records[0]['test_loss'] + 1e-6)
+    log.restore(path, dict(header, processor='Abacus 3'), [wrong, *records[1:]])
+    said = run_script(*command)
+    assert said == (
+        f'{path.stem} (machines not known to be alike): '
+        f'test_loss {wrong["test_loss"]}, now {records[0]["test_loss"]}\n'
+    )
+    assert 'cannot be trained again: train_cifar.py: error: ' in user_error(*command[:2])
+    log.restore(path, header, [])
+    assert 'has no epoch yet' in user_error(*command)
+    log.restore(path, dict(header, workers=2), records)
+    assert 'one process cannot repeat' in user_error(*command)
+    assert sorted(os.listdir(tmp_path / 'logs')) == [path.name]
 
 
 def test_the_tolerance():
-    then = dict(log_files.record(20.0), train_loss=0.8)
-    assert differences(then, dict(then, train_loss=0.87, test_error=34.0), exact=False) == {}
-    far = dict(then, train_loss=0.9, test_error=36.0)
-    assert list(differences(then, far, exact=False)) == ['test_error', 'train_loss']
+    then = dict(log_files.record(20.0), train_error=20.0, train_loss=0.8)
+    assert too_far(then, dict(then, train_error=22.9, train_loss=0.87)) == {}
+    far = dict(then, train_loss=0.9, train_error=23.5)
+    assert list(too_far(then, far)) == ['train_error', 'train_loss']
+
+
+def test_which_run_is_trained_again():
+    """The study has runs of every kind: alike and not, on all images and on a part of them."""
+    runs = committed_runs()
+    assert len(runs) >= 80
+    elsewhere = {'versions': operators.versions(), 'processor': 'Abacus 3', 'threads': 1}
+    header, _ = comparable(runs, elsewhere)
+    assert header['options']['dataset'] == 'fashion-mnist' and not is_alike(header, elsewhere)
+    assert header['versions'] == elsewhere['versions']
+    part = next(run for run in runs if run[0]['options']['dataset'] == 'fashion-mnist-12000')
+    assert comparable([part], elsewhere) is None
+    there = {name: part[0][name] for name in ('versions', 'processor', 'threads')}
+    assert comparable([part], there) == (part[0], part[1][0])
 
 
 def test_a_run_of_another_processor_or_before_it_was_named_is_not_exact():
@@ -180,7 +157,7 @@ def test_the_command_of_an_ensemble(tmp_path):
         options['epochs'] = 8
         header = {'script': 'train_ensemble.py', 'options': options, 'threads': 2}
         command = command_of(json.loads(json.dumps(header)), tmp_path, 'data')
-        again = vars(train_ensemble.parse_args(command[1:]))
+        again = vars(train_ensemble.parse_args(command[2:]))
         kept = {name: again[name] for name in options if name not in ('threads', *FOLDERS)}
         assert kept == {name: options[name] for name in kept} and again['threads'] == 2
 

@@ -686,6 +686,7 @@ def test_a_run_is_named_by_its_folder_too(place, copy):
     """By the path of its folder, under the name it had or another; hints can be pasted."""
     folder, name, run = copy
     (run / 'model-0002.params').unlink()  # so that there is an epoch to train
+    (folder / 'logs' / f'{name}.jsonl').unlink()  # has that epoch, and would be kept beside the new
     renamed = run.parent / 'my best run'
     run.rename(renamed)
     command = [sys.executable, *map(str, resume(place, folder, renamed))]

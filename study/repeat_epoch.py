@@ -1,0 +1,148 @@
+#!/usr/bin/env python
+# PYTHON_ARGCOMPLETE_OK
+"""Train the first epoch of runs again, and compare it with their logs.
+
+python study/repeat_epoch.py logs/results/fashion-mnist-plain-14-*.jsonl
+"""
+
+import argparse
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[0] = ROOT
+
+from common import log
+from report import repetition, run_rows
+from system.errors import UserError
+from system.processes import die_with_parent
+from system.script import run_main
+
+CLOCK = ('seconds', 'images_per_second')
+PAUSE = 0.2  # seconds between two looks at the log
+PATIENCE = 60  # seconds that a run has to stop before it is killed
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        epilog='With the same kind of processor, versions and number of threads the numbers are '
+        'the same to the last digit; docs/claims.md says how far they differ elsewhere. Of an '
+        'older log it is not known which kind of processor its run had. What is trained here is '
+        'thrown away.',
+    )
+    parser.add_argument('logs', nargs='+', metavar='LOG', help='logs of runs, or folders of them')
+    parser.add_argument(
+        '--data-dir',
+        metavar='DIR',
+        default='data',
+        help='folder of the data sets that data/prepare.py made (default: %(default)s)',
+    )
+    return parser.parse_args()
+
+
+def command_of(header, folder, data_dir):
+    """Return the words that start the run of a log's header again, its files under ``folder``."""
+    options = dict(
+        header['options'],
+        threads=header['threads'],
+        data_dir=os.path.abspath(data_dir),
+        log_dir=os.path.join(folder, 'logs'),
+        checkpoint_dir=os.path.join(folder, 'checkpoints'),
+    )
+    first = run_rows.command(dict(header, options=options)).partition(' && ')[0]
+    return [sys.executable, *shlex.split(first)[1:]]
+
+
+def first_epoch(header, data_dir):
+    """Train the first epoch of a log's run again; return the new header and the epoch's record.
+
+    Raises
+    ------
+    UserError
+        The run ends before, for example because its data set is not there.
+    """
+    with tempfile.TemporaryDirectory(prefix='repeat-epoch-') as folder:
+        with open(os.path.join(folder, 'stderr'), 'w+') as errors:
+            process = subprocess.Popen(
+                command_of(header, folder, data_dir),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                preexec_fn=die_with_parent,
+            )
+            try:
+                found = _wait_for_epoch(process, os.path.join(folder, 'logs'))
+            finally:
+                _stop(process)
+            errors.seek(0)
+            said = (errors.read().splitlines() or ['it says nothing'])[-1]
+    if not found:
+        raise UserError(f'{header["run"]} cannot be trained again: {said}')
+    return found
+
+
+def _wait_for_epoch(process, folder):
+    """Return the header and the first record of the log in a folder, None if the run has ended."""
+    while True:
+        ended = process.poll() is not None
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            with contextlib.suppress(UserError):  # it has no header yet
+                header, records = log.read(os.path.join(folder, name))
+                if records:
+                    return header, records[0]
+        if ended:
+            return None
+        time.sleep(PAUSE)
+
+
+def _stop(process):
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def is_alike(one, other):
+    """Return whether two headers tell of the same bits: versions, threads and processor."""
+    return 'processor' in one and all(
+        one[name] == other[name] for name in ('versions', 'threads', 'processor')
+    )
+
+
+def differences(then, now):
+    """Return {name: (then, now)} of what two records of an epoch differ in, but for the times."""
+    names = sorted({*then, *now} - {*CLOCK})
+    return {
+        name: (then.get(name), now.get(name)) for name in names if then.get(name) != now.get(name)
+    }
+
+
+def main():
+    args = parse_args()
+    runs = repetition.read(repetition.logs_in(args.logs))
+    for run in runs:
+        if not run.records:
+            raise UserError(f'{run.path} has no epoch yet: leave it out')
+        if run.header.get('workers', 1) > 1 or not run_rows.command(run.header):
+            raise UserError(f'{run.path} is of a run that one process cannot repeat: leave it out')
+    for run in runs:
+        again, now = first_epoch(run.header, args.data_dir)
+        differing = differences(run.records[0], now)
+        kind = 'alike' if is_alike(run.header, again) else 'not known to be alike'
+        found = 'the same to the last digit'
+        if differing:
+            found = ', '.join(f'{name} {old}, now {new}' for name, (old, new) in differing.items())
+        print(f'{run.header["run"]} (machines {kind}): {found}', flush=True)
+
+
+if __name__ == '__main__':
+    run_main(main)
