@@ -1,6 +1,6 @@
 """The GPUs and CPU contexts to compute on."""
 
-from engine import cuda
+from engine import cpu, cuda
 from engine.loader import mx
 from system.errors import UserError
 
@@ -24,15 +24,19 @@ def devices(gpus=None, cpus=None):
     Raises
     ------
     UserError
-        A GPU that is not there, or that the wheel holds no code for.
+        A GPU that is not there, or that the wheel holds no code for; or the system refuses the
+        threads that CPU contexts need.
     """
     if cpus is not None:
+        cpu.check_threads(cpus)
         return [mx.cpu(number) for number in range(cpus)]
     found = cuda.compute_capabilities() if cuda.gpu_build() else []
     if gpus is None:
         gpus = list(range(len(found)))
     for gpu in gpus:
         _check_gpu(gpu, found)
+    if not gpus:
+        cpu.check_threads()
     return [mx.gpu(gpu) for gpu in gpus] or [mx.cpu()]
 
 

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+import threading
 
 from system.errors import UserError, tell
 
@@ -119,3 +120,38 @@ def threads_of_the_environment():
 def threads():
     """Return the number of OpenMP threads that MXNet computes with."""
     return int(os.environ['OMP_NUM_THREADS'])
+
+
+def check_threads(contexts=1):
+    """Check that MXNet will be able to start its threads, without which it aborts or hangs.
+
+    A limit of processes, such as a container's, counts threads too.
+
+    Parameters
+    ----------
+    contexts : int
+        Number of CPU contexts.
+
+    Raises
+    ------
+    UserError
+        The system refuses so many threads.
+    """
+    # Counted in trainings with 1 to 4 threads and contexts after MXNet's import.
+    needed = 7 + (2 + contexts) * threads()
+    end, started = threading.Event(), []
+    try:
+        for _ in range(needed):
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        raise UserError(
+            f'the system refuses {needed - len(started)} of the {needed} threads that MXNet needs: '
+            'raise the limit of processes (ulimit -u, or that of the container or batch job), end '
+            'other programs, or take fewer threads with OMP_NUM_THREADS=1'
+        ) from None
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()

@@ -5,6 +5,7 @@ libraries.
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -239,6 +240,27 @@ def test_processors_of_one_name_are_told_apart():
     arm = 'processor\t: 0\nFeatures\t: fp asimd\nCPU part\t: 0xd40\n\n'
     assert cpu.processor_in(arm).endswith(', part 0xd40')
     assert cpu.processor_in('') != ''
+
+
+def test_a_system_that_refuses_threads():
+    """MXNet would abort, or wait for threads for ever. Little memory for stacks is a limit too."""
+    program = """
+import resource
+import engine
+from engine import cpu
+from system import script
+engine.set_threads(2)
+cpu.check_threads(2)
+with open('/proc/self/statm') as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, resource.RLIM_INFINITY))
+script.run_main(lambda: cpu.check_threads(1000))
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', program], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert re.search(r'refuses \d+ of the 2011 threads that MXNet needs: raise', done.stderr)
 
 
 @pytest.mark.parametrize(
