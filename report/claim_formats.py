@@ -153,5 +153,13 @@ def _expected(claim):
 def _interval(claim, interval):
     if interval is None:
         return ''
-    mean, low, high = (f'{value:+.{DIGITS[claim.unit]}f}' for value in interval[:3])
+    digits = DIGITS[claim.unit]
+    limits = {
+        claims.GREATER: (),
+        claims.ALIKE: (-claim.margin, claim.margin),
+        claims.NOT_MORE: (claim.margin,),
+    }[claim.kind]
+    if any(round(bound, digits) in limits for bound in interval[1:3]):
+        digits += 1  # so that it is seen on which side of the limit the bound is
+    mean, low, high = (f'{value:+.{digits}f}' for value in interval[:3])
     return f'{mean} [{low}, {high}]'

@@ -194,7 +194,7 @@ CLAIMS = (
         table=3,
     ),
     Claim(
-        'The deepest component matters no more than the medium ones',
+        'The deepest component matters no more than the medium ones at depth 14',
         'section 4, Table 3',
         'B',
         NOT_MORE,
@@ -203,7 +203,7 @@ CLAIMS = (
         margin=MARGIN_WITHOUT,
     ),
     Claim(
-        'The shallowest component matters no more than the medium ones',
+        'The shallowest component matters no more than the medium ones at depth 14',
         'section 4, Table 3',
         'B',
         NOT_MORE,
@@ -227,7 +227,7 @@ CLAIMS = (
         (f'resnet-26: {EARLY} - mr-14: {EARLY}',),
     ),
     Claim(
-        'A component of medium depth is the best alone',
+        'RLR is better alone than the shallowest and the deepest component',
         'Table 2',
         'D',
         GREATER,

@@ -68,21 +68,19 @@ def first_epoch(header, data_dir):
         The run ends before, for example because its data set is not there.
     """
     with tempfile.TemporaryDirectory(prefix='repeat-epoch-') as folder:
-        with open(os.path.join(folder, 'stderr'), 'w+') as errors:
-            process = subprocess.Popen(
-                command_of(header, folder, data_dir),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                preexec_fn=die_with_parent,
-            )
-            try:
-                found = _wait_for_epoch(process, os.path.join(folder, 'logs'))
-            finally:
-                _stop(process)
-            errors.seek(0)
-            said = (errors.read().splitlines() or ['it says nothing'])[-1]
+        process = subprocess.Popen(
+            command_of(header, folder, data_dir),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=die_with_parent,
+        )
+        try:
+            found = _wait_for_epoch(process, os.path.join(folder, 'logs'))
+        finally:
+            said = _stop(process)
     if not found:
         raise UserError(f'{header["run"]} cannot be trained again: {said}')
     return found
@@ -103,12 +101,14 @@ def _wait_for_epoch(process, folder):
 
 
 def _stop(process):
+    """Stop a run, if it has not ended, and return the last line that it wrote to stderr."""
     process.terminate()
     try:
-        process.wait(PATIENCE)
+        said = process.communicate(timeout=PATIENCE)[1]
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        said = process.communicate()[1]
+    return (said.splitlines() or ['it says nothing'])[-1]
 
 
 def is_alike(one, other):
