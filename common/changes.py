@@ -33,8 +33,8 @@ def _tell_machine(header, compute):
         devices=len(compute.devices),
         workers=compute.workers.size,
     )
-    processor = header.get('processor', '')
-    if now['processor'].startswith(processor):
+    processor = header.get('processor')
+    if processor is None or now['processor'].startswith(f'{processor}, family '):
         processor = now['processor']  # older logs do not name it, or not its family and model
     before = dict(
         header['versions'],
@@ -45,6 +45,7 @@ def _tell_machine(header, compute):
     )
     changed = [
         f'{name} {now[name]} instead of {before[name]}'
+        + (f' (keep them with --threads {before[name]})' if name == 'threads' else '')
         for name in now
         if now[name] != before.get(name)
     ]

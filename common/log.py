@@ -119,7 +119,9 @@ def read(path):
             lines = (first + (file.read() if first.endswith('\n') else '')).split('\n')[:-1]
     except FileNotFoundError:
         raise UserError(f'{path} is not there: name the log of a run, logs/NAME.jsonl') from None
-    except (ValueError, IsADirectoryError) as error:
+    except IsADirectoryError:
+        raise UserError(f'{path} is a folder: name the logs in it, {path}/*.jsonl') from None
+    except ValueError as error:
         raise UserError(f'{path} is not a training log ({error}): name a logs/NAME.jsonl') from None
     except OSError as error:
         raise UserError(f'{path} cannot be read: {describe(error)}') from None

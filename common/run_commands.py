@@ -29,6 +29,8 @@ def resume(run):
     """Return the command that goes on with a run; in a job of launch.py only its options."""
     options = f'--resume {name_of(run)}'
     options += _devices(run)
+    if run.header['options'].get('threads'):
+        options += f' --threads {run.header["options"]["threads"]}'
     if run.options.tensorboard:
         options += f' --tensorboard {shlex.quote(run.options.tensorboard)}'
     if 'DMLC_ROLE' in os.environ:

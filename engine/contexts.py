@@ -28,16 +28,15 @@ def devices(gpus=None, cpus=None):
         threads that CPU contexts need.
     """
     if cpus is not None:
+        contexts = [mx.cpu(number) for number in range(cpus)]
         cpu.check_threads(cpus)
-        return [mx.cpu(number) for number in range(cpus)]
+        return contexts
     found = cuda.compute_capabilities() if cuda.gpu_build() else []
     if gpus is None:
         gpus = list(range(len(found)))
     for gpu in gpus:
         _check_gpu(gpu, found)
-    if not gpus:
-        cpu.check_threads()
-    return [mx.gpu(gpu) for gpu in gpus] or [mx.cpu()]
+    return [mx.gpu(gpu) for gpu in gpus] or devices(cpus=1)
 
 
 def _check_gpu(gpu, found):

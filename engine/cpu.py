@@ -18,6 +18,13 @@ QUOTAS = (
     ('/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '/sys/fs/cgroup/cpu/cpu.cfs_period_us'),
 )
 MOST_CHARACTERS = 200  # in the name of a processor
+# Fields of /proc/cpuinfo that tell processors of one name apart, on x86-64 and on ARM.
+KIND = {
+    'cpu family': 'family',
+    'model': 'model',
+    'CPU implementer': 'implementer',
+    'CPU part': 'part',
+}
 VECTORS = {'avx512f': 'AVX-512', 'avx2': 'AVX2', 'avx': 'AVX'}  # the widest comes first
 
 
@@ -57,12 +64,11 @@ def processor_in(cpuinfo):
 
     Virtual machines call processors with and without AVX-512 "AMD EPYC". So family, model and
     vector instructions follow the name, as in ``AMD EPYC, family 26, model 2, AVX-512``, and on
-    ARM the number of the part.
+    ARM the numbers of implementer and part.
     """
     fields = dict(re.findall(r'^(.*?)\s*:(.*)$', cpuinfo.partition('\n\n')[0], re.M))
     words = [fields.get('model name') or platform.processor() or platform.machine()]
-    for field, word in (('cpu family', 'family'), ('model', 'model'), ('CPU part', 'part')):
-        words += [f'{word} {fields[field]}'] if field in fields else []
+    words += [f'{word} {fields[field]}' for field, word in KIND.items() if field in fields]
     flags = fields.get('flags', '').split()
     words += [name for flag, name in VECTORS.items() if flag in flags][:1]
     printable = ''.join(each if each.isprintable() else ' ' for each in ', '.join(words))
@@ -125,7 +131,7 @@ def threads():
 def check_threads(contexts=1):
     """Check that MXNet will be able to start its threads, without which it aborts or hangs.
 
-    A limit of processes, such as a container's, counts threads too.
+    A limit of processes, such as a container's, counts threads too. MXNet is imported by now.
 
     Parameters
     ----------
@@ -137,7 +143,7 @@ def check_threads(contexts=1):
     UserError
         The system refuses so many threads.
     """
-    # Counted in trainings with 1 to 4 threads and contexts after MXNet's import.
+    # Counted in trainings with 1, 2 and 4 threads and contexts, without those of MXNet's import.
     needed = 7 + (2 + contexts) * threads()
     end, started = threading.Event(), []
     try:
@@ -148,8 +154,9 @@ def check_threads(contexts=1):
     except RuntimeError:
         raise UserError(
             f'the system refuses {needed - len(started)} of the {needed} threads that MXNet needs: '
-            'raise the limit of processes (ulimit -u, or that of the container or batch job), end '
-            'other programs, or take fewer threads with OMP_NUM_THREADS=1'
+            'raise the limit of processes or of memory (ulimit -u and -v, or those of the '
+            'container or batch job), end other programs, or compute with fewer threads '
+            '(--threads, OMP_NUM_THREADS)'
         ) from None
     finally:
         end.set()

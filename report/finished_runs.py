@@ -5,6 +5,7 @@ from typing import NamedTuple
 from report import repetition, run_setting
 from system.errors import UserError, tell
 
+PAPER = ('cifar10', 'cifar100', 'svhn', 'imagenet')  # the paper's data sets
 REPLACEABLE = ('cifar10', 'imagenet')  # data sets that --stand-in replaces
 
 
@@ -55,18 +56,19 @@ def check_stand_in(groups, stand_in):
 
 
 def stand_in_hint(groups):
-    """Return a hint on how to show runs on images that are not official, '' if there are none."""
+    """Return a hint on how to show runs on other images than the paper's, '' without such runs."""
+    settings = [group.setting for group in groups]
     names = sorted(
         {
-            group.setting['dataset']
-            for group in groups
-            if group.setting['dataset'] in run_setting.TITLES and not group.setting['data'].official
+            setting['dataset']
+            for setting in settings
+            if setting['dataset'] not in PAPER or not setting['data'].official
         }
     )
     if not names:
         return ''
     return (
-        '; runs on images that are not known to be the official ones are shown with '
+        "; runs on other images than the paper's, or not known to be the same, are shown with "
         f'--stand-in {" or ".join(names)}'
     )
 

@@ -14,7 +14,7 @@ def blocks(groups, stand_in):
 
     ``networks`` has the networks of one size, those of claim 1, beside the paper's numbers;
     ``runs`` has every setting; ``tables`` are the paper's as far as runs fill them; ``verdicts``
-    has every claim, and ``decided`` is a sentence on the final verdicts.
+    has every claim, and ``decided`` counts the final verdicts and names the decided claims.
 
     Arguments and errors are those of ``verdicts.find_all``.
     """

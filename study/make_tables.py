@@ -58,7 +58,7 @@ def check_filled(chosen, args, groups):
     if empty and (args.table or len(empty) == len(chosen)):
         which = f'Table {" and Table ".join(empty)} gets' if args.table else 'the tables get'
         raise UserError(
-            f'{which} nothing from these logs: name finished runs of its settings'
+            f'{which} nothing from these logs: name finished runs of the settings in the paper'
             f'{"" if args.stand_in else finished_runs.stand_in_hint(groups)}'
         )
 

@@ -23,6 +23,7 @@ from system.errors import UserError
 from system.processes import die_with_parent
 from system.script import run_main
 
+VERSIONS = ('mxnet', 'build', 'operators')  # of a header, on which bits depend
 CLOCK = ('seconds', 'images_per_second')
 PAUSE = 0.2  # seconds between two looks at the log
 PATIENCE = 60  # seconds that a run has to stop before it is killed
@@ -31,10 +32,11 @@ PATIENCE = 60  # seconds that a run has to stop before it is killed
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0],
-        epilog='With the same kind of processor, versions and number of threads the numbers are '
+        epilog='With the same kind of processor, operators and number of threads the numbers are '
         'the same to the last digit; docs/claims.md says how far they differ elsewhere. Of an '
-        'older log it is not known which kind of processor its run had. What is trained here is '
-        'thrown away.',
+        'older log it is not known which kind of processor its run had. An epoch takes its time, '
+        'and what is trained here is thrown away. The exit status is 0 whether numbers differ or '
+        'not.',
     )
     parser.add_argument('logs', nargs='+', metavar='LOG', help='logs of runs, or folders of them')
     parser.add_argument(
@@ -50,13 +52,15 @@ def command_of(header, folder, data_dir):
     """Return the words that start the run of a log's header again, its files under ``folder``."""
     options = dict(
         header['options'],
-        threads=header['threads'],
+        threads=header.get('threads'),
+        tensorboard=None,
         data_dir=os.path.abspath(data_dir),
         log_dir=os.path.join(folder, 'logs'),
         checkpoint_dir=os.path.join(folder, 'checkpoints'),
     )
-    first = run_rows.command(dict(header, options=options)).partition(' && ')[0]
-    return [sys.executable, *shlex.split(first)[1:]]
+    before = options.pop('epochs_before', None)  # of a run that went on when it was finished
+    options['epochs'] = before[0] if before else options['epochs']
+    return [sys.executable, *shlex.split(run_rows.command(dict(header, options=options)))[1:]]
 
 
 def first_epoch(header, data_dir):
@@ -112,9 +116,15 @@ def _stop(process):
 
 
 def is_alike(one, other):
-    """Return whether two headers tell of the same bits: versions, threads and processor."""
-    return 'processor' in one and all(
-        one[name] == other[name] for name in ('versions', 'threads', 'processor')
+    """Return whether two headers tell of the same bits: operators, processor, threads, devices.
+
+    Versions of Python and NumPy make no difference, see docs/installation.md.
+    """
+    versions = [header.get('versions', {}) for header in (one, other)]
+    names = ('processor', 'threads', 'devices')
+    return 'processor' in one and (
+        all(versions[0].get(name) == versions[1].get(name) for name in VERSIONS)
+        and all(one.get(name) == other.get(name) for name in names)
     )
 
 
@@ -126,16 +136,42 @@ def differences(then, now):
     }
 
 
+def check_repeatable(run):
+    """Raise ``UserError`` if the first epoch of a run cannot be trained again here."""
+    why = None
+    if not run.records:
+        why = 'has no epoch yet'
+    elif run.header.get('workers', 1) > 1:
+        why = 'is of a run of several workers, which one process cannot repeat'
+    elif run.header['options'].get('init_from'):
+        why = 'is of a run that began with other weights (--init-from), which are not in its log'
+    elif not run_rows.command(run.header):
+        why = 'is of a network that is only scored any more, see symbols/imagenet.py'
+    if why:
+        raise UserError(f'{run.path} {why}: leave it out')
+
+
+def check_data(then, again):
+    """Raise ``UserError`` if a run was repeated with other data, by the headers of both."""
+    known = then.get('data') or {}
+    for name in ('train_images', 'test_images', 'manifest_sha256'):
+        if name in known and known[name] != again['data'][name]:
+            raise UserError(
+                f'{then["run"]} was trained with other data ({name} is {again["data"][name]} '
+                f'instead of {known[name]}): name their folder with --data-dir'
+            )
+
+
 def main():
     args = parse_args()
     runs = repetition.read(repetition.logs_in(args.logs))
+    if not runs:
+        raise UserError(f'there is no log in {", ".join(args.logs)}: name logs, or their folder')
     for run in runs:
-        if not run.records:
-            raise UserError(f'{run.path} has no epoch yet: leave it out')
-        if run.header.get('workers', 1) > 1 or not run_rows.command(run.header):
-            raise UserError(f'{run.path} is of a run that one process cannot repeat: leave it out')
+        check_repeatable(run)
     for run in runs:
         again, now = first_epoch(run.header, args.data_dir)
+        check_data(run.header, again)
         differing = differences(run.records[0], now)
         kind = 'alike' if is_alike(run.header, again) else 'not known to be alike'
         found = 'the same to the last digit'

@@ -136,7 +136,7 @@ def test_bytes_that_are_no_text(tmp_path):
     assert 'not a training log' in user_error(
         'plot_curves.py', tmp_path / 'x.jsonl', '--out', tmp_path / 'x.png'
     )
-    with pytest.raises(UserError, match='not a training log'):
+    with pytest.raises(UserError, match='is a folder: name the logs in it'):
         log.read(str(tmp_path))
 
 
