@@ -138,10 +138,10 @@ def _build(command, mxnet_folder, path):
 
 
 def _fingerprint(command, mxnet_folder):
-    """Return a text that differs for every compiler, processor and version of the sources."""
+    """Return a text that differs for every compiler, processor, option and version of the sources."""
     found = os.stat(shutil.which(command[0]))  # a new version has another size or time
     compiler_file = found.st_size, found.st_mtime_ns
-    digest = hashlib.sha256(repr((command, compiler_file, _processor())).encode())
+    digest = hashlib.sha256(repr((command, NATIVE, compiler_file, _processor())).encode())
     for path in [os.path.join(HERE, name) for name in SOURCES] + _mxnet_files(mxnet_folder):
         with open(path, 'rb') as file:
             digest.update(file.read())

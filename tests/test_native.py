@@ -442,12 +442,15 @@ def test_built_once(tmp_path, capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_a_change_of_the_sources_makes_another_library(tmp_path, monkeypatch):
+def test_a_change_of_the_sources_or_options_makes_another_library(tmp_path, monkeypatch):
     command = ['c++']
     before = building._fingerprint(command, folder_of_mxnet())
     shutil.copytree(building.HERE, str(tmp_path / 'native'))
     monkeypatch.setattr(building, 'HERE', str(tmp_path / 'native'))
     assert building._fingerprint(command, folder_of_mxnet()) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(building, 'NATIVE', '-march=x86-64-v3')
+        assert building._fingerprint(command, folder_of_mxnet()) != before
     with open(str(tmp_path / 'native' / 'vec.h'), 'a') as file:
         file.write('// changed\n')
     assert building._fingerprint(command, folder_of_mxnet()) != before
