@@ -138,7 +138,7 @@ def _build(command, mxnet_folder, path):
 
 
 def _fingerprint(command, mxnet_folder):
-    """Return a text that differs for every compiler, processor, option and version of the sources."""
+    """Return a text that differs for every compiler, option, processor and state of sources."""
     found = os.stat(shutil.which(command[0]))  # a new version has another size or time
     compiler_file = found.st_size, found.st_mtime_ns
     digest = hashlib.sha256(repr((command, NATIVE, compiler_file, _processor())).encode())
