@@ -53,17 +53,25 @@ def add_devices(parser):
 
 def add_folders(parser):
     group = parser.add_argument_group('where files are')
+    add_data_dir(group)
     for key, text in (
-        ('data_dir', 'folder of the data sets that data/prepare.py made'),
         ('log_dir', 'folder of the logs, RUN.jsonl'),
         ('checkpoint_dir', 'folder of the checkpoints, RUN/ with symbol, parameters and state'),
     ):
-        group.add_argument(
-            '--' + key.replace('_', '-'),
-            default=FOLDERS[key],
-            metavar='DIR',
-            help=text + ' (default: %(default)s)',
-        )
+        _add_folder(group, key, text)
+
+
+def add_data_dir(parser):
+    _add_folder(parser, 'data_dir', 'folder of the data sets that data/prepare.py made')
+
+
+def _add_folder(parser, key, text):
+    parser.add_argument(
+        '--' + key.replace('_', '-'),
+        default=FOLDERS[key],
+        metavar='DIR',
+        help=text + ' (default: %(default)s)',
+    )
 
 
 def add_epochs_filter(parser, text='take only runs that are to have N epochs in all'):

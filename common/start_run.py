@@ -16,6 +16,7 @@ from common.resumed_options import resumed
 from common.run import Run
 from engine import operators
 from graphs.summary import parameters
+from recordio import datasets
 from system import files
 from system.errors import UserError
 
@@ -137,12 +138,12 @@ def check_data(batches, state, workers):
     if state:
         known = state['header'].get('data') or state['header']
         who, then = f'the run {state["header"]["run"]} was started with', ', or start a new run'
-    for key in ('train_images', 'test_images', 'classes', 'manifest_sha256'):
-        if key in known and known[key] != identity[key]:
-            raise UserError(
-                f'{batches.folder} holds other data than {who} ({key} is {identity[key]} instead '
-                f'of {known[key]}): name the folder of the same data with --data-dir{then}'
-            )
+    other = datasets.difference(known, identity)
+    if other:
+        raise UserError(
+            f'{batches.folder} holds other data than {who} ({other}): name the folder of the same '
+            f'data with --data-dir{then}'
+        )
 
 
 def about_more_epochs(run, batches):

@@ -128,7 +128,7 @@ def threads():
     return int(os.environ['OMP_NUM_THREADS'])
 
 
-def check_threads(contexts=1):
+def check_threads(contexts):
     """Check that MXNet will be able to start its threads, without which it aborts or hangs.
 
     A limit of processes, such as a container's, counts threads too. MXNet is imported by now.

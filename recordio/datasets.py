@@ -8,7 +8,7 @@ from recordio.dataset_table import DATASETS, OWN, PHOTOGRAPHS, Dataset
 from system import files
 from system.errors import UserError, command, printable
 
-__all__ = ['DATASETS', 'OWN', 'PHOTOGRAPHS', 'Dataset', 'get', 'identity', 'small']
+__all__ = ['DATASETS', 'OWN', 'PHOTOGRAPHS', 'Dataset', 'difference', 'get', 'identity', 'small']
 
 SMALL = OWN.size
 
@@ -110,6 +110,20 @@ def _with_classes(template, known):
         for key, default in (('mean', template.mean), ('std', template.std))
     )
     return template._replace(classes=len(names), names=names, mean=mean, std=std)
+
+
+def difference(known, found):
+    """Return in which entry two identities differ, as in "classes is 9 instead of 10", or ''.
+
+    Parameters
+    ----------
+    known, found : dict
+        See ``identity``. ``known`` may have some of the entries, as in older logs.
+    """
+    for name in ('train_images', 'test_images', 'classes', 'manifest_sha256'):
+        if name in known and known[name] != found[name]:
+            return f'{name} is {found[name]} instead of {known[name]}'
+    return ''
 
 
 def identity(folder):

@@ -139,19 +139,28 @@ def command(header):
     usual ones. A run that went on to more epochs needs a second command. The command is '' for a
     network that is only scored any more, see symbols/imagenet.py.
     """
+    found = shlex.join(first_command(header))
+    options = header['options']
+    _, *later = [*(options.get('epochs_before') or ()), options.get('epochs')]
+    for epochs in later if found else ():
+        found += f' && {shlex.join(_script_words(header))} --resume RUN --epochs {epochs}'
+    return found
+
+
+def first_command(header):
+    """Return the words of the first command of ``command``, none where that is ''."""
     options = dict(header['options'])
     if options.get('network') == MR_RELU:
-        return ''
+        return []
+    options['epochs'], *_ = [*(options.pop('epochs_before', None) or ()), options.get('epochs')]
+    return _script_words(header) + _option_words(options, log.script_of(header))
+
+
+def _script_words(header):
     script = log.script_of(header)
-    words = ['python', script]
     if header.get('workers', 1) > 1:
-        words = ['python', 'launch.py', '--workers', str(header['workers']), script]
-    *before, last = [*(options.pop('epochs_before', None) or ()), options.get('epochs')]
-    options['epochs'] = before[0] if before else last
-    found = shlex.join(words + _option_words(options, script))
-    for epochs in [*before[1:], last] if before else ():
-        found += f' && {shlex.join(words)} --resume RUN --epochs {epochs}'
-    return found
+        return ['python', 'launch.py', '--workers', str(header['workers']), script]
+    return ['python', script]
 
 
 def _option_words(options, script):

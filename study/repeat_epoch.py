@@ -6,9 +6,7 @@ python study/repeat_epoch.py logs/results/fashion-mnist-plain-14-*.jsonl
 """
 
 import argparse
-import contextlib
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,7 +15,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = ROOT
 
-from common import log
+from common import log, options
+from recordio import datasets
 from report import repetition, run_rows
 from system.errors import UserError
 from system.processes import die_with_parent
@@ -39,18 +38,13 @@ def parse_args():
         'not.',
     )
     parser.add_argument('logs', nargs='+', metavar='LOG', help='logs of runs, or folders of them')
-    parser.add_argument(
-        '--data-dir',
-        metavar='DIR',
-        default='data',
-        help='folder of the data sets that data/prepare.py made (default: %(default)s)',
-    )
+    options.add_data_dir(parser)
     return parser.parse_args()
 
 
 def command_of(header, folder, data_dir):
     """Return the words that start the run of a log's header again, its files under ``folder``."""
-    options = dict(
+    kept = dict(
         header['options'],
         threads=header.get('threads'),
         tensorboard=None,
@@ -58,9 +52,7 @@ def command_of(header, folder, data_dir):
         log_dir=os.path.join(folder, 'logs'),
         checkpoint_dir=os.path.join(folder, 'checkpoints'),
     )
-    before = options.pop('epochs_before', None)  # of a run that went on when it was finished
-    options['epochs'] = before[0] if before else options['epochs']
-    return [sys.executable, *shlex.split(run_rows.command(dict(header, options=options)))[1:]]
+    return [sys.executable, *run_rows.first_command(dict(header, options=kept))[1:]]
 
 
 def first_epoch(header, data_dir):
@@ -69,7 +61,7 @@ def first_epoch(header, data_dir):
     Raises
     ------
     UserError
-        The run ends before, for example because its data set is not there.
+        The run ends before, for example because its data set is not there, or its data are others.
     """
     with tempfile.TemporaryDirectory(prefix='repeat-epoch-') as folder:
         process = subprocess.Popen(
@@ -82,7 +74,7 @@ def first_epoch(header, data_dir):
             preexec_fn=die_with_parent,
         )
         try:
-            found = _wait_for_epoch(process, os.path.join(folder, 'logs'))
+            found = _wait_for_epoch(process, os.path.join(folder, 'logs'), header)
         finally:
             said = _stop(process)
     if not found:
@@ -90,18 +82,33 @@ def first_epoch(header, data_dir):
     return found
 
 
-def _wait_for_epoch(process, folder):
-    """Return the header and the first record of the log in a folder, None if the run has ended."""
+def _wait_for_epoch(process, folder, then):
+    """Return the header and the first record of the log in a folder, None if the run has ended.
+
+    Raises ``UserError`` if it is trained with other data than the run of the header ``then``.
+    """
     while True:
         ended = process.poll() is not None
         for name in os.listdir(folder) if os.path.isdir(folder) else ():
-            with contextlib.suppress(UserError):  # it has no header yet
-                header, records = log.read(os.path.join(folder, name))
-                if records:
-                    return header, records[0]
+            try:
+                again, records = log.read(os.path.join(folder, name))
+            except UserError:
+                continue  # it has no header yet
+            _check_data(then, again)
+            if records:
+                return again, records[0]
         if ended:
             return None
         time.sleep(PAUSE)
+
+
+def _check_data(then, again):
+    other = datasets.difference(then.get('data') or {}, again['data'])
+    if other:
+        raise UserError(
+            f'{then["run"]} was trained with other data ({other}): name their folder with '
+            '--data-dir'
+        )
 
 
 def _stop(process):
@@ -145,21 +152,10 @@ def check_repeatable(run):
         why = 'is of a run of several workers, which one process cannot repeat'
     elif run.header['options'].get('init_from'):
         why = 'is of a run that began with other weights (--init-from), which are not in its log'
-    elif not run_rows.command(run.header):
+    elif not run_rows.first_command(run.header):
         why = 'is of a network that is only scored any more, see symbols/imagenet.py'
     if why:
         raise UserError(f'{run.path} {why}: leave it out')
-
-
-def check_data(then, again):
-    """Raise ``UserError`` if a run was repeated with other data, by the headers of both."""
-    known = then.get('data') or {}
-    for name in ('train_images', 'test_images', 'manifest_sha256'):
-        if name in known and known[name] != again['data'][name]:
-            raise UserError(
-                f'{then["run"]} was trained with other data ({name} is {again["data"][name]} '
-                f'instead of {known[name]}): name their folder with --data-dir'
-            )
 
 
 def main():
@@ -171,7 +167,6 @@ def main():
         check_repeatable(run)
     for run in runs:
         again, now = first_epoch(run.header, args.data_dir)
-        check_data(run.header, again)
         differing = differences(run.records[0], now)
         kind = 'alike' if is_alike(run.header, again) else 'not known to be alike'
         found = 'the same to the last digit'
